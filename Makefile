@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+# One non-recursive Makefile. Each folder's module.mk only appends to lists (see lib/module.mk):
+#   PROGRAMS += NAME            with NAME_OBJS, NAME_LIBS, and NAME_STATIC=1 for a static-PIE
+#   UNIT_TESTS += NAME          tests/unit/test_NAME.c with NAME_TEST_OBJS, NAME_TEST_LIBS
+#   FUZZ_TARGETS += NAME        tests/fuzz/fuzz_NAME.c with NAME_FUZZ_OBJS, NAME_FUZZ_LIBS
+# Objects are named by source path without .c, and live under build/VARIANT/.
+#
+#   make                 every program          make SAN=address,undefined   the same, with sanitizers
+#   make demo            the main job, shown    make check                   the tests
+#   make help            the rest
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+ARCH ?= $(shell uname -m)
+ifeq ($(ARCH),aarch64)
+ifneq ($(shell uname -m),aarch64)
+CROSS_COMPILE ?= aarch64-linux-gnu-
+endif
+endif
+CC := $(CROSS_COMPILE)gcc
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+SAN ?=
+V ?= 0
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+VARIANT := $(ARCH)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+B := build/$(VARIANT)
+
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' $(1) $(2)
+else
+say = @:
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+	-Wwrite-strings -Wvla -Wundef -Wconversion -Wformat=2 -Wno-sign-conversion -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE
+ifeq ($(ARCH),x86_64)
+HARDEN += -fcf-protection
+else
+HARDEN += -mbranch-protection=standard
+endif
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 -fvisibility=hidden -I. -I$(B)/gen -D_GNU_SOURCE -DHUSK_VERSION='"$(VERSION)"' \
+	-pthread $(WARN) $(HARDEN) $(CFLAGS)
+ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+ifeq ($(SAN),)
+ALL_CFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+ALL_CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -O1 -DHUSK_SANITIZE
+ALL_LDFLAGS += -fsanitize=$(SAN)
+endif
+
+PROGRAMS :=
+UNIT_TESTS :=
+FUZZ_TARGETS :=
+CLEAN_HOOKS :=
+
+include lib/module.mk
+include $(wildcard agent-proto/module.mk vmm/module.mk vmm/*/module.mk runtime/module.mk \
+	rootfs-tools/module.mk tests/module.mk)
+
+.PHONY: all help clean
+.DEFAULT_GOAL := all
+all: $(PROGRAMS:%=$(B)/bin/%)
+
+# --- compiling ---------------------------------------------------------------------------------------
+flags := $(CC) $(ALL_CFLAGS)
+$(B)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(flags))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(flags))' >$@
+FORCE:
+
+$(B)/%.o: %.c $(B)/flags | $(GENERATED)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/gen/%.o: $(B)/gen/%.c $(B)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-error -w -MMD -MP -c -o $@ $<
+
+define program_rule
+$(B)/bin/$(1): $$($(1)_OBJS:%=$(B)/%.o) $$($(1)_GEN_OBJS:%=$(B)/gen/%.o)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $$(if $$($(1)_STATIC),$$(if $$(SAN),-pie,-static-pie),-pie) -o $$@ $$^ $$($(1)_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+define unit_rule
+$(B)/tests/unit/$(1): $(B)/tests/unit/test_$(1).o $$($(1)_TEST_OBJS:%=$(B)/%.o) $$($(1)_TEST_GEN_OBJS:%=$(B)/gen/%.o)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -pie -o $$@ $$^ $$($(1)_TEST_LIBS) -lcmocka
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t))))
+
+# Fuzz targets are built by clang, all their sources in one go, always with sanitizers.
+FUZZ_CFLAGS := -std=gnu11 -I. -Ibuild/fuzz/gen -D_GNU_SOURCE -DHUSK_VERSION='"$(VERSION)"' -DHUSK_SANITIZE -DHUSK_FUZZ -g -O1 -pthread \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wno-unused-command-line-argument
+define fuzz_rule
+build/fuzz/$(1): tests/fuzz/fuzz_$(1).c $$($(1)_FUZZ_OBJS:%=%.c) $$($(1)_FUZZ_GEN_OBJS:%=build/fuzz/gen/%.c) | $$(FUZZ_GENERATED)
+	$$(call say,FUZZLD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $$($(1)_FUZZ_LIBS)
+endef
+$(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
+
+.PHONY: unit fuzz-build fuzz
+unit: $(UNIT_TESTS:%=$(B)/tests/unit/%)
+fuzz-build: $(FUZZ_TARGETS:%=build/fuzz/%)
+# Each target runs FUZZ_SECONDS on its corpus, which grows in the build folder.
+FUZZ_SECONDS ?= 30
+fuzz: fuzz-build
+	@for t in $(FUZZ_TARGETS); do \
+		mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; echo "  FUZZ    $$t"; \
+		(cd build/fuzz && ./$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 corpus/$$t ../../tests/fuzz/corpus/$$t) || exit 1; \
+	done
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n 's/^#  *make /  make /p' Makefile
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(wildcard build/fuzz/*.d)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits of the agent protocol, enforced by both ends before anything is used. The host kills the VM
+ * of an agent that breaks one; an agent answers RESOURCE_EXHAUSTED.
+ */
+#ifndef AGENT_PROTO_PROTO_LIMITS_H
+#define AGENT_PROTO_PROTO_LIMITS_H
+
+#define AGENT_VERSION 1
+
+#define AGENT_PORT_READY   1    /* guest dials host: "I am up" */
+#define AGENT_PORT_CONTROL 1024 /* host dials guest: ttrpc */
+#define AGENT_PORT_STREAM  1025 /* host dials guest: u64 token, then bytes */
+
+#define AGENT_MAX_FRAME       (4u << 20)
+#define AGENT_MAX_CONNECTIONS 64
+#define AGENT_MAX_PROCESSES   4096 /* in one ps reply */
+#define AGENT_MAX_CONTAINERS  256
+#define AGENT_MAX_EXECS       4096 /* of one container, alive or not yet deleted */
+#define AGENT_MAX_ID          1024
+#define AGENT_MAX_STRING      4096
+#define AGENT_MAX_ARGS        32768
+#define AGENT_MAX_ARG_BYTES   (2u << 20)
+#define AGENT_MAX_MOUNTS      4096
+#define AGENT_MAX_ERROR_TEXT  400
+
+#define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
+#define AGENT_CREATE_DEADLINE_MS 60000
+#define AGENT_STREAM_DEADLINE_MS 10000 /* for a stream's connection to arrive */
+
+#endif

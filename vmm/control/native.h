@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native control protocol of husk-machine: SOCK_SEQPACKET, one message a packet, fixed-size
+ * structs in host byte order (both ends are on one host), descriptors by SCM_RIGHTS. Included by
+ * the machine, by its front husk-vmm and by the runtime; it depends on nothing else of the VMM.
+ *
+ * Every packet starts with struct nc_hdr. A request is answered by exactly one reply with the same cmd
+ * (NC_REPLY set) and id; rc 0 or a negative errno. Events come unasked with id 0, to clients that
+ * subscribed. A packet whose size is not the one of its command is refused with -EBADMSG.
+ *
+ * A client holds a mask of command classes; inherited descriptor 3 is the first client and holds all.
+ */
+#ifndef VMM_CONTROL_NATIVE_H
+#define VMM_CONTROL_NATIVE_H
+
+#include <stdint.h>
+
+#define NC_VERSION     1
+#define NC_MAX_MESSAGE 65536
+#define NC_MAX_FDS     32
+
+enum nc_cmd {
+	NC_HELLO = 1,
+	NC_CREATE = 2,      /* describe the machine: nc_create + descriptors */
+	NC_BOOT = 3,        /* last stage of the jail, then the first guest instruction */
+	NC_CONNECT = 4,     /* vsock connection to a guest port; reply carries one stream descriptor */
+	NC_SHARE_ADD = 5,   /* + one descriptor */
+	NC_SHARE_REMOVE = 6,
+	NC_PAUSE = 7,
+	NC_RESUME = 8,
+	NC_QUIT = 9,        /* stop the guest at once and exit; the reply is sent first */
+	NC_INFO = 10,
+	NC_CLIENT_ADD = 11, /* + one SEQPACKET descriptor: a further client with a mask */
+	NC_SUBSCRIBE = 12,
+	NC_POWER_BUTTON = 13,
+	NC_EVENT = 64,
+};
+#define NC_REPLY 0x8000u
+
+enum nc_class {           /* what a client may do */
+	NC_MAY_CONNECT = 1u << 0,
+	NC_MAY_SHARE = 1u << 1,
+	NC_MAY_RUN = 1u << 2,    /* create boot pause resume quit power-button */
+	NC_MAY_WATCH = 1u << 3,  /* info subscribe */
+	NC_MAY_DELEGATE = 1u << 4,
+	NC_LIFELINE = 1u << 5,   /* the machine quits when the last client with this bit is gone */
+	NC_MAY_QUIT = 1u << 6,
+	NC_MAY_ALL = 0x7f & ~(1u << 5),
+};
+
+struct nc_hdr {
+	uint16_t version;
+	uint16_t cmd;
+	uint32_t id;
+	int32_t rc;    /* replies: 0 or -errno; requests: 0 */
+	uint32_t size; /* of the whole packet */
+};
+
+/* Index into the descriptors of NC_CREATE, -1: none. */
+typedef int32_t nc_fd;
+
+#define NC_MAX_DEVICES 64
+enum nc_dev_type { NC_DEV_NONE, NC_DEV_CONSOLE, NC_DEV_RNG, NC_DEV_VSOCK, NC_DEV_FS };
+
+struct nc_device {
+	uint32_t type;       /* enum nc_dev_type */
+	int32_t slot;        /* PCI slot, -1: first free */
+	char id[32];
+	union {
+		struct { nc_fd in, out; } console;       /* out -1: output is dropped (and kept in the ring) */
+		struct { nc_fd src; } rng;               /* -1: getrandom(2) */
+		struct {
+			uint64_t cid;                    /* 3 … 2^32-2 */
+			nc_fd ready;                     /* stream socket that guest -> host port 1 is bridged to;
+							    -1: none */
+			nc_fd listen_dir;                /* husk-vmm only: guest -> host connections to port P go to
+							    the Unix socket "NAME_P"; O_PATH directory */
+			char name[64];
+		} vsock;
+		struct { char tag[36]; uint32_t queues; } fs;
+		uint8_t pad[192];
+	};
+};
+
+enum nc_on_reset { NC_RESET_EXIT, NC_RESET_RESTART };
+
+struct nc_create {
+	struct nc_hdr hdr;
+	uint32_t vcpus, max_vcpus;
+	uint64_t memory;         /* bytes */
+	uint32_t on_reset;       /* enum nc_on_reset */
+	uint32_t flags;
+	nc_fd kvm, kernel, initramfs;
+	nc_fd log;               /* descriptor for log lines; -1: inherited stderr */
+	nc_fd serial_in, serial_out; /* 16550; both -1: no such device */
+	nc_fd debug_out;         /* port 0xe9 */
+	uint32_t ndevices;
+	char name[64];           /* shown in logs and the process's name */
+	char cmdline[4096];
+	struct nc_device dev[NC_MAX_DEVICES];
+};
+#define NC_CREATE_MERGEABLE  (1u << 0)
+#define NC_CREATE_THP        (1u << 1)
+#define NC_CREATE_NO_JAIL    (1u << 2) /* refused unless built for debugging */
+
+struct nc_connect {
+	struct nc_hdr hdr;
+	uint32_t port;
+	uint32_t timeout_ms;
+};
+
+struct nc_share {
+	struct nc_hdr hdr;
+	char device[32];         /* id of the fs device */
+	char name[64];
+	uint32_t flags;          /* enum fs_share_flags */
+	uint32_t pad;
+};
+
+struct nc_client_add {
+	struct nc_hdr hdr;
+	uint32_t mask;           /* enum nc_class */
+	uint32_t listening;      /* 1: the descriptor is a listening socket; each connection is a client */
+};
+
+enum nc_state { NC_STATE_NEW, NC_STATE_CREATED, NC_STATE_RUNNING, NC_STATE_PAUSED, NC_STATE_ENDED };
+
+/* Why a guest ended; also husk-machine's exit status is 0 for POWEROFF, RESET and QUIT, else 1. */
+enum nc_end {
+	NC_END_NONE,
+	NC_END_POWEROFF,
+	NC_END_RESET,
+	NC_END_TRIPLE_FAULT,
+	NC_END_PANIC,        /* the guest kernel said so */
+	NC_END_VCPU_ERROR,
+	NC_END_QUIT,
+	NC_END_HOST_ERROR,
+};
+
+struct nc_info_reply {
+	struct nc_hdr hdr;
+	uint32_t state;          /* enum nc_state */
+	uint32_t end;            /* enum nc_end */
+	uint32_t vcpus;
+	uint32_t ndevices;
+	uint64_t memory;
+	uint64_t exits;          /* VM exits handled in user space, all vCPUs */
+	uint64_t start_ns[8];    /* time line, CLOCK_MONOTONIC: see enum nc_stamp */
+};
+enum nc_stamp { NC_T_START, NC_T_CREATED, NC_T_JAILED, NC_T_FIRST_RUN, NC_T_READY, NC_T_END };
+
+enum nc_event_kind { NC_EV_STATE = 1, NC_EV_END = 2, NC_EV_CONSOLE_TAIL = 3 };
+struct nc_event {
+	struct nc_hdr hdr;
+	uint32_t kind;
+	uint32_t value;          /* nc_state or nc_end */
+	char text[240];          /* one line, what happened; escaped */
+	char console[4096];      /* NC_EV_END: the last console bytes, printable, NUL-terminated */
+};
+
+struct nc_hello {
+	struct nc_hdr hdr;
+	uint32_t version;
+	uint32_t mask;           /* reply: what this client may do */
+};
+
+struct nc_simple {               /* every command without arguments, every reply without results */
+	struct nc_hdr hdr;
+};
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file server's two sides. The server (vmm/fs) knows FUSE messages and descriptors and nothing of
+ * rings or guest memory; a carrier (today the virtio-fs device, vmm/virtio/fs.c) moves the messages.
+ *
+ * A request arrives as one contiguous copy of the guest's bytes (header and arguments), except
+ * the payload of WRITE, which is given as iovecs of the guest's pages; a reply leaves through fs_reply
+ * in the same two parts. So the server never sees a byte change under it, but for file data, which it
+ * only passes to system calls.
+ */
+#ifndef VMM_FS_FS_CHAN_H
+#define VMM_FS_FS_CHAN_H
+
+#include <sys/uio.h>
+#include "lib/err.h"
+
+struct fs_server;
+
+#define FS_MAX_SHARES   256
+#define FS_SHARE_NAME   64
+#define FS_MAX_WRITE    (1u << 20)
+/* Largest in-part but payload: two names of 255 bytes, a 64 KiB xattr value and its header. */
+#define FS_MAX_REQUEST  (128u << 10)
+
+struct fs_server_cfg {
+	unsigned max_nodes;   /* inodes that the guest may keep looked up; ENFILE/ENOMEM beyond */
+	unsigned max_handles; /* open files and directories at a time */
+	unsigned max_fds;     /* O_PATH descriptors kept open by the LRU */
+	double attr_timeout, entry_timeout; /* seconds */
+};
+#define FS_SERVER_CFG_DEFAULT { .max_nodes = 1u << 20, .max_handles = 65536, .max_fds = 4096, \
+				.attr_timeout = 1.0, .entry_timeout = 1.0 }
+
+enum fs_share_flags {
+	FS_SHARE_READONLY = 1u << 0,
+	FS_SHARE_NOCACHE = 1u << 1, /* entries and attributes expire at once (ConfigMap style volumes) */
+	FS_SHARE_FILE = 1u << 2,    /* the share is a single non-directory */
+};
+
+/* Thread: fs_server_new and free on the builder's; share calls from the control thread; fs_request on
+ * the carrier's, several at a time when the carrier has several threads. */
+int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struct err *e);
+void fs_server_free(struct fs_server *s);
+/* @fd: an O_PATH descriptor of a dissolved detached mount (docs/architecture.md); becomes the server's
+ * on success. -EEXIST, -ENOSPC, -EINVAL (name). */
+int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e);
+/* Returns when every descriptor under the share is closed; later requests to its nodes get ESTALE. */
+int fs_share_remove(struct fs_server *s, const char *name, struct err *e);
+
+struct fs_reply {
+	uint8_t *head;      /* caller's buffer of head_size bytes: out header and fixed part, or all data */
+	size_t head_size;
+	size_t head_len;    /* set: bytes to copy into the guest's first reply bytes */
+	const struct iovec *data; /* guest pages behind the first 16 bytes, for READ: the server readv()s
+				   * straight into them; NULL when the carrier has none */
+	int data_count;
+	size_t data_len;    /* set: bytes put into data (then head_len is 16) */
+};
+
+/* Handles one request: always returns with a complete reply (or head_len 0 for FORGET and such, that
+ * have none). -EBADMSG when the bytes are no FUSE request at all (shorter than a header). @in is copied
+ * memory that nobody else writes. @payload/@count: the WRITE data. @room: bytes the guest can take. */
+int fs_request(struct fs_server *s, const void *in, size_t in_len, const struct iovec *payload,
+	       int count, size_t room, struct fs_reply *r);
+/* The driver was reset: forget all nodes and close all handles; shares stay. */
+void fs_server_reset(struct fs_server *s);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PCI Express by ECAM: flat segments of 32 slots, function 0, no bridges. Configuration space, BARs
+ * that the guest may move, capabilities, MSI-X. Devices implement pci_ops and get MSI-X by calling
+ * pci_msix_notify().
+ *
+ * Configuration and BAR accesses come on vCPU threads; the segment's lock is held for configuration
+ * space, none for BARs.
+ */
+#ifndef VMM_PCI_PCI_H
+#define VMM_PCI_PCI_H
+
+#include "vmm/bus/bus.h"
+#include "vmm/hv/hv.h"
+#include "vmm/snapshot/snap.h"
+
+#define PCI_SLOTS 32
+#define PCI_BARS  6
+
+struct pci_seg;
+struct pci_dev;
+
+struct pci_ids {
+	uint16_t vendor, device, sub_vendor, sub_device;
+	uint32_t class_code; /* 24 bits: class, subclass, interface */
+	uint8_t revision;
+};
+
+struct pci_ops {
+	const char *name;
+	uint64_t (*bar_read)(struct pci_dev *d, unsigned bar, uint64_t off, unsigned size);
+	void (*bar_write)(struct pci_dev *d, unsigned bar, uint64_t off, unsigned size, uint64_t v);
+	/* Configuration bytes that the device wants to handle itself (a vendor capability): true when
+	 * taken. May be NULL. */
+	bool (*cfg_read)(struct pci_dev *d, unsigned off, unsigned size, uint32_t *ret);
+	bool (*cfg_write)(struct pci_dev *d, unsigned off, unsigned size, uint32_t v);
+	/* The BAR was mapped, moved or unmapped (base 0): register ioeventfds anew. May be NULL. */
+	void (*bar_moved)(struct pci_dev *d, unsigned bar, uint64_t base);
+};
+
+struct pci_seg_cfg {
+	uint16_t number;
+	uint64_t ecam_base;               /* 1 MiB: bus 0 */
+	uint64_t mmio32_base, mmio32_len; /* windows for BARs */
+	uint64_t mmio64_base, mmio64_len;
+	uint16_t io_base, io_len;         /* may be 0 */
+};
+
+int pci_seg_new(struct pci_seg **ret, const struct pci_seg_cfg *cfg, struct hv_vm *vm,
+		struct bus *mmio, struct bus *pio, struct err *e);
+void pci_seg_free(struct pci_seg *s);
+
+/* @slot 0 … 31 or -1 for the first free one. Slot 0 holds the host bridge. The device stays in the
+ * segment until pci_dev_remove(). */
+int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const struct pci_ops *ops,
+		void *priv, struct pci_dev **ret, struct err *e);
+void pci_dev_remove(struct pci_dev *d);
+void *pci_dev_priv(const struct pci_dev *d);
+unsigned pci_dev_slot(const struct pci_dev *d);
+
+/* @size a power of two, at least 16; places it in the 32- or 64-bit window. */
+int pci_add_bar(struct pci_dev *d, unsigned bar, uint64_t size, bool is64, bool prefetch,
+		struct err *e);
+/* Appends a capability of @len bytes (id and next pointer included, filled in here). Returns its
+ * offset, or a negative errno. */
+int pci_add_cap(struct pci_dev *d, uint8_t id, const void *body, size_t len, struct err *e);
+/* @n vectors, table and PBA in @bar at the given offsets (the accesses to these two areas are taken
+ * before bar_read/bar_write). */
+int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off, uint32_t pba_off,
+		 struct err *e);
+/* Raises a vector: any thread; masked ones become pending. Vectors out of range are ignored. */
+void pci_msix_notify(struct pci_dev *d, unsigned vector);
+
+int pci_seg_save(const struct pci_seg *s, struct snap_w *w, struct err *e);
+int pci_seg_load(struct pci_seg *s, struct snap_r *r, struct err *e);
+
+#endif

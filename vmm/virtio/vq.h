@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Split virtqueues, device side (VIRTIO 1.2, section 2.7), with indirect descriptors and EVENT_IDX.
+ * Ring geometry is frozen by vq_init() and checked whole there. A chain that vq_pop() hands out was
+ * copied once and is validated: every segment lies in RAM, readable ones first, at most VQ_MAX_SEGS.
+ * Devices never see a ring.
+ *
+ * One thread at a time owns a queue (its device's loop).
+ */
+#ifndef VMM_VIRTIO_VQ_H
+#define VMM_VIRTIO_VQ_H
+
+#include "vmm/mem/gmem.h"
+#include "vmm/snapshot/snap.h"
+
+#define VQ_MAX_SIZE 1024 /* the largest queue any of our devices offers */
+#define VQ_MAX_SEGS 1024
+
+struct vq_layout {
+	uint16_t size; /* power of two, 1 … VQ_MAX_SIZE */
+	gpa_t desc, avail, used;
+	bool event_idx;
+	bool indirect;
+};
+
+/* A segment of guest memory; @base is valid for the life of the gmem, and its bytes change under us. */
+struct vq_seg {
+	void *base;
+	gpa_t at;
+	uint32_t len;
+};
+
+struct vq_chain {
+	uint16_t head;
+	uint16_t nread, nwrite;        /* device-readable segments come first in seg[] */
+	uint64_t read_len, write_len;  /* their sums */
+	struct vq_seg seg[VQ_MAX_SEGS];
+};
+
+struct vq {
+	const struct gmem *mem;
+	struct vq_layout at;
+	bool ready;
+	uint16_t next_avail, next_used; /* free-running */
+	uint16_t signalled_used;        /* used index at the last interrupt (EVENT_IDX) */
+	bool signalled_valid;
+	uint16_t in_flight;
+	uint8_t busy[VQ_MAX_SIZE / 8];  /* heads popped and not yet pushed */
+};
+
+/* -EINVAL with a text: size, alignment, a ring outside RAM. */
+int vq_init(struct vq *q, const struct gmem *m, const struct vq_layout *at, struct err *e);
+void vq_reset(struct vq *q);
+
+/* 1: *c filled; 0: empty; -EBADMSG: the ring is malformed and the device needs a reset. */
+int vq_pop(struct vq *q, struct vq_chain *c);
+/* Undoes the last vq_pop() of @c when nothing was done with it. */
+void vq_unpop(struct vq *q, const struct vq_chain *c);
+/* Returns a chain with @written bytes in its writable part. @head as popped. -EBADMSG never: our own
+ * mistakes (a head that is not in flight) are bugs. */
+int vq_push(struct vq *q, uint16_t head, uint32_t written);
+/* After one or more pushes: should the driver be interrupted? Call once per batch. */
+bool vq_want_irq(struct vq *q);
+/* Tells the driver whether kicks are wanted. vq_enable_kicks() returns true when buffers arrived
+ * meanwhile, and then the caller must go on popping. */
+void vq_disable_kicks(struct vq *q);
+bool vq_enable_kicks(struct vq *q);
+
+/* Copy from the readable, to the writable segments, starting at byte @off of that part. Bytes copied:
+ * short only at the end of the part. */
+size_t vq_chain_read(const struct vq_chain *c, uint64_t off, void *dst, size_t len);
+size_t vq_chain_write(const struct vq *q, const struct vq_chain *c, uint64_t off, const void *src,
+		      size_t len);
+/* iovecs for [off, off+len) of one part; count used, or -E2BIG when @max is too few. */
+int vq_chain_iov(const struct vq_chain *c, bool writable, uint64_t off, uint64_t len,
+		 struct iovec *iov, int max);
+
+void vq_save(const struct vq *q, struct snap_w *w, uint16_t tag);
+int vq_load(struct vq *q, struct snap_r *r, uint16_t tag, struct err *e);
+
+#endif
