@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-console (VIRTIO 1.2, section 5.3), one port, no MULTIPORT. Output goes to a descriptor that
+ * may be slow or absent: the device never waits for it. What does not fit CONSOLE_OUT_BUF is dropped
+ * and counted. The last CONSOLE_TAIL bytes are kept for reports of how a guest ended.
+ */
+#ifndef VMM_VIRTIO_CONSOLE_H
+#define VMM_VIRTIO_CONSOLE_H
+
+#include "vmm/virtio/vdev.h"
+
+#define CONSOLE_TAIL    (64u << 10)
+#define CONSOLE_OUT_BUF (64u << 10)
+
+struct console_cfg {
+	/* -1: none. Both are made non-blocking, so their open files should not be shared with somebody
+	 * who minds. in and out may be the same descriptor number. */
+	int in_fd, out_fd;
+	uint16_t cols, rows; /* 0: unknown */
+};
+
+extern const struct vdev_class console_class; /* cfg: struct console_cfg */
+
+/* The last output, whole lines as far as they fit, printable ASCII, newline and tab only (escape
+ * sequences are left out), NUL-terminated. Returns the length. Any thread, also after the
+ * guest's end. */
+size_t console_tail(struct vdev *d, char *dst, size_t size);
+/* Bytes of output that nobody got. Any thread. */
+uint64_t console_dropped(struct vdev *d);
+/* New terminal size; the guest is told. Any thread. */
+void console_resize(struct vdev *d, uint16_t cols, uint16_t rows);
+
+#endif
