@@ -6,9 +6,11 @@
  *
  * Every packet starts with struct nc_hdr. A request is answered by exactly one reply with the same cmd
  * (NC_REPLY set) and id; rc 0 or a negative errno. Events come unasked with id 0, to clients that
- * subscribed. A packet whose size is not the one of its command is refused with -EBADMSG.
+ * subscribed. A packet whose size is not the one of its command is refused with -EBADMSG. A reply with
+ * rc < 0 is always a struct nc_error, whatever the command.
  *
- * A client holds a mask of command classes; inherited descriptor 3 is the first client and holds all.
+ * A client holds a mask of command classes; inherited descriptor 3 is the first client, holds all and
+ * is a lifeline: who starts a machine and dies before handing a lifeline on leaves none behind.
  */
 #ifndef VMM_CONTROL_NATIVE_H
 #define VMM_CONTROL_NATIVE_H
@@ -82,19 +84,22 @@ struct nc_device {
 	};
 };
 
-enum nc_on_reset { NC_RESET_EXIT, NC_RESET_RESTART };
-
+/* There is no "restart on reset" here: a reset ends the machine with NC_END_RESET, and a front that wants
+ * another one starts a fresh process with the descriptors it kept. So a reboot leaves nothing of what
+ * a guest did to the old process, and the jail need not allow building a machine. */
 struct nc_create {
 	struct nc_hdr hdr;
 	uint32_t vcpus, max_vcpus;
 	uint64_t memory;         /* bytes */
-	uint32_t on_reset;       /* enum nc_on_reset */
 	uint32_t flags;
+	uint32_t log_level;      /* enum log_level; 0: warnings */
 	nc_fd kvm, kernel, initramfs;
 	nc_fd log;               /* descriptor for log lines; -1: inherited stderr */
 	nc_fd serial_in, serial_out; /* 16550; both -1: no such device */
 	nc_fd debug_out;         /* port 0xe9 */
 	uint32_t ndevices;
+	uint32_t log_json;       /* log lines as JSON objects */
+	uint32_t pad;
 	char name[64];           /* shown in logs and the process's name */
 	char cmdline[4096];
 	struct nc_device dev[NC_MAX_DEVICES];
@@ -102,6 +107,7 @@ struct nc_create {
 #define NC_CREATE_MERGEABLE  (1u << 0)
 #define NC_CREATE_THP        (1u << 1)
 #define NC_CREATE_NO_JAIL    (1u << 2) /* refused unless built for debugging */
+#define NC_CREATE_PVPANIC    (1u << 3) /* PCI device by which a guest kernel reports its panic */
 
 struct nc_connect {
 	struct nc_hdr hdr;
@@ -162,6 +168,13 @@ struct nc_hello {
 	struct nc_hdr hdr;
 	uint32_t version;
 	uint32_t mask;           /* reply: what this client may do */
+};
+
+/* Reply with rc < 0. */
+struct nc_error {
+	struct nc_hdr hdr;
+	char text[500];          /* one printable line, NUL-terminated */
+	uint32_t pad;
 };
 
 struct nc_simple {               /* every command without arguments, every reply without results */

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/mounttree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "lib/cleanup.h"
+
+/* The root of the detached tree @tree, by a descriptor that does not keep the tree together. */
+static int open_root(int tree, bool is_dir)
+{
+	char by_number[40];
+	int fd;
+
+	if (is_dir) {
+		fd = openat(tree, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? -errno : fd;
+	}
+	/* "." does not work on a file, and dup() would share the very descriptor to be dissolved. */
+	snprintf(by_number, sizeof(by_number), "/proc/self/fd/%d", tree);
+	fd = open(by_number, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int mounttree_open(int dirfd, const char *path, bool readonly, int *ret_fd, bool *ret_is_dir,
+		   struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NOEXEC,
+				   /* Nothing mounted under the source later may show up here. */
+				   .propagation = MS_PRIVATE };
+	_cleanup_close_ int tree = -1;
+	struct stat st;
+	int fd;
+
+	if (readonly)
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	/* Always recursive: without it, an unprivileged caller is refused where submounts cover
+	 * something, and a container expects to see them anyway. */
+	tree = open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return err_errno(e, errno, "cannot take a copy of the mounts at %s", path);
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return err_errno(e, errno, "cannot lock down the copy of %s", path);
+	if (fstat(tree, &st) < 0)
+		return err_errno(e, errno, "cannot look at %s", path);
+	fd = open_root(tree, S_ISDIR(st.st_mode));
+	if (fd < 0)
+		return err_errno(e, -fd, "cannot open the copy of %s", path);
+	*ret_fd = fd;
+	if (ret_is_dir)
+		*ret_is_dir = S_ISDIR(st.st_mode);
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's side of the native control protocol (native.h): what husk, husk-proxy and husk-vmm
+ * drive a husk-machine with. Depends on lib/ alone.
+ *
+ * Calls are synchronous: one request is sent and its reply awaited, at most @timeout_ms (-1: for ever).
+ * Events that arrive meanwhile are kept for ncl_event(). One thread at a time.
+ *
+ * Errors of every call, besides those of the machine itself (whose text is handed on):
+ *   -ETIMEDOUT   no reply in time; a late one is ignored, the client stays usable
+ *   -EPIPE       the machine closed the connection (it has ended, or its process died)
+ *   -EPROTO      a reply that is not one; the connection is of no use any more
+ * What is received is checked for size, version, id and number of descriptors; strings are
+ * NUL-terminated on return.
+ */
+#ifndef VMM_CONTROL_NATIVE_CLIENT_H
+#define VMM_CONTROL_NATIVE_CLIENT_H
+
+#include "lib/err.h"
+#include "vmm/control/native.h"
+
+struct ncl;
+
+/* @sock: a connected SEQPACKET socket, the client's on success. */
+int ncl_new(struct ncl **ret, int sock, struct err *e);
+void ncl_free(struct ncl *c); /* closes; NULL is fine */
+/* Readable (poll) when an event may have arrived: see ncl_event(). Stays the client's. */
+int ncl_fd(const struct ncl *c);
+
+/* Versions agree, or -EPROTONOSUPPORT. *ret_mask (may be NULL): what this client may do. */
+int ncl_hello(struct ncl *c, uint32_t *ret_mask, int timeout_ms, struct err *e);
+
+/* A machine's description while it is put together. Zeroed and set up by ncl_desc_init(); the
+ * descriptors stay the caller's. About 20 KiB: not for small stacks. */
+struct ncl_desc {
+	struct nc_create m;
+	int fds[NC_MAX_FDS];
+	size_t nfds;
+};
+void ncl_desc_init(struct ncl_desc *d);
+/* *ret_ref: what nc_create's fields want for @fd. -1 gives -1. -ENOSPC with a text beyond NC_MAX_FDS. */
+int ncl_desc_fd(struct ncl_desc *d, int fd, nc_fd *ret_ref, struct err *e);
+/* The next free device with type, id and slot -1 set; all descriptors of it -1. NULL: no room. */
+struct nc_device *ncl_desc_device(struct ncl_desc *d, enum nc_dev_type type, const char *id);
+
+int ncl_create(struct ncl *c, struct ncl_desc *d, int timeout_ms, struct err *e);
+int ncl_boot(struct ncl *c, int timeout_ms, struct err *e);
+/* A vsock connection to the guest's @port. The machine gives up after @timeout_ms itself, with
+ * -ETIMEDOUT; -ECONNREFUSED when nobody listens there. *ret_fd is the caller's. */
+int ncl_connect(struct ncl *c, uint32_t port, uint32_t timeout_ms, int *ret_fd, struct err *e);
+/* @fd: O_PATH descriptor of a dissolved mount (lib/mounttree.h); stays the caller's, who must close it
+ * for the share to be free of it. @flags: enum fs_share_flags. */
+int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags,
+		  int timeout_ms, struct err *e);
+int ncl_share_remove(struct ncl *c, const char *device, const char *name, int timeout_ms,
+		     struct err *e);
+/* NC_PAUSE, NC_RESUME, NC_QUIT, NC_POWER_BUTTON, NC_SUBSCRIBE. */
+int ncl_command(struct ncl *c, enum nc_cmd cmd, int timeout_ms, struct err *e);
+int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct err *e);
+/* Another client with @mask (enum nc_class, at most what this one has); @sock stays the caller's. */
+int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,
+		   struct err *e);
+
+/* 1: an event; 0: none within @timeout_ms (0: do not wait); or a negative errno. The end of a
+ * machine always comes as NC_EV_END before -EPIPE, unless its process was killed. */
+int ncl_event(struct ncl *c, struct nc_event *ret, int timeout_ms, struct err *e);
+
+/* "guest panic" and the like, for messages. */
+const char *nc_end_name(uint32_t end);
+
+#endif
