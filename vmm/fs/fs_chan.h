@@ -21,15 +21,21 @@ struct fs_server;
 #define FS_MAX_WRITE    (1u << 20)
 /* Largest in-part but payload: two names of 255 bytes, a 64 KiB xattr value and its header. */
 #define FS_MAX_REQUEST  (128u << 10)
+/* Largest reply but for READ's data: what fs_reply.head must hold. */
+#define FS_MAX_REPLY    (72u << 10)
 
 struct fs_server_cfg {
 	unsigned max_nodes;   /* inodes that the guest may keep looked up; ENFILE/ENOMEM beyond */
 	unsigned max_handles; /* open files and directories at a time */
 	unsigned max_fds;     /* O_PATH descriptors kept open by the LRU */
 	double attr_timeout, entry_timeout; /* seconds */
+	int proc_fd; /* "/proc/self/fd" of the process that serves, opened by it with
+		      * open_tree(OPEN_TREE_CLONE) so that ".." stops there; the server's on success.
+		      * -1: opened by path in fs_server_new(), for tools and tests */
 };
+/* The descriptors in use never pass max_fds + max_handles + one a share + 8 a thread. */
 #define FS_SERVER_CFG_DEFAULT { .max_nodes = 1u << 20, .max_handles = 65536, .max_fds = 4096, \
-				.attr_timeout = 1.0, .entry_timeout = 1.0 }
+				.attr_timeout = 1.0, .entry_timeout = 1.0, .proc_fd = -1 }
 
 enum fs_share_flags {
 	FS_SHARE_READONLY = 1u << 0,
@@ -57,12 +63,35 @@ struct fs_reply {
 	size_t data_len;    /* set: bytes put into data (then head_len is 16) */
 };
 
-/* Handles one request: always returns with a complete reply (or head_len 0 for FORGET and such, that
- * have none). -EBADMSG when the bytes are no FUSE request at all (shorter than a header). @in is copied
- * memory that nobody else writes. @payload/@count: the WRITE data. @room: bytes the guest can take. */
+/* What a carrier must know of a request before it copies the rest. */
+struct fs_peek {
+	size_t fixed;         /* leading bytes to be copied into one piece: the rest is payload */
+	bool slow;            /* may wait for a disk: not on a thread that others depend on */
+	bool interrupt;       /* FUSE_INTERRUPT: for a request that fs_request() put off */
+	bool no_reply;
+	uint64_t unique;      /* the request's number */
+};
+#define FS_PEEK_LEN 40 /* a request's header */
+/* @in: the first FS_PEEK_LEN bytes; @total: all the guest sent. -EBADMSG: no FUSE request. */
+int fs_peek(const void *in, size_t total, struct fs_peek *ret);
+
+/* fs_request() returns this when a lock is held by somebody else: nothing was done and there is no
+ * reply. The carrier asks again a little later with the same bytes, or replies fs_reply_error(EINTR)
+ * when an interrupt names the request. */
+#define FS_AGAIN 1
+
+/* Handles one request: 0 with a complete reply (head_len 0 for FORGET and such, that have none);
+ * FS_AGAIN; -EBADMSG when the bytes are no FUSE request at all (shorter than a header) or there is
+ * no room for any reply. @in is copied memory that nobody else writes. @payload/@count: the WRITE
+ * data. @room: bytes the guest can take. */
 int fs_request(struct fs_server *s, const void *in, size_t in_len, const struct iovec *payload,
 	       int count, size_t room, struct fs_reply *r);
-/* The driver was reset: forget all nodes and close all handles; shares stay. */
+void fs_reply_error(const void *in, int errnum, struct fs_reply *r);
+/* The request that a FUSE_INTERRUPT (whole, in one piece) is about; 0: malformed. */
+uint64_t fs_interrupt_target(const void *in, size_t in_len);
+/* The driver was reset: forget all nodes and close all handles; shares stay. No request in flight. */
 void fs_server_reset(struct fs_server *s);
+/* True when the guest holds nothing: no session, nodes or handles. Only then can it be saved. */
+bool fs_server_idle(struct fs_server *s);
 
 #endif
