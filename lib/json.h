@@ -51,7 +51,7 @@ struct json_w {
 	struct buf *b;
 	bool pretty;
 	unsigned depth;
-	bool need_comma[64];
+	bool need_comma[128];
 };
 void jw_init(struct json_w *w, struct buf *b, bool pretty);
 void jw_object(struct json_w *w, const char *key);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 LIB_BASE := lib/err lib/log lib/buf lib/io lib/evloop
-LIB_JSON := lib/json
+LIB_JSON := lib/json lib/json_write
 LIB_JSON_LIBS := -lyajl_s
 
 GENERATED :=

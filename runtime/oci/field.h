@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading JSON objects by tables. Each known field of config.json is one row with a verdict; the table in
+ * docs and the output of `husk features` come from the same rows.
+ */
+#ifndef RUNTIME_OCI_FIELD_H
+#define RUNTIME_OCI_FIELD_H
+
+#include "runtime/oci/spec.h"
+
+enum oci_verdict {
+	OCI_GUEST,   /* done in the guest */
+	OCI_HOST,    /* done on the host */
+	OCI_IGNORED, /* accepted, without effect in a virtual machine */
+	OCI_REFUSED, /* a line that names it, when it holds anything */
+};
+
+/* Memory of one spec, freed as a whole. */
+struct oci_pool {
+	struct oci_pool_item *first;
+};
+void *oci_pool_alloc(struct oci_pool *p, size_t n, size_t size); /* zeroed; NULL */
+void oci_pool_free(struct oci_pool *p);
+
+struct oci_ctx {
+	const char *file; /* begins each message */
+	struct oci_pool *pool;
+	struct err *e;
+};
+
+/* "FILE: path.of.v: text"; returns -EINVAL. */
+int oci_fail(struct oci_ctx *c, const struct json *v, const char *fmt, ...) __printf_like(3, 4);
+
+/* Reads @v into @dst. The row's offset was added to the object already. */
+typedef int oci_read_fn(struct oci_ctx *c, const struct json *v, void *dst);
+
+struct oci_field {
+	const char *name;
+	enum oci_verdict verdict;
+	oci_read_fn *read; /* NULL for ignored and refused ones */
+	size_t offset;
+	bool required;
+};
+
+#define OCI_FIELD(n, vd, st, m, fn)     { .name = n, .verdict = vd, .read = fn, .offset = offsetof(st, m) }
+#define OCI_REQUIRED(n, vd, st, m, fn)  { .name = n, .verdict = vd, .read = fn, .offset = offsetof(st, m), \
+					  .required = true }
+#define OCI_WHOLE(n, vd, fn)            { .name = n, .verdict = vd, .read = fn, .offset = 0 }
+#define OCI_REQUIRED_WHOLE(n, vd, fn)   { .name = n, .verdict = vd, .read = fn, .offset = 0, .required = true }
+#define OCI_IGNORE(n)                   { .name = n, .verdict = OCI_IGNORED }
+#define OCI_REFUSE(n)                   { .name = n, .verdict = OCI_REFUSED }
+#define OCI_END                         { .name = NULL }
+
+/* @v must be an object; null members count as absent; unknown ones are passed over. */
+int oci_read_object(struct oci_ctx *c, const struct json *v, const struct oci_field *table, void *obj);
+
+/* Readers for common types. */
+oci_read_fn oci_read_str;      /* const char *; no NUL inside */
+oci_read_fn oci_read_abspath;  /* const char *; begins with / */
+oci_read_fn oci_read_bool;     /* bool */
+oci_read_fn oci_read_u32;      /* uint32_t */
+oci_read_fn oci_read_i64;      /* int64_t */
+oci_read_fn oci_read_strv;     /* struct oci_strv */
+
+/* The elements of the array @v: zeroed memory for them, then @fn for each. */
+int oci_read_array(struct oci_ctx *c, const struct json *v, size_t elem_size, oci_read_fn *fn,
+		   void **ret, size_t *ret_n);
+/* {"key": "string"} */
+int oci_read_pairs(struct oci_ctx *c, const struct json *v, struct oci_pair **ret, size_t *ret_n);
+
+/* The tables of one file each, joined in spec.c. */
+oci_read_fn oci_read_process;   /* struct oci_process; process.c */
+oci_read_fn oci_read_mount;     /* struct oci_mount; mounts.c */
+oci_read_fn oci_read_linux;     /* struct oci_spec; linux.c */
+oci_read_fn oci_read_resources; /* struct oci_resources; resources.c */
+
+/* MS_* of "rprivate" and its like; 0 when it is none. */
+uint64_t oci_propagation(const char *name);
+
+/* Every table of the parser, for documentation: path prefix and rows. */
+struct oci_table {
+	const char *prefix; /* "linux.resources." */
+	const struct oci_field *rows;
+};
+extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_fields[],
+	oci_user_fields[], oci_mount_fields[], oci_linux_fields[], oci_resources_fields[],
+	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[];
+extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
+
+#endif

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+OCI_SPEC_OBJS := runtime/oci/field runtime/oci/process runtime/oci/mounts runtime/oci/resources \
+	runtime/oci/linux runtime/oci/spec
+OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/default runtime/oci/pack
+OCI_LIBS := -lprotobuf-c $(LIB_JSON_LIBS)

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The guest's half of a spec as the agent's messages. Everything is built in a pool that ends here; strings
+ * stay the spec's.
+ */
+#include "runtime/oci/field.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent-proto/proto/agent.pb-c.h"
+
+typedef Husk__Agent__V1__Container pb_container;
+typedef Husk__Agent__V1__Process pb_process;
+
+/* First failure sticks; the caller looks once at the end. */
+struct packer {
+	struct oci_pool pool;
+	bool failed;
+};
+
+static void *take(struct packer *p, size_t n, size_t size)
+{
+	void *mem = oci_pool_alloc(&p->pool, n ? n : 1, size);
+
+	if (!mem)
+		p->failed = true;
+	return mem;
+}
+
+/* protobuf-c has no const; what we give it is only read. */
+static char *str(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
+/* An array of @n pointers to messages of @size each, all initialised by @init. */
+static void **messages(struct packer *p, size_t n, size_t size, void (*init)(void *))
+{
+	void **list = take(p, n, sizeof(void *));
+	char *mem = take(p, n, size);
+
+	if (!list || !mem)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		list[i] = mem + i * size;
+		init(list[i]);
+	}
+	return list;
+}
+
+#define MESSAGES(p, n, type, lower)                                                    \
+	((type **)messages(p, n, sizeof(type), (void (*)(void *))lower##__init))
+
+static ProtobufCBinaryData *byte_strings(struct packer *p, const struct oci_strv *v)
+{
+	ProtobufCBinaryData *list = take(p, v->n, sizeof(*list));
+
+	for (size_t i = 0; list && i < v->n; i++) {
+		list[i].len = strlen(v->v[i]);
+		list[i].data = (uint8_t *)str(v->v[i]);
+	}
+	return list;
+}
+
+static char **strings(struct packer *p, const struct oci_strv *v)
+{
+	char **list = take(p, v->n, sizeof(*list));
+
+	for (size_t i = 0; list && i < v->n; i++)
+		list[i] = str(v->v[i]);
+	return list;
+}
+
+static void fill_user(Husk__Agent__V1__User *u, const struct oci_user *from)
+{
+	husk__agent__v1__user__init(u);
+	u->uid = from->uid;
+	u->gid = from->gid;
+	u->n_additional_gids = from->n_additional_gids;
+	u->additional_gids = from->additional_gids;
+	u->has_umask = from->has_umask;
+	u->umask = from->umask;
+}
+
+static void fill_caps(Husk__Agent__V1__Capabilities *m, const struct oci_caps *from)
+{
+	husk__agent__v1__capabilities__init(m);
+	m->bounding = from->bounding;
+	m->effective = from->effective;
+	m->inheritable = from->inheritable;
+	m->permitted = from->permitted;
+	m->ambient = from->ambient;
+}
+
+static void fill_rlimits(struct packer *p, pb_process *m, const struct oci_process *from)
+{
+	m->n_rlimits = from->n_rlimits;
+	m->rlimits = MESSAGES(p, from->n_rlimits, Husk__Agent__V1__Rlimit, husk__agent__v1__rlimit);
+	for (size_t i = 0; m->rlimits && i < from->n_rlimits; i++) {
+		m->rlimits[i]->type = str(from->rlimits[i].type);
+		m->rlimits[i]->soft = from->rlimits[i].soft;
+		m->rlimits[i]->hard = from->rlimits[i].hard;
+	}
+}
+
+static pb_process *make_process(struct packer *p, const struct oci_process *from,
+				const struct oci_pack_streams *streams)
+{
+	pb_process *m = take(p, 1, sizeof(*m));
+	Husk__Agent__V1__User *user = take(p, 1, sizeof(*user));
+	Husk__Agent__V1__Capabilities *caps = take(p, 1, sizeof(*caps));
+	Husk__Agent__V1__Streams *st = take(p, 1, sizeof(*st));
+
+	if (p->failed)
+		return NULL;
+	husk__agent__v1__process__init(m);
+	husk__agent__v1__streams__init(st);
+	fill_user(user, &from->user);
+	fill_caps(caps, &from->caps);
+	fill_rlimits(p, m, from);
+	st->stdin = streams->in;
+	st->stdout = streams->out;
+	st->stderr = streams->err;
+	m->terminal = from->terminal;
+	m->rows = from->rows;
+	m->columns = from->columns;
+	m->user = user;
+	m->n_args = from->args.n;
+	m->args = byte_strings(p, &from->args);
+	m->n_env = from->env.n;
+	m->env = byte_strings(p, &from->env);
+	m->cwd = str(from->cwd);
+	m->capabilities = from->caps.present ? caps : NULL;
+	m->no_new_privileges = from->no_new_privileges;
+	m->has_oom_score_adj = from->has_oom_score_adj;
+	m->oom_score_adj = from->oom_score_adj;
+	m->streams = st;
+	return m;
+}
+
+static void add_namespaces(struct packer *p, pb_container *m, const struct oci_spec *s)
+{
+	static const Husk__Agent__V1__Namespace names[OCI_NS_COUNT] = {
+		[OCI_NS_PID] = HUSK__AGENT__V1__NAMESPACE__NS_PID,
+		[OCI_NS_NETWORK] = HUSK__AGENT__V1__NAMESPACE__NS_NETWORK,
+		[OCI_NS_MOUNT] = HUSK__AGENT__V1__NAMESPACE__NS_MOUNT,
+		[OCI_NS_IPC] = HUSK__AGENT__V1__NAMESPACE__NS_IPC,
+		[OCI_NS_UTS] = HUSK__AGENT__V1__NAMESPACE__NS_UTS,
+		[OCI_NS_CGROUP] = HUSK__AGENT__V1__NAMESPACE__NS_CGROUP,
+		[OCI_NS_USER] = HUSK__AGENT__V1__NAMESPACE__NS_USER,
+		[OCI_NS_TIME] = HUSK__AGENT__V1__NAMESPACE__NS_TIME,
+	};
+
+	m->new_namespaces = take(p, OCI_NS_COUNT, sizeof(*m->new_namespaces));
+	for (unsigned t = 0; m->new_namespaces && t < OCI_NS_COUNT; t++)
+		if (s->ns[t].wanted)
+			m->new_namespaces[m->n_new_namespaces++] = names[t];
+}
+
+static void add_mounts(struct packer *p, pb_container *m, const struct oci_spec *s,
+		       const char *const *share_of, const bool *file_of)
+{
+	m->n_mounts = s->n_mounts;
+	m->mounts = MESSAGES(p, s->n_mounts, Husk__Agent__V1__Mount, husk__agent__v1__mount);
+	for (size_t i = 0; m->mounts && i < s->n_mounts; i++) {
+		const struct oci_mount *from = &s->mounts[i];
+		Husk__Agent__V1__Mount *to = m->mounts[i];
+
+		to->destination = str(from->destination);
+		to->type = str(from->bind ? "bind" : from->type);
+		to->source = str(from->bind ? share_of[i] : from->source);
+		to->flags = from->flags;
+		to->flags_clear = from->flags_clear;
+		to->propagation = from->propagation;
+		to->data = str(from->data);
+		to->source_is_file = from->bind && file_of[i];
+	}
+}
+
+static void add_devices(struct packer *p, pb_container *m, const struct oci_spec *s)
+{
+	static const char types[][2] = { "c", "b", "p", "u" };
+
+	m->n_devices = s->n_devices;
+	m->devices = MESSAGES(p, s->n_devices, Husk__Agent__V1__Device, husk__agent__v1__device);
+	for (size_t i = 0; m->devices && i < s->n_devices; i++) {
+		const struct oci_device *from = &s->devices[i];
+		Husk__Agent__V1__Device *to = m->devices[i];
+
+		to->path = str(from->path);
+		for (size_t t = 0; t < ARRAY_SIZE(types); t++)
+			if (types[t][0] == from->type)
+				to->type = str(types[t]);
+		to->major = from->major;
+		to->minor = from->minor;
+		to->mode = from->has_mode ? from->mode : 0666;
+		to->uid = from->uid;
+		to->gid = from->gid;
+	}
+}
+
+static void add_device_rules(struct packer *p, pb_container *m, const struct oci_resources *r)
+{
+	static const char types[][2] = { "a", "c", "b" };
+
+	m->n_device_rules = r->n_devices;
+	m->device_rules = MESSAGES(p, r->n_devices, Husk__Agent__V1__DeviceRule,
+				   husk__agent__v1__device_rule);
+	for (size_t i = 0; m->device_rules && i < r->n_devices; i++) {
+		const struct oci_device_rule *from = &r->devices[i];
+		Husk__Agent__V1__DeviceRule *to = m->device_rules[i];
+
+		to->allow = from->allow;
+		for (size_t t = 0; t < ARRAY_SIZE(types); t++)
+			if (types[t][0] == from->type)
+				to->type = str(types[t]);
+		to->major = from->major;
+		to->minor = from->minor;
+		to->access = str(from->access);
+	}
+}
+
+static void add_sysctl(struct packer *p, pb_container *m, const struct oci_spec *s)
+{
+	m->n_sysctl = s->n_sysctl;
+	m->sysctl = MESSAGES(p, s->n_sysctl, Husk__Agent__V1__Container__SysctlEntry,
+			     husk__agent__v1__container__sysctl_entry);
+	for (size_t i = 0; m->sysctl && i < s->n_sysctl; i++) {
+		m->sysctl[i]->key = str(s->sysctl[i].key);
+		m->sysctl[i]->value = str(s->sysctl[i].value);
+	}
+}
+
+#define MAX_CGROUP_VALUES 8
+
+static void cgroup_value(struct packer *p, pb_container *m, const char *file, const char *fmt, ...)
+	__printf_like(4, 5);
+static void cgroup_value(struct packer *p, pb_container *m, const char *file, const char *fmt, ...)
+{
+	char *text = take(p, 1, 64);
+	va_list ap;
+
+	if (!text || !m->cgroup_values)
+		return;
+	bug_on(m->n_cgroup_values == MAX_CGROUP_VALUES);
+	va_start(ap, fmt);
+	vsnprintf(text, 64, fmt, ap);
+	va_end(ap);
+	m->cgroup_values[m->n_cgroup_values]->key = str(file);
+	m->cgroup_values[m->n_cgroup_values++]->value = text;
+}
+
+static void cgroup_limit(struct packer *p, pb_container *m, const char *file, int64_t limit)
+{
+	if (limit < 0)
+		cgroup_value(p, m, file, "max");
+	else
+		cgroup_value(p, m, file, "%" PRId64, limit);
+}
+
+/* The guest has cgroup v2 alone; values of v1 are turned the way runc does on such a host. */
+static void add_cgroup_values(struct packer *p, pb_container *m, const struct oci_resources *r)
+{
+	m->cgroup_values = MESSAGES(p, MAX_CGROUP_VALUES, Husk__Agent__V1__Container__CgroupValuesEntry,
+				    husk__agent__v1__container__cgroup_values_entry);
+	/* Zero means "not set" in runc for all but the pids limit. */
+	if (r->has_memory_limit && r->memory_limit)
+		cgroup_limit(p, m, "memory.max", r->memory_limit);
+	if (r->has_memory_reservation && r->memory_reservation)
+		cgroup_limit(p, m, "memory.low", r->memory_reservation);
+	if (r->has_memory_swap && r->memory_swap) {
+		/* v1 counts memory and swap together. */
+		int64_t swap = r->memory_swap;
+
+		if (swap > 0 && r->has_memory_limit && r->memory_limit > 0)
+			swap = swap > r->memory_limit ? swap - r->memory_limit : 0;
+		cgroup_limit(p, m, "memory.swap.max", swap);
+	}
+	if (r->has_pids_limit && r->pids_limit)
+		cgroup_limit(p, m, "pids.max", r->pids_limit);
+	if (r->has_cpu_shares && r->cpu_shares) {
+		uint64_t shares = r->cpu_shares < 2 ? 2 : r->cpu_shares;
+
+		if (shares > 262144)
+			shares = 262144;
+		cgroup_value(p, m, "cpu.weight", "%" PRIu64, 1 + (shares - 2) * 9999 / 262142);
+	}
+	if ((r->has_cpu_quota && r->cpu_quota) || (r->has_cpu_period && r->cpu_period)) {
+		uint64_t period = r->has_cpu_period && r->cpu_period ? r->cpu_period : 100000;
+
+		if (r->has_cpu_quota && r->cpu_quota > 0)
+			cgroup_value(p, m, "cpu.max", "%" PRId64 " %" PRIu64, r->cpu_quota, period);
+		else
+			cgroup_value(p, m, "cpu.max", "max %" PRIu64, period);
+	}
+}
+
+static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *out, struct err *e)
+{
+	size_t len;
+	void *room;
+
+	if (p->failed)
+		return err_set(e, ENOMEM, "out of memory");
+	len = protobuf_c_message_get_packed_size(m);
+	room = buf_reserve(out, len);
+	if (!room)
+		return err_set(e, EFBIG, "the configuration is too large to send to the guest");
+	protobuf_c_message_pack(m, room);
+	buf_commit(out, len);
+	return 0;
+}
+
+int oci_pack_create(const struct oci_spec *s, const char *container_id, const char *rootfs_share,
+		    const char *const *share_of, const bool *file_of,
+		    const struct oci_pack_streams *streams, struct buf *out, struct err *e)
+{
+	Husk__Agent__V1__CreateContainerRequest req = HUSK__AGENT__V1__CREATE_CONTAINER_REQUEST__INIT;
+	pb_container c = HUSK__AGENT__V1__CONTAINER__INIT;
+	struct packer p = { 0 };
+	int rc;
+
+	req.container_id = str(container_id);
+	req.container = &c;
+	c.rootfs_share = str(rootfs_share);
+	c.rootfs_readonly = s->root_readonly;
+	c.rootfs_propagation = s->rootfs_propagation;
+	c.hostname = str(s->hostname);
+	c.domainname = str(s->domainname);
+	c.n_masked_paths = s->masked_paths.n;
+	c.masked_paths = strings(&p, &s->masked_paths);
+	c.n_readonly_paths = s->readonly_paths.n;
+	c.readonly_paths = strings(&p, &s->readonly_paths);
+	add_namespaces(&p, &c, s);
+	add_mounts(&p, &c, s, share_of, file_of);
+	add_devices(&p, &c, s);
+	add_device_rules(&p, &c, &s->res);
+	add_sysctl(&p, &c, s);
+	add_cgroup_values(&p, &c, &s->res);
+	c.process = make_process(&p, &s->process, streams);
+	rc = pack_into(&p, &req.base, out, e);
+	oci_pool_free(&p.pool);
+	return rc;
+}
+
+int oci_pack_exec(const struct oci_process *proc, const char *container_id, const char *exec_id,
+		  const struct oci_pack_streams *streams, struct buf *out, struct err *e)
+{
+	Husk__Agent__V1__ExecRequest req = HUSK__AGENT__V1__EXEC_REQUEST__INIT;
+	struct packer p = { 0 };
+	int rc;
+
+	req.container_id = str(container_id);
+	req.exec_id = str(exec_id);
+	req.process = make_process(&p, proc, streams);
+	rc = pack_into(&p, &req.base, out, e);
+	oci_pool_free(&p.pool);
+	return rc;
+}
