@@ -35,6 +35,7 @@ enum nc_cmd {
 	NC_CLIENT_ADD = 11, /* + one SEQPACKET descriptor: a further client with a mask */
 	NC_SUBSCRIBE = 12,
 	NC_POWER_BUTTON = 13,
+	NC_HOST_PORT = 14,  /* answers NC_EV_HOST_PORT; rc 0: + one connected stream socket */
 	NC_EVENT = 64,
 };
 #define NC_REPLY 0x8000u
@@ -75,9 +76,8 @@ struct nc_device {
 			uint64_t cid;                    /* 3 … 2^32-2 */
 			nc_fd ready;                     /* stream socket that guest -> host port 1 is bridged to;
 							    -1: none */
-			nc_fd listen_dir;                /* husk-vmm only: guest -> host connections to port P go to
-							    the Unix socket "NAME_P"; O_PATH directory */
-			char name[64];
+			uint32_t host_ports;             /* 1: other guest -> host connections are asked for by
+							    NC_EV_HOST_PORT; 0: refused */
 		} vsock;
 		struct { char tag[36]; uint32_t queues; } fs;
 		uint8_t pad[192];
@@ -113,6 +113,13 @@ struct nc_connect {
 	struct nc_hdr hdr;
 	uint32_t port;
 	uint32_t timeout_ms;
+};
+
+struct nc_host_port {
+	struct nc_hdr hdr;
+	uint64_t token;
+	int32_t error;           /* 0: a descriptor is there; else a negative errno and none is */
+	uint32_t pad;
 };
 
 struct nc_share {
@@ -155,11 +162,18 @@ struct nc_info_reply {
 };
 enum nc_stamp { NC_T_START, NC_T_CREATED, NC_T_JAILED, NC_T_FIRST_RUN, NC_T_READY, NC_T_END };
 
-enum nc_event_kind { NC_EV_STATE = 1, NC_EV_END = 2, NC_EV_CONSOLE_TAIL = 3 };
+enum nc_event_kind {
+	NC_EV_STATE = 1,     /* value: enum nc_state */
+	NC_EV_END = 2,       /* value: enum nc_end; always the last */
+	NC_EV_READY = 3,     /* the guest connected to its ready port */
+	NC_EV_HOST_PORT = 4, /* value: the port that the guest wants; to subscribers with NC_MAY_RUN, of
+			      * which one answers by NC_HOST_PORT with the token */
+};
 struct nc_event {
 	struct nc_hdr hdr;
 	uint32_t kind;
-	uint32_t value;          /* nc_state or nc_end */
+	uint32_t value;
+	uint64_t token;          /* NC_EV_HOST_PORT */
 	char text[240];          /* one line, what happened; escaped */
 	char console[4096];      /* NC_EV_END: the last console bytes, printable, NUL-terminated */
 };

@@ -61,6 +61,11 @@ int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct er
 int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,
 		   struct err *e);
 
+/* Answers an NC_EV_HOST_PORT: @sock connected (it stays the caller's) and @error 0, or -1 and a negative
+ * errno. */
+int ncl_host_port(struct ncl *c, uint64_t token, int sock, int error, int timeout_ms,
+		  struct err *e);
+
 /* 1: an event; 0: none within @timeout_ms (0: do not wait); or a negative errno. The end of a
  * machine always comes as NC_EV_END before -EPIPE, unless its process was killed. */
 int ncl_event(struct ncl *c, struct nc_event *ret, int timeout_ms, struct err *e);
