@@ -36,8 +36,9 @@ static char *str(const char *s)
 	return (char *)(uintptr_t)s;
 }
 
-/* An array of @n pointers to messages of @size each, all initialised by @init. */
-static void **messages(struct packer *p, size_t n, size_t size, void (*init)(void *))
+/* An array of @n pointers to initialised messages of one type. */
+static void **messages(struct packer *p, size_t n, size_t size,
+		       const ProtobufCMessageDescriptor *type)
 {
 	void **list = take(p, n, sizeof(void *));
 	char *mem = take(p, n, size);
@@ -46,13 +47,13 @@ static void **messages(struct packer *p, size_t n, size_t size, void (*init)(voi
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		list[i] = mem + i * size;
-		init(list[i]);
+		protobuf_c_message_init(type, list[i]);
 	}
 	return list;
 }
 
 #define MESSAGES(p, n, type, lower)                                                    \
-	((type **)messages(p, n, sizeof(type), (void (*)(void *))lower##__init))
+	((type **)messages(p, n, sizeof(type), &lower##__descriptor))
 
 static ProtobufCBinaryData *byte_strings(struct packer *p, const struct oci_strv *v)
 {
@@ -318,11 +319,13 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 		    const char *const *share_of, const bool *file_of,
 		    const struct oci_pack_streams *streams, struct buf *out, struct err *e)
 {
-	Husk__Agent__V1__CreateContainerRequest req = HUSK__AGENT__V1__CREATE_CONTAINER_REQUEST__INIT;
-	pb_container c = HUSK__AGENT__V1__CONTAINER__INIT;
+	Husk__Agent__V1__CreateContainerRequest req;
+	pb_container c;
 	struct packer p = { 0 };
 	int rc;
 
+	husk__agent__v1__create_container_request__init(&req);
+	husk__agent__v1__container__init(&c);
 	req.container_id = str(container_id);
 	req.container = &c;
 	c.rootfs_share = str(rootfs_share);
@@ -349,10 +352,11 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 int oci_pack_exec(const struct oci_process *proc, const char *container_id, const char *exec_id,
 		  const struct oci_pack_streams *streams, struct buf *out, struct err *e)
 {
-	Husk__Agent__V1__ExecRequest req = HUSK__AGENT__V1__EXEC_REQUEST__INIT;
+	Husk__Agent__V1__ExecRequest req;
 	struct packer p = { 0 };
 	int rc;
 
+	husk__agent__v1__exec_request__init(&req);
 	req.container_id = str(container_id);
 	req.exec_id = str(exec_id);
 	req.process = make_process(&p, proc, streams);
