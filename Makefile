@@ -65,8 +65,8 @@ FUZZ_TARGETS :=
 CLEAN_HOOKS :=
 
 include lib/module.mk
-include $(wildcard agent-proto/module.mk vmm/module.mk vmm/*/module.mk runtime/module.mk \
-	rootfs-tools/module.mk tests/module.mk)
+include $(wildcard agent-proto/module.mk) $(wildcard vmm/*/module.mk) $(wildcard vmm/module.mk) \
+	$(wildcard runtime/*/module.mk) $(wildcard runtime/module.mk rootfs-tools/module.mk tests/module.mk)
 
 .PHONY: all help clean
 .DEFAULT_GOAL := all

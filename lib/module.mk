@@ -5,3 +5,11 @@ LIB_JSON_LIBS := -lyajl_s
 
 GENERATED :=
 FUZZ_GENERATED :=
+
+UNIT_TESTS += lib_base json
+lib_base_TEST_OBJS := $(LIB_BASE)
+json_TEST_OBJS := lib/err lib/log lib/buf $(LIB_JSON)
+json_TEST_LIBS := $(LIB_JSON_LIBS)
+FUZZ_TARGETS += json
+json_FUZZ_OBJS := lib/err lib/log lib/buf $(LIB_JSON)
+json_FUZZ_LIBS := $(LIB_JSON_LIBS)

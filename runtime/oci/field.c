@@ -171,7 +171,7 @@ int oci_read_bool(struct oci_ctx *c, const struct json *v, void *dst)
 
 int oci_read_i64(struct oci_ctx *c, const struct json *v, void *dst)
 {
-	int64_t n;
+	int64_t n = 0;
 	int rc = want(c, v, JSON_NUMBER);
 
 	if (rc < 0)
@@ -186,7 +186,7 @@ int oci_read_i64(struct oci_ctx *c, const struct json *v, void *dst)
 
 int oci_read_u32(struct oci_ctx *c, const struct json *v, void *dst)
 {
-	int64_t n;
+	int64_t n = 0;
 	int rc = oci_read_i64(c, v, &n);
 
 	if (rc < 0)

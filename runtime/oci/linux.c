@@ -68,7 +68,7 @@ static int read_namespaces(struct oci_ctx *c, const struct json *v, void *dst)
 
 static int read_device_type(struct oci_ctx *c, const struct json *v, void *dst)
 {
-	const char *str;
+	const char *str = "";
 	int rc = oci_read_str(c, v, &str);
 
 	if (rc < 0)
@@ -126,7 +126,7 @@ static int read_sysctl(struct oci_ctx *c, const struct json *v, void *dst)
 
 static int read_propagation(struct oci_ctx *c, const struct json *v, void *dst)
 {
-	const char *name;
+	const char *name = "";
 	int rc = oci_read_str(c, v, &name);
 
 	if (rc < 0 || !name[0])

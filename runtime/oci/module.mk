@@ -3,3 +3,7 @@ OCI_SPEC_OBJS := runtime/oci/field runtime/oci/process runtime/oci/mounts runtim
 	runtime/oci/linux runtime/oci/spec
 OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/default runtime/oci/pack
 OCI_LIBS := -lprotobuf-c $(LIB_JSON_LIBS)
+
+UNIT_TESTS += oci_spec
+oci_spec_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/default $(LIB_BASE) $(LIB_JSON)
+oci_spec_TEST_LIBS := $(LIB_JSON_LIBS)

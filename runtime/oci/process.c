@@ -102,7 +102,7 @@ static int read_user(struct oci_ctx *c, const struct json *v, void *dst)
 
 static int read_u16(struct oci_ctx *c, const struct json *v, void *dst)
 {
-	uint32_t n;
+	uint32_t n = 0;
 	int rc = oci_read_u32(c, v, &n);
 
 	if (rc < 0)
@@ -202,7 +202,7 @@ static int read_env(struct oci_ctx *c, const struct json *v, void *dst)
 static int read_oom_score_adj(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_process *p = dst;
-	int64_t n;
+	int64_t n = 0;
 	int rc = oci_read_i64(c, v, &n);
 
 	if (rc < 0)

@@ -7,7 +7,7 @@
 static int read_rule_type(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_device_rule *r = dst;
-	const char *s;
+	const char *s = "";
 	int rc = oci_read_str(c, v, &s);
 
 	if (rc < 0)
@@ -64,7 +64,7 @@ static int read_rules(struct oci_ctx *c, const struct json *v, void *dst)
 	static int fn(struct oci_ctx *c, const struct json *v, void *dst)        \
 	{                                                                        \
 		struct oci_resources *r = dst;                                   \
-		type n;                                                          \
+		type n = 0;                                                      \
 		int rc = reader(c, v, &n);                                       \
 										 \
 		if (rc == 0) {                                                   \

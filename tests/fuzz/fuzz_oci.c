@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/* config.json: whatever is accepted also packs for the agent. */
+#include <stdlib.h>
+
+#include "runtime/oci/spec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf out = BUF_INIT(4 << 20);
+	const struct oci_pack_streams st = { 1, 2, 3 };
+	struct err e = ERR_INIT;
+	struct oci_spec *s;
+	const char **shares;
+	bool *files;
+
+	if (oci_spec_parse(&s, (const char *)data, size, "config.json", &e) < 0) {
+		if (!e.msg[0])
+			abort();
+		return 0;
+	}
+	shares = calloc(s->n_mounts + 1, sizeof(*shares));
+	files = calloc(s->n_mounts + 1, sizeof(*files));
+	for (size_t i = 0; i < s->n_mounts; i++)
+		shares[i] = "m0";
+	if (oci_pack_create(s, "id", "rootfs", shares, files, &st, &out, &e) == 0 && !out.len)
+		abort();
+	free(shares);
+	free(files);
+	buf_free(&out);
+	oci_spec_free(s);
+	return 0;
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Each bad row is the good document with one replacement: one step from being accepted. */
+#include "tests/unit/check.h"
+
+#include <stdio.h>
+#include <sys/mount.h>
+
+#include "runtime/oci/field.h"
+
+static const char good[] =
+	"{\"ociVersion\": \"1.0.2\", \"process\": {\"terminal\": false, \"user\": {\"uid\": 1, \"gid\": 2,"
+	" \"umask\": 18, \"additionalGids\": [5, 6]}, \"args\": [\"sh\", \"-c\", \"true\"], \"env\": [\"A=b\"],"
+	" \"cwd\": \"/\", \"capabilities\": {\"bounding\": [\"CAP_KILL\"]}, \"rlimits\": [{\"type\":"
+	" \"RLIMIT_NOFILE\", \"soft\": 10, \"hard\": 20}], \"oomScoreAdj\": 5},"
+	" \"root\": {\"path\": \"rootfs\", \"readonly\": true}, \"hostname\": \"h\", \"mounts\": ["
+	"{\"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\", \"options\": [\"nosuid\"]},"
+	"{\"destination\": \"/data\", \"source\": \"/srv\", \"options\": [\"rbind\", \"ro\", \"rslave\", \"x=1\", \"y\"]}],"
+	" \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"mount\"}],"
+	" \"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}], \"memory\": {\"limit\": 1000},"
+	" \"pids\": {\"limit\": -1}}, \"devices\": [{\"path\": \"/dev/x\", \"type\": \"c\", \"major\": 1,"
+	" \"minor\": 3, \"fileMode\": 438}], \"seccomp\": null, \"sysctl\": {\"kernel.x\": \"1\"}}, \"hooks\": {},"
+	" \"x-unknown\": [1, {\"a\": 2}]}";
+
+static void a_good_document_is_read_whole(void **state)
+{
+	struct err e = ERR_INIT;
+	struct oci_spec *s;
+
+	(void)state;
+	if (oci_spec_parse(&s, good, strlen(good), "config.json", &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_string_equal(s->version, "1.0.2");
+	assert_string_equal(s->root_path, "rootfs");
+	assert_true(s->root_readonly);
+	assert_int_equal(s->process.args.n, 3);
+	assert_string_equal(s->process.args.v[2], "true");
+	assert_int_equal(s->process.user.uid, 1);
+	assert_int_equal(s->process.user.umask, 18);
+	assert_int_equal(s->process.user.additional_gids[1], 6);
+	assert_true(s->process.caps.present);
+	assert_int_equal(s->process.caps.bounding, 1u << 5);
+	assert_int_equal(s->process.caps.effective, 0);
+	assert_int_equal(s->process.rlimits[0].hard, 20);
+	assert_int_equal(s->process.oom_score_adj, 5);
+	assert_int_equal(s->n_mounts, 2);
+	assert_false(s->mounts[0].bind);
+	assert_int_equal(s->mounts[0].flags, MS_NOSUID);
+	assert_true(s->mounts[1].bind);
+	assert_true(s->mounts[1].recursive);
+	assert_int_equal(s->mounts[1].flags, MS_RDONLY);
+	assert_int_equal(s->mounts[1].propagation, MS_SLAVE | MS_REC);
+	assert_string_equal(s->mounts[1].data, "x=1,y");
+	assert_true(s->ns[OCI_NS_PID].wanted);
+	assert_false(s->ns[OCI_NS_UTS].wanted);
+	assert_int_equal(s->res.memory_limit, 1000);
+	assert_int_equal(s->res.pids_limit, -1);
+	assert_int_equal(s->res.devices[0].major, -1);
+	assert_int_equal(s->devices[0].mode, 0666);
+	assert_string_equal(s->sysctl[0].value, "1");
+	oci_spec_free(s);
+}
+
+static char *replaced(const char *from, const char *to)
+{
+	const char *at = strstr(good, from);
+	char *text;
+
+	if (!at)
+		fail_msg("the good document has no %s", from);
+	if (asprintf(&text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from)) < 0)
+		abort();
+	return text;
+}
+
+static void each_wrong_field_is_named(void **state)
+{
+	static const struct {
+		const char *why, *from, *to, *msg;
+	} rows[] = {
+		{ "version 2", "1.0.2", "2.0.0", "ociVersion: version \"2.0.0\" is not supported" },
+		{ "no version", "\"ociVersion\": \"1.0.2\",", "", "ociVersion is missing" },
+		{ "null version", "\"1.0.2\"", "null", "ociVersion is missing" },
+		{ "no process", "\"process\"", "\"other\"", "process is missing" },
+		{ "no root", "\"root\"", "\"other\"", "root is missing" },
+		{ "no linux", "\"linux\"", "\"other\"", "linux is missing" },
+		{ "empty root path", "\"rootfs\"", "\"\"", "root: path must not be empty" },
+		{ "args of a wrong type", "[\"sh\", \"-c\", \"true\"]", "\"sh\"",
+		  "process.args: must be an array, not a string" },
+		{ "no args", "[\"sh\", \"-c\", \"true\"]", "[]", "process.args: must not be empty" },
+		{ "empty command", "[\"sh\",", "[\"\",", "process.args[0]: must not be empty" },
+		{ "NUL in an argument", "\"-c\"", "\"a\\u0000b\"", "process.args[1]: holds a NUL byte" },
+		{ "relative cwd", "\"cwd\": \"/\"", "\"cwd\": \"x\"", "process.cwd: must be an absolute path" },
+		{ "no cwd", "\"cwd\"", "\"cwx\"", "process: cwd is missing" },
+		{ "env without a value", "\"A=b\"", "\"A\"", "process.env[0]: must be NAME=value" },
+		{ "env without a name", "\"A=b\"", "\"=b\"", "process.env[0]: must be NAME=value" },
+		{ "capability", "CAP_KILL", "CAP_KILLS", "unknown capability \"CAP_KILLS\"" },
+		{ "negative uid", "\"uid\": 1", "\"uid\": -1", "process.user.uid: -1 is out of range" },
+		{ "huge uid", "\"uid\": 1", "\"uid\": 4294967296", "is out of range" },
+		{ "fraction", "\"uid\": 1", "\"uid\": 1.5", "is no whole number" },
+		{ "umask", "18", "512", "process.user.umask: out of range" },
+		{ "rlimit name", "RLIMIT_NOFILE", "RLIMIT_FOO", "unknown resource limit \"RLIMIT_FOO\"" },
+		{ "rlimit order", "\"soft\": 10", "\"soft\": 30", "soft limit is above the hard limit" },
+		{ "rlimit twice", "\"rlimits\": [",
+		  "\"rlimits\": [{\"type\": \"RLIMIT_NOFILE\", \"soft\": 1, \"hard\": 2},",
+		  "RLIMIT_NOFILE given twice" },
+		{ "score", "\"oomScoreAdj\": 5", "\"oomScoreAdj\": 1001", "not between -1000 and 1000" },
+		{ "namespace", "\"pid\"}", "\"pids\"}", "unknown namespace \"pids\"" },
+		{ "namespace twice", "\"pid\"}", "\"mount\"}", "namespace \"mount\" given twice" },
+		{ "user namespace", "{\"type\": \"pid\"}", "{\"type\": \"pid\"}, {\"type\": \"user\"}",
+		  "a user namespace is not supported" },
+		{ "namespace by path", "{\"type\": \"pid\"}", "{\"type\": \"pid\", \"path\": \"/x\"}",
+		  "joining a pid namespace by path is not supported" },
+		{ "host network", "{\"type\": \"network\"}, ", "", "sharing the host's network" },
+		{ "host processes", "{\"type\": \"pid\"}, ", "", "sharing the host's processes" },
+		{ "no mount namespace", ", {\"type\": \"mount\"}", "", "\"mount\" is missing" },
+		{ "mount option", "\"rslave\"", "\"tmpcopyup\"", "option \"tmpcopyup\" is not supported" },
+		{ "bind without source", "\"source\": \"/srv\",", "", "a bind mount needs a source" },
+		{ "mount without type", "\"type\": \"proc\",", "", "mounts[0]: type is missing" },
+		{ "mount without destination", "\"destination\": \"/proc\",", "", "destination is missing" },
+		{ "seccomp", "\"seccomp\": null", "\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ALLOW\"}",
+		  "linux.seccomp: not supported" },
+		{ "hooks", "\"hooks\": {}", "\"hooks\": {\"prestart\": [{\"path\": \"/x\"}]}",
+		  "hooks.prestart: not supported" },
+		{ "vm", "\"hooks\": {}", "\"vm\": {\"kernel\": {\"path\": \"/k\"}}", "vm: not supported" },
+		{ "device type", "\"type\": \"c\"", "\"type\": \"q\"", "none of c, b, p, u" },
+		{ "device path", "\"/dev/x\"", "\"dev/x\"", "must be an absolute path" },
+		{ "device mode", "438", "65536", "is no file mode" },
+		{ "device access", "\"access\": \"rwm\"", "\"access\": \"rwx\"", "more than r, w, m" },
+		{ "memory limit", "\"limit\": 1000", "\"limit\": -2", "-2 is negative" },
+		{ "cpuset", "\"memory\": {", "\"cpu\": {\"cpus\": \"0\"}, \"memory\": {",
+		  "linux.resources.cpu.cpus: not supported" },
+		{ "sysctl type", "\"kernel.x\": \"1\"", "\"kernel.x\": 1", "must be a string, not a number" },
+		{ "long hostname", "\"hostname\": \"h\"",
+		  "\"hostname\": \"hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh\"",
+		  "longer than 64 bytes" },
+		{ "syntax", "\"hostname\":", "\"hostname\"", "config.json: line 1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *text = replaced(rows[i].from, rows[i].to);
+		struct oci_spec *s = NULL;
+		struct err e = ERR_INIT;
+
+		check_row(rows[i].why, oci_spec_parse(&s, text, strlen(text), "config.json", &e) < 0);
+		check_row(rows[i].why, s == NULL);
+		check_row(rows[i].why, strncmp(e.msg, "config.json: ", 13) == 0);
+		if (!strstr(e.msg, rows[i].msg))
+			fail_msg("%s: got \"%s\"", rows[i].why, e.msg);
+		free(text);
+	}
+}
+
+static void the_last_option_wins(void **state)
+{
+	char *text = replaced("\"nosuid\"", "\"ro\", \"nosuid\", \"rw\", \"noexec\", \"exec\"");
+	struct oci_spec *s;
+
+	(void)state;
+	assert_int_equal(oci_spec_parse(&s, text, strlen(text), "c", NULL), 0);
+	assert_int_equal(s->mounts[0].flags, MS_NOSUID);
+	assert_int_equal(s->mounts[0].flags_clear, MS_RDONLY | MS_NOEXEC);
+	oci_spec_free(s);
+	free(text);
+}
+
+static void the_default_spec_is_accepted(void **state)
+{
+	(void)state;
+	for (int rootless = 0; rootless < 2; rootless++) {
+		struct buf b = BUF_INIT(1 << 20);
+		struct err e = ERR_INIT;
+		struct oci_spec *s;
+
+		assert_int_equal(oci_default_spec(&b, rootless), 0);
+		if (oci_spec_parse(&s, (char *)b.data, b.len, "default", &e) < 0)
+			fail_msg("%s", e.msg);
+		assert_string_equal(s->process.args.v[0], "sh");
+		oci_spec_free(s);
+		buf_free(&b);
+	}
+}
+
+/* A row that is neither ignored nor refused must have somewhere to go. */
+static void every_row_has_a_reader_or_a_verdict(void **state)
+{
+	(void)state;
+	for (const struct oci_table *t = oci_tables; t->prefix; t++)
+		for (const struct oci_field *f = t->rows; f->name; f++) {
+			bool read = f->verdict == OCI_GUEST || f->verdict == OCI_HOST;
+
+			check_row(f->name, read == (f->read != NULL));
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_document_is_read_whole),
+		cmocka_unit_test(each_wrong_field_is_named),
+		cmocka_unit_test(the_last_option_wins),
+		cmocka_unit_test(the_default_spec_is_accepted),
+		cmocka_unit_test(every_row_has_a_reader_or_a_verdict),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
