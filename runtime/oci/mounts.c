@@ -13,7 +13,7 @@
 #endif
 
 struct option {
-	const char *name = "";
+	const char *name;
 	bool clear;
 	unsigned long flag;
 };
@@ -55,7 +55,7 @@ static const struct option flag_options[] = {
 };
 
 static const struct {
-	const char *name = "";
+	const char *name;
 	unsigned long flags;
 } propagation_options[] = {
 	{ "private", MS_PRIVATE },	   { "rprivate", MS_PRIVATE | MS_REC },
