@@ -5,9 +5,14 @@
 #   FUZZ_TARGETS += NAME        tests/fuzz/fuzz_NAME.c with NAME_FUZZ_OBJS, NAME_FUZZ_LIBS
 # Objects are named by source path without .c, and live under build/VARIANT/.
 #
-#   make                 every program          make SAN=address,undefined   the same, with sanitizers
-#   make demo            the main job, shown    make check                   the tests
-#   make help            the rest
+#   make                 every program, the guest kernel and initramfs
+#   make demo            installs what it needs, builds, runs containers and shows where the time goes
+#   make check           the tests; make check-long: soaks and cycles too
+#   make bench           figures under the stopwatch, beside crun and runc, into docs/performance.md
+#   make unit            unit tests' programs;  make fuzz: each fuzz target for FUZZ_SECONDS=30
+#   make install         PREFIX=/usr/local DESTDIR=;  make uninstall
+#   make cross           compiles for aarch64;  make clean: removes build/ (the kernel's cache stays)
+#   make SAN=address,undefined …   the same with sanitizers;  V=1: every command
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
@@ -114,6 +119,29 @@ build/fuzz/$(1): tests/fuzz/fuzz_$(1).c $$($(1)_FUZZ_OBJS:%=%.c) $$($(1)_FUZZ_GE
 endef
 $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
 
+# --- the guest's half: kernel (cached outside the tree by the hash of its inputs) and initramfs ----------
+SHARE := $(B)/share/husk
+.PHONY: guest
+guest: $(SHARE)/vmlinux $(SHARE)/initramfs
+ifeq ($(ARCH)$(SAN),x86_64)
+all: guest
+endif
+$(SHARE)/vmlinux: FORCE
+	@mkdir -p $(@D)
+	@dir=$$(rootfs-tools/kernel/build.sh --arch $(ARCH)) && ln -sfn "$$dir/vmlinux" $@
+$(SHARE)/initramfs: $(B)/bin/husk-agent rootfs-tools/initramfs/pack
+	$(call say,PACK,$@)
+	@mkdir -p $(@D)
+	$(Q)rootfs-tools/initramfs/pack $< $@
+
+# --- root file systems for demonstration and tests, from Debian's packages --------------------------------
+ROOTFS := build/rootfs
+.PHONY: rootfs
+rootfs: $(ROOTFS)/busybox/.made $(ROOTFS)/debian/.made
+$(ROOTFS)/%/.made: rootfs-tools/image/%-rootfs
+	$(call say,ROOTFS,$(@D))
+	$(Q)rm -rf $(@D).new $(@D) && mkdir -p $(@D).new && $< $(@D).new && touch $(@D).new/.made && mv $(@D).new $(@D)
+
 .PHONY: unit fuzz-build fuzz
 unit: $(UNIT_TESTS:%=$(B)/tests/unit/%)
 fuzz-build: $(FUZZ_TARGETS:%=build/fuzz/%)
@@ -124,6 +152,60 @@ fuzz: fuzz-build
 		mkdir -p build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; echo "  FUZZ    $$t"; \
 		(cd build/fuzz && ./$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 corpus/$$t ../../tests/fuzz/corpus/$$t) || exit 1; \
 	done
+
+# --- packages, demonstration, tests, figures ---------------------------------------------------------------
+.PHONY: deps demo check check-long bench cross format-check
+# Installs what packages.txt lists and is not there yet (Debian, root).
+deps:
+	@rootfs-tools/install-packages packages.txt
+
+demo: deps
+	@$(MAKE) --no-print-directory all rootfs
+	@tests/demo
+
+check: deps
+	@tests/check
+
+check-long: deps
+	@tests/check --long
+
+bench: deps
+	@$(MAKE) --no-print-directory all rootfs
+	@tests/bench/bench
+
+# Everything that must compile for the other architecture (objects: its libraries are not needed for that).
+cross:
+	@$(MAKE) --no-print-directory ARCH=aarch64 objects
+
+objects: $(foreach p,$(PROGRAMS),$(if $(filter host,$($(p)_KIND)),,$($(p)_OBJS:%=$(B)/%.o) $($(p)_GEN_OBJS:%=$(B)/gen/%.o)))
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+format-check:
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+# --- installing ----------------------------------------------------------------------------------------------
+LIBEXEC := $(PREFIX)/libexec/husk
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/share/husk \
+		$(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(B)/bin/husk $(B)/bin/husk-vmm $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/bin/husk-machine $(B)/bin/husk-proxy $(DESTDIR)$(LIBEXEC)/
+	install -m 644 $(SHARE)/vmlinux $(SHARE)/initramfs $(DESTDIR)$(PREFIX)/share/husk/
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/husk $(DESTDIR)$(PREFIX)/bin/husk-vmm
+	rm -f $(DESTDIR)$(LIBEXEC)/husk-machine $(DESTDIR)$(LIBEXEC)/husk-proxy
+	rm -f $(DESTDIR)$(PREFIX)/share/husk/vmlinux $(DESTDIR)$(PREFIX)/share/husk/initramfs
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard docs/man/*.8)))
+	-rmdir $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/share/husk
+
+.PHONY: list-unit list-fuzz objects
+list-unit:
+	@printf '%s\n' $(UNIT_TESTS)
+list-fuzz:
+	@printf '%s\n' $(FUZZ_TARGETS)
 
 clean:
 	rm -rf build
