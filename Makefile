@@ -56,6 +56,8 @@ endif
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 -fvisibility=hidden -I. -I$(B)/gen -D_GNU_SOURCE -DHUSK_VERSION='"$(VERSION)"' \
 	-pthread $(WARN) $(HARDEN) $(CFLAGS)
+# Headers of libraries are the same on both architectures; only objects are made when crossing.
+ALL_CFLAGS += $(if $(CROSS_COMPILE),-idirafter /usr/include)
 ALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 ifeq ($(SAN),)
 ALL_CFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
