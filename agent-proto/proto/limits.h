@@ -27,5 +27,6 @@
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000
 #define AGENT_STREAM_DEADLINE_MS 10000 /* for a stream's connection to arrive */
+#define AGENT_DRAIN_MS           10000 /* a Wait answers this long after the end even if output is stuck */
 
 #endif
