@@ -18,6 +18,10 @@ struct bus;
  * @off + @size too. @size is 1, 2, 4 or 8. */
 struct bus_ops {
 	const char *name;
+	/* The device stays for as long as accesses can come, and may itself change the bus from within
+	 * one (configuration space, that moves BARs). All others must not: they would wait for
+	 * themselves. */
+	bool pinned;
 	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
 	void (*write)(void *dev, uint64_t off, unsigned size, uint64_t value);
 };
@@ -25,6 +29,7 @@ struct bus_ops {
 int bus_new(struct bus **ret, struct err *e);
 void bus_free(struct bus *b);
 /* -EEXIST (text names both) when the range overlaps another, -EINVAL when empty or wrapping. */
+/* These three wait for accesses that are under way, so they are not for devices inside an access. */
 int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *ops, void *dev,
 	    struct err *e);
 void bus_remove(struct bus *b, uint64_t base);

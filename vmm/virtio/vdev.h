@@ -7,13 +7,19 @@
  *      ^                     |                            |
  *      +-------reset---------+-----------reset------------+      created --destroy--> gone
  *
- * save/load only in `created` (load) or `quiesced`. Every function but config_read/config_write runs
- * on the device's loop thread; those two run there as well or with the transport's lock held, so a
- * device needs no lock of its own. What a guest did wrong is -EBADMSG: the transport sets
- * DEVICE_NEEDS_RESET on this device and logs one line.
+ * save in `created` or `quiesced`, load in `created`. Every function but config_read runs on the
+ * device's loop thread, so a device needs no lock of its own. config_read runs on a vCPU's thread with
+ * the transport's lock held: configuration that changes after create() is kept in atomics. What a guest
+ * did wrong is -EBADMSG: the transport sets DEVICE_NEEDS_RESET on this device and logs one line.
+ *
+ * load() of a device that was active: features, queues and d->active are restored before; activate() is
+ * not called; the device is left as quiesced, and resume() starts it. resume() is followed by a kick of
+ * every ready queue, so a kick that was lost on the way does not matter.
  */
 #ifndef VMM_VIRTIO_VDEV_H
 #define VMM_VIRTIO_VDEV_H
+
+#include <stdatomic.h>
 
 #include "lib/evloop.h"
 #include "vmm/virtio/vq.h"
@@ -54,12 +60,17 @@ struct vdev_class {
 	int (*create)(struct vdev *d, const void *cfg, struct err *e);
 	void (*destroy)(struct vdev *d);                 /* accepts a half-created device */
 	int (*activate)(struct vdev *d, struct err *e);  /* DRIVER_OK; d->vq[] are validated */
-	void (*reset)(struct vdev *d);                   /* back to the state after create() */
-	int (*kick)(struct vdev *d, unsigned q);         /* 0, or -EBADMSG: needs reset */
+	/* Back to the state after create(), from any, also from a failed activate() or load(). */
+	void (*reset)(struct vdev *d);
+	/* 0; 1: more is waiting, call again after others had their turn; -EBADMSG: needs reset */
+	int (*kick)(struct vdev *d, unsigned q);
+	/* Within config_len. Absent: reads zeros, takes no writes. */
 	void (*config_read)(const struct vdev *d, uint32_t off, void *dst, size_t len);
 	void (*config_write)(struct vdev *d, uint32_t off, const void *src, size_t len);
-	int (*quiesce)(struct vdev *d, struct err *e);   /* idempotent; nothing in flight on return */
+	/* Idempotent; only of an active device, as is resume. Nothing is in flight on return. */
+	int (*quiesce)(struct vdev *d, struct err *e);
 	void (*resume)(struct vdev *d);
+	/* Field tags 1 … VDEV_TAG_COMMON - 1 are the class's. */
 	int (*save)(const struct vdev *d, struct snap_w *w, struct err *e);
 	int (*load)(struct vdev *d, struct snap_r *r, uint16_t ver, struct err *e);
 };
@@ -79,8 +90,10 @@ struct vdev {
 	struct vq *vq;                 /* [nqueues]; ready ones were set up by the driver */
 	const struct gmem *mem;
 	struct evloop *loop;
-	bool active;
-	const struct vdev_transport *transport;
+	bool active;                   /* between activate and reset, quiesced or not */
+	bool quiesced;
+	atomic_bool broken;            /* needs reset: kicks are ignored */
+	const struct vdev_transport *transport; /* NULL: signals go nowhere */
 	void *transport_priv;
 };
 
@@ -96,6 +109,24 @@ void vdev_signal(struct vdev *d, unsigned q);
 void vdev_config_changed(struct vdev *d);
 /* For asynchronous paths that find a malformed ring outside kick(). */
 void vdev_needs_reset(struct vdev *d, const char *why);
+
+/* For transports, on the device's loop thread; the state checks are in here, not in the classes. */
+#define VDEV_TAG_COMMON    0x1000 /* …: what vdev_save() writes; a transport's own tags: 0x2000 … */
+#define VDEV_TAG_TRANSPORT 0x2000
+/* d->acked is set and the enabled queues are initialised. After a failure only a reset helps. */
+int vdev_activate(struct vdev *d, struct err *e);
+void vdev_reset(struct vdev *d); /* in any state; features and queues are forgotten */
+/* Ignored unless active, running and ready. 1: call again later, as of the class. */
+int vdev_kick(struct vdev *d, unsigned q);
+int vdev_quiesce(struct vdev *d, struct err *e);
+void vdev_resume(struct vdev *d); /* the transport kicks every ready queue afterwards */
+int vdev_save(struct vdev *d, struct snap_w *w, struct err *e);
+/* In state created; a failed load leaves it there. Loads features, queues, then the class's part. */
+int vdev_load(struct vdev *d, struct snap_r *r, struct err *e);
+/* Any offset and length: what lies past the configuration reads as zeros and is not written. */
+void vdev_config_read(const struct vdev *d, uint64_t off, void *dst, size_t len);
+void vdev_config_write(struct vdev *d, uint64_t off, const void *src, size_t len);
+
 static inline bool vdev_has(const struct vdev *d, unsigned bit)
 {
 	return d->acked & VIRTIO_F_BIT(bit);

@@ -5,7 +5,16 @@
  * copied once and is validated: every segment lies in RAM, readable ones first, at most VQ_MAX_SEGS.
  * Devices never see a ring.
  *
- * One thread at a time owns a queue (its device's loop).
+ * One thread at a time owns a queue (its device's loop). A device that empties a queue does
+ *
+ *	do {
+ *		vq_disable_kicks(q);
+ *		while (budget-- && (rc = vq_pop(q, c)) > 0)
+ *			…
+ *	} while (rc == 0 && vq_enable_kicks(q));
+ *
+ * because with EVENT_IDX no further kick comes before vq_enable_kicks() said from where on one is
+ * wanted. The budget (the ring's size is a good one) is needed since a driver can refill for ever.
  */
 #ifndef VMM_VIRTIO_VQ_H
 #define VMM_VIRTIO_VQ_H
@@ -30,6 +39,7 @@ struct vq_seg {
 	uint32_t len;
 };
 
+/* 24 KiB: embed one in the device, don't put it on the stack. Only what the counts cover is written. */
 struct vq_chain {
 	uint16_t head;
 	uint16_t nread, nwrite;        /* device-readable segments come first in seg[] */
@@ -41,18 +51,25 @@ struct vq {
 	const struct gmem *mem;
 	struct vq_layout at;
 	bool ready;
+	bool broken;                    /* the ring was found malformed; until vq_reset() */
 	uint16_t next_avail, next_used; /* free-running */
 	uint16_t signalled_used;        /* used index at the last interrupt (EVENT_IDX) */
 	bool signalled_valid;
 	uint16_t in_flight;
+	/* vq.c's own: the three areas as mapped, and the driver's index as last read. */
+	const uint8_t *desc;
+	uint16_t *avail;
+	uint8_t *used;
+	uint16_t avail_seen;
 	uint8_t busy[VQ_MAX_SIZE / 8];  /* heads popped and not yet pushed */
 };
 
 /* -EINVAL with a text: size, alignment, a ring outside RAM. */
 int vq_init(struct vq *q, const struct gmem *m, const struct vq_layout *at, struct err *e);
-void vq_reset(struct vq *q);
+void vq_reset(struct vq *q); /* not ready, nothing in flight; q->mem stays */
 
-/* 1: *c filled; 0: empty; -EBADMSG: the ring is malformed and the device needs a reset. */
+/* 1: *c filled; 0: empty (or the queue is not ready); -EBADMSG: the ring is malformed and the device
+ * needs a reset. */
 int vq_pop(struct vq *q, struct vq_chain *c);
 /* Undoes the last vq_pop() of @c when nothing was done with it. */
 void vq_unpop(struct vq *q, const struct vq_chain *c);
@@ -71,10 +88,14 @@ bool vq_enable_kicks(struct vq *q);
 size_t vq_chain_read(const struct vq_chain *c, uint64_t off, void *dst, size_t len);
 size_t vq_chain_write(const struct vq *q, const struct vq_chain *c, uint64_t off, const void *src,
 		      size_t len);
-/* iovecs for [off, off+len) of one part; count used, or -E2BIG when @max is too few. */
+/* iovecs for [off, off+len) of one part, cut at its end; count used, or -E2BIG when @max is too few.
+ * Who writes through them tells vq_chain_mark_dirty(). */
 int vq_chain_iov(const struct vq_chain *c, bool writable, uint64_t off, uint64_t len,
 		 struct iovec *iov, int max);
+void vq_chain_mark_dirty(const struct vq *q, const struct vq_chain *c, uint64_t off, uint64_t len);
 
+/* Nothing may be in flight. vq_load() needs q->mem, checks all as vq_init() does, and leaves a reset
+ * queue when it fails or when the saved one was not ready. */
 void vq_save(const struct vq *q, struct snap_w *w, uint16_t tag);
 int vq_load(struct vq *q, struct snap_r *r, uint16_t tag, struct err *e);
 
