@@ -80,8 +80,14 @@ struct hv_x86_boot_regs {
 	uint16_t gdt_limit, idt_limit;
 };
 
+struct hv_msr {
+	uint32_t index;
+	uint64_t value;
+};
+
 /* Register groups, for save and load: opaque bytes with a name and a version, in the order in which
- * they must be loaded. */
+ * they must be saved and loaded. clock_get() comes before the first save and clock_set() before the
+ * first load: counters of the vcpus are kept relative to that moment. */
 struct hv_reg_group {
 	const char *name; /* "regs", "sregs", "xsave", "msrs", "lapic", "events", "mp" … */
 	uint16_t version;
@@ -109,7 +115,10 @@ struct hv_ops {
 			bool readonly, struct err *e);
 	int (*cpuid_supported)(struct hv *hv, struct hv_cpuid_entry *tab, size_t *n, struct err *e);
 
-	/* Interrupts. GSIs below 24 are lines of the user-space IOAPIC; MSI GSIs are allocated above. */
+	/* Interrupts. GSIs below 24 are lines of the user-space IOAPIC; MSI GSIs are allocated above.
+	 * A route costs the hypervisor a grace period only where an irqfd can use it: with none on the
+	 * GSI, gsi_route_msi() is remembered until irqfd(). What this process raises itself needs no
+	 * route at all: signal_msi(). */
 	int (*gsi_alloc)(struct hv_vm *vm, unsigned *ret, struct err *e);
 	void (*gsi_free)(struct hv_vm *vm, unsigned gsi);
 	int (*gsi_route_msi)(struct hv_vm *vm, unsigned gsi, const struct hv_msi *msi,
@@ -120,6 +129,7 @@ struct hv_ops {
 	int (*ioeventfd)(struct hv_vm *vm, int fd, bool pio, uint64_t addr, unsigned len,
 			 const uint64_t *match, bool assign, struct err *e); /* any thread */
 
+	uint32_t (*tsc_khz)(struct hv_vm *vm); /* x86: of the guest's counter; 0: unknown */
 	int (*clock_get)(struct hv_vm *vm, struct hv_clock *ret, struct err *e);
 	int (*clock_set)(struct hv_vm *vm, const struct hv_clock *c, struct err *e);
 	int (*dirty_log)(struct hv_vm *vm, unsigned slot, bool enable, struct err *e);
@@ -130,6 +140,7 @@ struct hv_ops {
 	void (*vcpu_free)(struct hv_vcpu *c);
 	int (*vcpu_set_cpuid)(struct hv_vcpu *c, const struct hv_cpuid_entry *tab, size_t n,
 			      struct err *e);
+	int (*vcpu_set_msrs)(struct hv_vcpu *c, const struct hv_msr *tab, size_t n, struct err *e);
 	int (*vcpu_boot)(struct hv_vcpu *c, const struct hv_x86_boot_regs *r, struct err *e);
 	int (*vcpu_run)(struct hv_vcpu *c, struct hv_exit *ret); /* 0; errors come as HV_EXIT_ERROR */
 	void (*vcpu_kick)(struct hv_vcpu *c); /* any thread: makes vcpu_run return HV_EXIT_INTR soon */
@@ -153,6 +164,10 @@ struct hv_vcpu {
 	struct hv_vm *vm;
 	unsigned index;
 };
+
+/* vcpu_kick() of KVM interrupts a running vcpu by this real-time signal (SIGRTMIN + HV_KICK_SIGNAL),
+ * sent to its thread alone. vcpu_run() unblocks it on its first call; its handler does nothing. */
+#define HV_KICK_SIGNAL 0
 
 /* KVM on an open /dev/kvm, which becomes the hv's on success. -ENOTSUP names what is missing. */
 int hv_kvm_open(struct hv **ret, int kvm_fd, struct err *e);
