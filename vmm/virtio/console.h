@@ -14,7 +14,7 @@
 
 struct console_cfg {
 	/* -1: none. Both are made non-blocking, so their open files should not be shared with somebody
-	 * who minds. in and out may be the same descriptor number. */
+	 * who minds. in and out may be the same descriptor number. The process ignores SIGPIPE. */
 	int in_fd, out_fd;
 	uint16_t cols, rows; /* 0: unknown */
 };
@@ -25,7 +25,7 @@ extern const struct vdev_class console_class; /* cfg: struct console_cfg */
  * sequences are left out), NUL-terminated. Returns the length. Any thread, also after the
  * guest's end. */
 size_t console_tail(struct vdev *d, char *dst, size_t size);
-/* Bytes of output that nobody got. Any thread. */
+/* Bytes that a slow or dead out_fd, or a request beyond all measure, lost. Any thread. */
 uint64_t console_dropped(struct vdev *d);
 /* New terminal size; the guest is told. Any thread. */
 void console_resize(struct vdev *d, uint16_t cols, uint16_t rows);

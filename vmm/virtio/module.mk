@@ -2,3 +2,8 @@
 # Queues and the life of a device, without any transport: what each device's own test links.
 VMM_VIRTIO_CORE_OBJS := vmm/virtio/vq vmm/virtio/vq_chain vmm/virtio/vq_state vmm/virtio/vdev \
 	vmm/virtio/vdev_state
+
+VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn vmm/virtio/vsock_tx \
+	vmm/virtio/vsock_buf vmm/virtio/vsock_rx vmm/virtio/vsock_host
+VMM_RNG_OBJS := vmm/virtio/rng
+VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail

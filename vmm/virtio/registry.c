@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/virtio/vdev.h"
+#include "vmm/virtio/console.h"
+#include "vmm/virtio/rng.h"
+#include "vmm/virtio/vsock.h"
 
 /* One line for each class, in alphabetical order; the class itself lives in its device's file. */
 const struct vdev_class *const vdev_classes[] = {
+	&console_class,
+	&rng_class,
+	&vsock_class,
 	NULL,
 };

@@ -5,8 +5,7 @@
  * half of a socket pair made for vsock_connect().
  *
  *   guest -> host, port 1       bridged to vsock_cfg.ready_fd, once in the device's life
- *   guest -> host, other ports  vsock_ops.open_host_port, else the Unix socket "NAME_<port>" in
- *                               vsock_cfg.listen_dir_fd, else refused (RST)
+ *   guest -> host, other ports  what vsock_ops.open_host_port gives, else refused (RST)
  *   host -> guest               vsock_connect()
  *
  * What the guest wrote before SHUTDOWN or RST reaches the host end, then end of file. SHUTDOWN maps to
@@ -40,8 +39,6 @@ struct vsock_ops {
 struct vsock_cfg {
 	uint64_t cid;               /* the guest's: 3 … 2^32-2 */
 	int ready_fd;               /* stream socket, -1: port 1 is a port like any other */
-	int listen_dir_fd;          /* O_PATH directory, -1: none; needs /proc and connect(2) */
-	char name[64];              /* prefix of the sockets in it, no '/' */
 	const struct vsock_ops *ops; /* NULL: none; must outlive the device */
 	void *ops_arg;
 	unsigned max_conns;         /* 0: VSOCK_MAX_CONNS; the guest may open half of them */
