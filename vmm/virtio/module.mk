@@ -7,3 +7,12 @@ VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn 
 	vmm/virtio/vsock_buf vmm/virtio/vsock_rx vmm/virtio/vsock_host
 VMM_RNG_OBJS := vmm/virtio/rng
 VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail
+
+# What a device's test links beside the device: the fake driver and the suite that every device passes.
+# A fuzz target takes the first alone.
+FDV_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_SNAP_OBJS) $(VMM_VIRTIO_CORE_OBJS) tests/lib/fakedrv \
+	tests/lib/fakedrv_ring
+VDEV_TEST_OBJS = $(FDV_OBJS) tests/lib/vdev_suite
+
+UNIT_TESTS += vdev
+vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
