@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * measure ROUNDS FILE: runs the commands of FILE in turn, ROUNDS times round, and prints the median of each.
+ *
+ * A line of FILE is NAME<TAB>PREPARE<TAB>COMMAND<TAB>CLEANUP; PREPARE and CLEANUP may be empty and are not timed. Words are
+ * separated by single spaces; there is no shell. "@N" inside a word is replaced by the round's number. Output: one line each,
+ * NAME<TAB>wall µs<TAB>user+system µs of it and its waited-for children<TAB>page faults<TAB>context switches<TAB>least<TAB>most.
+ * A command that ends with another status than 0 ends the measurement with status 1: a fast failure is no figure.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_CASES  64
+#define MAX_ROUNDS 1000
+#define MAX_WORDS  64
+
+extern char **environ;
+
+struct sample {
+	double wall, cpu, faults, switches;
+};
+
+struct test_case {
+	char *name, *prepare, *command, *cleanup;
+	struct sample s[MAX_ROUNDS];
+};
+
+static struct test_case cases[MAX_CASES];
+
+static double now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
+}
+
+static void put_round(char *out, size_t size, const char *in, int round)
+{
+	const char *at = strstr(in, "@N");
+
+	if (at)
+		snprintf(out, size, "%.*s%d%s", (int)(at - in), in, round, at + 2);
+	else
+		snprintf(out, size, "%s", in);
+}
+
+/* Runs @line and waits; 0 or its status. Output goes to /dev/null. */
+static int run(const char *line, int round, struct sample *ret)
+{
+	static char words[MAX_WORDS][512];
+	char copy[4096], *save = NULL, *argv[MAX_WORDS + 1];
+	posix_spawn_file_actions_t fa;
+	struct rusage before, after;
+	double start;
+	int n = 0, status, rc;
+	pid_t pid;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok_r(copy, " ", &save); w && n < MAX_WORDS; w = strtok_r(NULL, " ", &save)) {
+		put_round(words[n], sizeof(words[n]), w, round);
+		argv[n] = words[n];
+		n++;
+	}
+	argv[n] = NULL;
+	if (n == 0)
+		return 0;
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	getrusage(RUSAGE_CHILDREN, &before);
+	start = now_us();
+	rc = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	if (rc != 0) {
+		fprintf(stderr, "measure: %s: %s\n", argv[0], strerror(rc));
+		return 127;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (ret) {
+		ret->wall = now_us() - start;
+		getrusage(RUSAGE_CHILDREN, &after);
+#define D(f)  ((double)(after.f - before.f))
+#define DT(f) (D(f.tv_sec) * 1e6 + D(f.tv_usec))
+		ret->cpu = DT(ru_utime) + DT(ru_stime);
+		ret->faults = D(ru_minflt) + D(ru_majflt);
+		ret->switches = D(ru_nvcsw) + D(ru_nivcsw);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(struct test_case *c, int rounds, size_t off, double *lo, double *hi)
+{
+	double v[MAX_ROUNDS];
+
+	for (int i = 0; i < rounds; i++)
+		v[i] = *(double *)(void *)((char *)&c->s[i] + off);
+	qsort(v, (size_t)rounds, sizeof(v[0]), by_value);
+	*lo = v[0];
+	*hi = v[rounds - 1];
+	return v[rounds / 2];
+}
+
+static int read_cases(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char line[8192];
+	int n = 0;
+
+	if (!f) {
+		perror(path);
+		exit(2);
+	}
+	while (n < MAX_CASES && fgets(line, sizeof(line), f)) {
+		char *p = strdup(line), **field[] = { &cases[n].name, &cases[n].prepare,
+						      &cases[n].command, &cases[n].cleanup };
+
+		p[strcspn(p, "\n")] = 0;
+		if (!*p || *p == '#')
+			continue;
+		for (int i = 0; i < 4; i++) {
+			*field[i] = p ? strsep(&p, "\t") : "";
+			if (!*field[i])
+				*field[i] = "";
+		}
+		n++;
+	}
+	fclose(f);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc == 3 ? atoi(argv[1]) : 0, n;
+
+	if (rounds < 1 || rounds > MAX_ROUNDS) {
+		fprintf(stderr, "usage: measure ROUNDS FILE\n");
+		return 2;
+	}
+	n = read_cases(argv[2]);
+	/* Round -1 warms caches and is not counted. */
+	for (int r = -1; r < rounds; r++)
+		for (int i = 0; i < n; i++) {
+			struct test_case *c = &cases[i];
+			struct sample s;
+			int rc = run(c->prepare, r + 1, NULL);
+
+			if (rc == 0)
+				rc = run(c->command, r + 1, &s);
+			if (rc != 0) {
+				fprintf(stderr, "measure: %s: status %d in round %d\n", c->name, rc, r);
+				return 1;
+			}
+			if (r >= 0)
+				c->s[r] = s;
+			if (run(c->cleanup, r + 1, NULL) != 0) {
+				fprintf(stderr, "measure: %s: clean-up failed\n", c->name);
+				return 1;
+			}
+		}
+	for (int i = 0; i < n; i++) {
+		double lo, hi, l2, h2;
+		double wall = median(&cases[i], rounds, offsetof(struct sample, wall), &lo, &hi);
+
+		printf("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\n", cases[i].name, wall,
+		       median(&cases[i], rounds, offsetof(struct sample, cpu), &l2, &h2),
+		       median(&cases[i], rounds, offsetof(struct sample, faults), &l2, &h2),
+		       median(&cases[i], rounds, offsetof(struct sample, switches), &l2, &h2), lo, hi);
+	}
+	return 0;
+}
