@@ -54,6 +54,16 @@ void gmem_region_at(const struct gmem *m, size_t i, struct gmem_region *ret, voi
 		    int *ret_fd, uint64_t *ret_fd_off);
 uint64_t gmem_total(const struct gmem *m);
 
+/* Policy for all memory: transparent huge pages, merging of equal pages (KSM). The kernel's own setting
+ * holds where nothing is said. -ENOTSUP for what this kernel lacks. */
+enum gmem_advice { GMEM_HUGE = 1u << 0, GMEM_NO_HUGE = 1u << 1, GMEM_MERGEABLE = 1u << 2 };
+int gmem_advise(struct gmem *m, unsigned advice, struct err *e);
+
+/* Puts @len bytes of @fd at @off over [at, at+len) as a copy-on-write mapping; all three multiples of
+ * the page size but @len at the file's end, where the last page's rest is zero. Before the guest runs.
+ * The file must not be truncated while the gmem lives. -EINVAL: does not align, or backing is shared. */
+int gmem_map_file(struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e);
+
 /* NULL unless all of [gpa, gpa+len) is RAM of one region and len > 0. */
 void *gmem_ptr(const struct gmem *m, gpa_t at, uint64_t len);
 /* 0 or -EFAULT; a range may not cross a region's end. */
@@ -64,5 +74,13 @@ int gmem_load16(const struct gmem *m, gpa_t at, uint16_t *ret);
 int gmem_store16(const struct gmem *m, gpa_t at, uint16_t v);
 /* What was written by other means than gmem_write (a readv into gmem_ptr) is told here. */
 void gmem_mark_dirty(const struct gmem *m, gpa_t at, uint64_t len);
+
+/* Tracking of what this process writes (the hypervisor's dirty log knows the guest's own writes). On
+ * and off only while nothing writes; turning it on clears. */
+#define GMEM_DIRTY_PAGE 4096u
+int gmem_dirty_track(struct gmem *m, bool on, struct err *e);
+/* Takes the bitmap of region @i, one bit a GMEM_DIRTY_PAGE, OR-ing it into @bitmap, which holds at
+ * least one bit a page of the region. Any thread. -EINVAL: not tracking, or too few words. */
+int gmem_dirty_take(const struct gmem *m, size_t i, uint64_t *bitmap, size_t words);
 
 #endif
