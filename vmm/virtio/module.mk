@@ -16,3 +16,6 @@ VDEV_TEST_OBJS = $(FDV_OBJS) tests/lib/vdev_suite
 
 UNIT_TESTS += vdev
 vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
+
+UNIT_TESTS += vsock
+vsock_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
