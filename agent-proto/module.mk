@@ -17,3 +17,11 @@ $(eval $(call proto_rule,build/fuzz))
 .SECONDARY: $(foreach d,$(B) build/fuzz,$(patsubst %,$(d)/gen/%.c,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)))
 GENERATED += $(patsubst %,$(B)/gen/%.h,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS))
 FUZZ_GENERATED += $(patsubst %,build/fuzz/gen/%.h,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS))
+
+TTRPC_OBJS := agent-proto/ttrpc/arena agent-proto/ttrpc/status agent-proto/ttrpc/frame
+TTRPC_CLIENT_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client
+TTRPC_SERVER_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/server
+# The host's end: X_OBJS += $(AGENT_CLIENT_OBJS), X_GEN_OBJS += $(AGENT_CLIENT_GEN_OBJS); lib/ besides.
+AGENT_CLIENT_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/client agent-proto/client/calls \
+	agent-proto/client/decode agent-proto/client/text
+AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/client/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "agent-proto/client/internal.h"
+#include "agent-proto/proto/agent.pb-c.h"
+
+/* The request's parts that only a name is needed for; protobuf-c's strings are char *. */
+struct names {
+	char container[AGENT_MAX_ID + 1];
+	char exec[AGENT_MAX_ID + 1];
+};
+
+static int put_names(struct names *n, const char *container_id, const char *exec_id, struct err *e)
+{
+	size_t clen = strlen(container_id), elen = exec_id ? strlen(exec_id) : 0;
+
+	if (clen > AGENT_MAX_ID || elen > AGENT_MAX_ID)
+		return err_set(e, EINVAL, "id is too long");
+	memcpy(n->container, container_id, clen + 1);
+	memcpy(n->exec, exec_id ? exec_id : "", elen + 1);
+	return 0;
+}
+
+int agent_ask_message(struct agent_client *c, const struct agent_ask *ask,
+		      const ProtobufCMessage *msg, struct err *e)
+{
+	/* The longest: two ids and a few numbers, or the entropy. */
+	uint8_t packed[2 * AGENT_MAX_ID + 256];
+	size_t len = protobuf_c_message_get_packed_size(msg);
+
+	bug_on(len > sizeof(packed));
+	protobuf_c_message_pack(msg, packed);
+	return agent_ask_packed(c, ask, packed, len, e);
+}
+
+static int ask_process(struct agent_client *c, const struct agent_ask *ask,
+		       const char *container_id, const char *exec_id, struct err *e)
+{
+	Husk__Agent__V1__ProcessRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, exec_id, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__process_request__init(&req);
+	req.container_id = n.container;
+	req.exec_id = n.exec;
+	return agent_ask_message(c, ask, &req.base, e);
+}
+
+int agent_hello(struct agent_client *c, agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_HELLO,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+	Husk__Agent__V1__HelloRequest req;
+	uint8_t entropy[32];
+	struct timespec now;
+
+	/* Without blocking: a host that has just booted may have none yet; better none than late. */
+	ssize_t n = getrandom(entropy, sizeof(entropy), GRND_NONBLOCK);
+
+	husk__agent__v1__hello_request__init(&req);
+	req.version = AGENT_VERSION;
+	if (n == sizeof(entropy)) {
+		req.entropy.data = entropy;
+		req.entropy.len = sizeof(entropy);
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	req.time_sec = now.tv_sec;
+	req.time_nsec = (uint32_t)now.tv_nsec;
+	return agent_ask_message(c, &ask, &req.base, e);
+}
+
+int agent_create(struct agent_client *c, const void *req, size_t len, unsigned timeout_ms,
+		 agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_CREATE,
+				 .timeout_ms = timeout_ms ? timeout_ms : AGENT_CREATE_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return agent_ask_packed(c, &ask, req, len, e);
+}
+
+int agent_exec(struct agent_client *c, const void *req, size_t len, unsigned timeout_ms,
+	       agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_EXEC,
+				 .timeout_ms = timeout_ms ? timeout_ms : AGENT_CREATE_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return agent_ask_packed(c, &ask, req, len, e);
+}
+
+int agent_start(struct agent_client *c, const char *container_id, const char *exec_id,
+		agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_START,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return ask_process(c, &ask, container_id, exec_id, e);
+}
+
+int agent_wait(struct agent_client *c, const char *container_id, const char *exec_id,
+	       agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_WAIT, .fn = fn, .arg = arg };
+
+	return ask_process(c, &ask, container_id, exec_id, e);
+}
+
+int agent_delete(struct agent_client *c, const char *container_id, const char *exec_id,
+		 agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_DELETE,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return ask_process(c, &ask, container_id, exec_id, e);
+}
+
+int agent_signal(struct agent_client *c, const char *container_id, const char *exec_id,
+		 uint32_t signo, bool all, agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_SIGNAL,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+	Husk__Agent__V1__SignalRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, exec_id, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__signal_request__init(&req);
+	req.container_id = n.container;
+	req.exec_id = n.exec;
+	req.signal = signo;
+	req.all = all;
+	return agent_ask_message(c, &ask, &req.base, e);
+}
+
+int agent_resize(struct agent_client *c, const char *container_id, const char *exec_id,
+		 uint16_t rows, uint16_t columns, agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_RESIZE,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+	Husk__Agent__V1__ResizeRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, exec_id, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__resize_request__init(&req);
+	req.container_id = n.container;
+	req.exec_id = n.exec;
+	req.rows = rows;
+	req.columns = columns;
+	return agent_ask_message(c, &ask, &req.base, e);
+}
+
+int agent_list(struct agent_client *c, const char *container_id, agent_ps_fn *each,
+	       agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_LIST,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .each = each,
+				 .arg = arg };
+	Husk__Agent__V1__ContainerRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__container_request__init(&req);
+	req.container_id = n.container;
+	return agent_ask_message(c, &ask, &req.base, e);
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/client/decode.h"
+
+#include <string.h>
+
+#include "agent-proto/client/text.h"
+#include "agent-proto/proto/agent.pb-c.h"
+#include "agent-proto/ttrpc/arena.h"
+
+#define MAX_PID (1u << 22) /* PID_MAX_LIMIT of Linux */
+
+static int bad(struct err *e, const char *what)
+{
+	return err_set(e, EPROTO, "%s", what);
+}
+
+/* A guest's string of at most @max bytes into a field. */
+static int take_text(char *dst, size_t size, const char *src, size_t max, const char *what,
+		     struct err *e)
+{
+	size_t len = strnlen(src, max + 1);
+
+	if (len > max)
+		return err_set(e, EPROTO, "%s is too long", what);
+	text_printable(dst, size, src, len);
+	return 0;
+}
+
+static int take_pid(uint32_t pid, uint32_t *ret, struct err *e)
+{
+	if (pid == 0 || pid > MAX_PID)
+		return err_set(e, EPROTO, "pid %u", pid);
+	*ret = pid;
+	return 0;
+}
+
+static int take_hello(const Husk__Agent__V1__HelloResponse *m, struct agent_reply *ret,
+		      struct err *e)
+{
+	struct agent_hello_info *h = &ret->hello;
+	int rc;
+
+	if (m->version == 0 || m->version + 1 < AGENT_VERSION || m->version > AGENT_VERSION + 1)
+		return err_set(e, EPROTO, "agent speaks version %u", m->version);
+	h->version = m->version;
+	h->features = m->features;
+	h->kernel_to_agent_ns = m->kernel_to_agent_ns;
+	rc = take_text(h->agent_version, sizeof(h->agent_version), m->agent_version,
+		       sizeof(h->agent_version) - 1, "agent version", e);
+	if (rc == 0)
+		rc = take_text(h->kernel_release, sizeof(h->kernel_release), m->kernel_release,
+			       sizeof(h->kernel_release) - 1, "kernel release", e);
+	return rc;
+}
+
+static int take_wait(const Husk__Agent__V1__WaitResponse *m, struct agent_reply *ret, struct err *e)
+{
+	if (m->exit_status > 255)
+		return err_set(e, EPROTO, "exit status %u", m->exit_status);
+	if (m->exited_at_sec < 0 || m->exited_at_nsec >= 1000000000u)
+		return bad(e, "time of exit is none");
+	ret->exit = (struct agent_exit_info){ .status = m->exit_status,
+					      .oom = m->oom,
+					      .at_sec = m->exited_at_sec,
+					      .at_nsec = m->exited_at_nsec };
+	return 0;
+}
+
+static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_info *p,
+			struct err *e)
+{
+	int rc = take_pid(m->pid, &p->pid, e);
+
+	if (rc < 0)
+		return rc;
+	if (m->ppid > MAX_PID)
+		return bad(e, "parent's pid");
+	if (m->command.len > AGENT_MAX_STRING)
+		return bad(e, "command is too long");
+	p->ppid = m->ppid;
+	p->uid = m->uid;
+	p->is_host_started = m->is_host_started;
+	p->start_ns = m->start_ns;
+	p->cpu_ns = m->cpu_ns;
+	text_printable(p->command, sizeof(p->command), m->command.data, m->command.len);
+	rc = take_text(p->exec_id, sizeof(p->exec_id), m->exec_id, AGENT_MAX_ID, "exec id", e);
+	if (rc == 0)
+		rc = take_text(p->tty, sizeof(p->tty), m->tty, AGENT_MAX_STRING, "tty", e);
+	return rc;
+}
+
+/* Twice over: nothing is shown of an answer that is bad further on, and no array is made of a size
+ * that the guest chose. */
+static int take_list(const Husk__Agent__V1__ListProcessesResponse *m, agent_ps_fn *each, void *arg,
+		     struct err *e)
+{
+	struct agent_ps_info p;
+
+	if (m->n_processes > AGENT_MAX_PROCESSES)
+		return err_set(e, EPROTO, "%zu processes", m->n_processes);
+	for (size_t i = 0; i < m->n_processes; i++) {
+		int rc = take_process(m->processes[i], &p, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	for (size_t i = 0; each && i < m->n_processes; i++) {
+		memset(&p, 0, sizeof(p));
+		take_process(m->processes[i], &p, NULL);
+		each(arg, &p);
+	}
+	return 0;
+}
+
+static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
+	[AGENT_HELLO] = &husk__agent__v1__hello_response__descriptor,
+	[AGENT_CREATE] = &husk__agent__v1__create_container_response__descriptor,
+	[AGENT_START] = &husk__agent__v1__empty__descriptor,
+	[AGENT_EXEC] = &husk__agent__v1__exec_response__descriptor,
+	[AGENT_SIGNAL] = &husk__agent__v1__empty__descriptor,
+	[AGENT_WAIT] = &husk__agent__v1__wait_response__descriptor,
+	[AGENT_RESIZE] = &husk__agent__v1__empty__descriptor,
+	[AGENT_LIST] = &husk__agent__v1__list_processes_response__descriptor,
+	[AGENT_DELETE] = &husk__agent__v1__empty__descriptor,
+};
+
+static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,
+		struct agent_reply *ret, struct err *e)
+{
+	switch (m) {
+	case AGENT_HELLO:
+		return take_hello(msg, ret, e);
+	case AGENT_CREATE:
+		return take_pid(((const Husk__Agent__V1__CreateContainerResponse *)msg)->pid,
+				&ret->pid, e);
+	case AGENT_EXEC:
+		return take_pid(((const Husk__Agent__V1__ExecResponse *)msg)->pid, &ret->pid, e);
+	case AGENT_WAIT:
+		return take_wait(msg, ret, e);
+	case AGENT_LIST:
+		return take_list(msg, each, arg, e);
+	default: /* Empty */
+		return 0;
+	}
+}
+
+int agent_decode(enum agent_method m, const uint8_t *payload, size_t len, agent_ps_fn *each,
+		 void *arg, struct agent_reply *ret, struct err *e)
+{
+	ProtobufCMessage *msg;
+	struct arena arena;
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	arena_init(&arena, AGENT_CLIENT_MAX_UNPACK);
+	msg = protobuf_c_message_unpack(reply_type[m], &arena.pb, len, payload);
+	rc = msg ? take(m, msg, each, arg, ret, e) : bad(e, "malformed answer");
+	arena_free(&arena);
+	return rc;
+}
+
+int agent_decode_refusal(int rc, const char *message, struct agent_reply *ret, struct err *e)
+{
+	size_t len = strnlen(message, AGENT_MAX_ERROR_TEXT + 1);
+
+	memset(ret, 0, sizeof(*ret));
+	if (len > AGENT_MAX_ERROR_TEXT)
+		return bad(e, "error text is too long");
+	ret->rc = rc;
+	ret->err.code = -rc;
+	text_printable(ret->err.msg, sizeof(ret->err.msg), message, len);
+	return 0;
+}
