@@ -59,7 +59,7 @@ struct nc_hdr {
 	uint32_t size; /* of the whole packet */
 };
 
-/* Index into the descriptors of NC_CREATE, -1: none. */
+/* Index into the descriptors of NC_CREATE, -1: none. Each descriptor is referred to exactly once. */
 typedef int32_t nc_fd;
 
 #define NC_MAX_DEVICES 64
@@ -108,6 +108,8 @@ struct nc_create {
 #define NC_CREATE_THP        (1u << 1)
 #define NC_CREATE_NO_JAIL    (1u << 2) /* refused unless built for debugging */
 #define NC_CREATE_PVPANIC    (1u << 3) /* PCI device by which a guest kernel reports its panic */
+#define NC_CREATE_MAP_FILES  (1u << 4) /* kernel and initramfs are mapped, not copied: machines share their
+					* pages. Only for files that are replaced, never written to */
 
 struct nc_connect {
 	struct nc_hdr hdr;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine's description as plain data: NC_CREATE after every number, string and reference in it was
+ * checked. Const once the machine is built, but for descriptors that moved on to a device.
+ */
+#ifndef VMM_CORE_CONFIG_H
+#define VMM_CORE_CONFIG_H
+
+#include "lib/err.h"
+#include "vmm/control/native.h"
+
+struct machine_device {
+	enum nc_dev_type type;
+	int slot; /* 1 … 31, -1: first free */
+	char id[32];
+	union {
+		struct {
+			int in, out;
+		} console;
+		struct {
+			int src;
+		} rng;
+		struct {
+			uint64_t cid;
+			int ready;
+			bool host_ports;
+		} vsock;
+		struct {
+			char tag[37];
+			unsigned queues;
+		} fs;
+	};
+};
+
+struct machine_config {
+	unsigned vcpus;
+	uint64_t memory;
+	uint32_t flags; /* NC_CREATE_… */
+	int kvm, kernel, initramfs, log;
+	int serial_in, serial_out, debug_out;
+	unsigned log_level;
+	bool log_json;
+	char name[64];
+	char cmdline[4096];
+	unsigned ndevices;
+	struct machine_device dev[NC_MAX_DEVICES];
+};
+
+/* On success the descriptors are the config's, all of them. On failure they stay the caller's. */
+int machine_config_parse(struct machine_config **ret, const struct nc_create *m, const int *fds,
+			 size_t nfds, struct err *e);
+/* Closes every descriptor that is still there. NULL is fine. */
+void machine_config_free(struct machine_config *c);
+
+#endif

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From a device's description to the device on the bus. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "vmm/core/machine_internal.h"
+#include "vmm/core/vsock_glue.h"
+#include "vmm/virtio/console.h"
+#include "vmm/virtio/fs.h"
+#include "vmm/virtio/rng.h"
+#include "vmm/virtio/vsock.h"
+
+static int make_console(struct machine *m, struct machine_dev *d, struct machine_device *c,
+			struct err *e)
+{
+	const struct console_cfg cfg = { .in_fd = c->console.in, .out_fd = c->console.out };
+	int rc = vdev_new(&d->vdev, &console_class, c->id, &cfg, m->mem, m->io.loop, e);
+
+	if (rc == 0)
+		c->console.in = c->console.out = -1;
+	return rc;
+}
+
+static int make_rng(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		    struct err *e)
+{
+	const struct rng_cfg cfg = { .src_fd = c->rng.src };
+	int rc = vdev_new(&d->vdev, &rng_class, c->id, &cfg, m->mem, m->io.loop, e);
+
+	if (rc == 0)
+		c->rng.src = -1;
+	return rc;
+}
+
+static int make_vsock(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		      struct err *e)
+{
+	const struct vsock_cfg cfg = { .cid = c->vsock.cid,
+				       .ready_fd = c->vsock.ready,
+				       .ops = c->vsock.host_ports ? &vsock_glue_open :
+								    &vsock_glue_closed,
+				       .ops_arg = m };
+	int rc = vdev_new(&d->vdev, &vsock_class, c->id, &cfg, m->mem, m->io.loop, e);
+
+	if (rc == 0)
+		c->vsock.ready = -1;
+	return rc;
+}
+
+/* What the open-files limit leaves when everything else has its share. */
+static void fit_limits(struct fs_server_cfg *cfg)
+{
+	const long limit = sysconf(_SC_OPEN_MAX), others = 2048;
+
+	if (limit <= 0)
+		return;
+	if (limit < (long)cfg->max_fds + (long)cfg->max_handles + others) {
+		long room = limit > others + 128 ? limit - others : 128;
+
+		cfg->max_fds = (unsigned)min_t(long, cfg->max_fds, room / 2);
+		cfg->max_handles = (unsigned)min_t(long, cfg->max_handles, room - cfg->max_fds);
+		log_debug("file server: %u descriptors and %u handles fit the limit of open files",
+			  cfg->max_fds, cfg->max_handles);
+	}
+}
+
+static int make_fs(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		   struct err *e)
+{
+	struct fs_server_cfg scfg = FS_SERVER_CFG_DEFAULT;
+	struct fs_dev_cfg cfg = { .queues = c->fs.queues };
+	int rc = 0;
+
+	if (!m->fs.loop)
+		rc = evloop_new(&m->fs.loop, e);
+	if (rc < 0)
+		return rc;
+	fit_limits(&scfg);
+	if (m->setup.proc_fd >= 0) {
+		/* One each, should there ever be several servers. */
+		scfg.proc_fd = dup(m->setup.proc_fd);
+		if (scfg.proc_fd < 0)
+			return err_errno(e, errno, "dup");
+	}
+	rc = fs_server_new(&d->fs, &scfg, e);
+	if (rc < 0) {
+		if (scfg.proc_fd >= 0)
+			close(scfg.proc_fd);
+		return rc;
+	}
+	memcpy(cfg.tag, c->fs.tag, sizeof(cfg.tag));
+	cfg.server = d->fs;
+	return vdev_new(&d->vdev, &fs_dev_class, c->id, &cfg, m->mem, m->fs.loop, e);
+}
+
+static const struct {
+	enum nc_dev_type type;
+	int (*make)(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		    struct err *e);
+} makers[] = {
+	{ NC_DEV_CONSOLE, make_console },
+	{ NC_DEV_RNG, make_rng },
+	{ NC_DEV_VSOCK, make_vsock },
+	{ NC_DEV_FS, make_fs },
+};
+
+static int add_device(struct machine *m, struct machine_device *c, struct err *e)
+{
+	struct machine_dev *d = &m->dev[m->ndevs++];
+	int rc = -EINVAL;
+
+	d->cfg = c;
+	for (size_t i = 0; i < ARRAY_SIZE(makers); i++)
+		if (makers[i].type == c->type)
+			rc = makers[i].make(m, d, c, e);
+	if (rc == 0)
+		rc = virtio_pci_new(&d->transport, m->pci, c->slot, d->vdev, m->vm, e);
+	return rc < 0 ? err_wrap(e, rc, "device %s", c->id) : 0;
+}
+
+int machine_add_devices(struct machine *m, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < m->cfg->ndevices; i++)
+		rc = add_device(m, &m->cfg->dev[i], e);
+	return rc;
+}
+
+void machine_remove_devices(struct machine *m)
+{
+	while (m->ndevs) {
+		struct machine_dev *d = &m->dev[--m->ndevs];
+
+		if (d->transport)
+			virtio_pci_free(d->transport);
+		else if (d->vdev)
+			vdev_free(d->vdev);
+		if (d->fs)
+			fs_server_free(d->fs);
+		*d = (struct machine_dev){ .cfg = NULL };
+	}
+}
+
+struct machine_dev *machine_find(struct machine *m, enum nc_dev_type type, const char *id)
+{
+	for (unsigned i = 0; i < m->ndevs; i++)
+		if (m->dev[i].cfg->type == type && (!id || !strcmp(m->dev[i].cfg->id, id)))
+			return &m->dev[i];
+	return NULL;
+}
+
+int machine_share_add(struct machine *m, const char *device, const char *name, int fd,
+		      unsigned flags, struct err *e)
+{
+	struct machine_dev *d = machine_find(m, NC_DEV_FS, device);
+
+	if (!d)
+		return err_set(e, ENODEV, "there is no file system device %s", device);
+	return fs_share_add(d->fs, name, fd, flags, e);
+}
+
+int machine_share_remove(struct machine *m, const char *device, const char *name, struct err *e)
+{
+	struct machine_dev *d = machine_find(m, NC_DEV_FS, device);
+
+	if (!d)
+		return err_set(e, ENODEV, "there is no file system device %s", device);
+	return fs_share_remove(d->fs, name, e);
+}
+
+size_t machine_console_tail(const struct machine *m, char *dst, size_t size)
+{
+	/* The first console: where a kernel's messages go. */
+	for (unsigned i = 0; i < m->ndevs; i++)
+		if (m->dev[i].cfg->type == NC_DEV_CONSOLE && m->dev[i].transport)
+			return console_tail(m->dev[i].vdev, dst, size);
+	dst[0] = 0;
+	return 0;
+}
