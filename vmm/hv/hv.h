@@ -64,6 +64,7 @@ struct hv_cpuid_entry {
 };
 #define HV_CPUID_SIGNIFICANT_INDEX 1u
 #define HV_CPUID_MAX 256
+#define HV_REG_GROUP_MAX 65536 /* bytes of one register group, at most */
 
 /* Start state of an x86 vcpu: everything not named is as after INIT. The arch code fills it in. */
 struct hv_x86_segment {
