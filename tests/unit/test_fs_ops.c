@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Each operation of the file server, by what it does to the host's directory. Run as root. */
+#include "tests/unit/check.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "tests/lib/fsfix.h"
+
+static int setup(void **state)
+{
+	struct fsfix *f = malloc(sizeof(*f));
+
+	fsfix_init(f, NULL, NULL, 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fsfix *f = *state;
+	int intact = fsfix_outside_intact(f);
+
+	fsfix_done(f);
+	free(f);
+	return intact ? 0 : -1;
+}
+
+static struct stat host_stat(struct fsfix *f, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(f->share_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		fail_msg("no %s on the host", path);
+	return st;
+}
+
+static void lookup_and_attr(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	struct fuse_attr a;
+	uint64_t node;
+	struct stat st;
+
+	fsfix_host_file(f, "file", "hello", 0640);
+	mkdirat(f->share_fd, "dir", 0711);
+	fsfix_host_file(f, "dir/deep", "x", 0600);
+	assert_int_equal(fc_lookup(&f->c, f->root, "file", &e), 0);
+	st = host_stat(f, "file");
+	assert_int_equal(e.attr.ino, st.st_ino);
+	assert_int_equal(e.attr.size, 5);
+	assert_int_equal(e.attr.mode, S_IFREG | 0640);
+	assert_int_equal(e.attr_valid, 1);
+	assert_int_equal(e.entry_valid, 1);
+	assert_int_equal(e.attr.flags, 0);
+	assert_int_equal(fc_getattr(&f->c, e.nodeid, &a), 0);
+	assert_memory_equal(&a, &e.attr, sizeof(a));
+	assert_int_equal(fc_walk(&f->c, "s/dir/deep", &node), 0);
+	assert_int_equal(fc_getattr(&f->c, node, &a), 0);
+	assert_int_equal(a.size, 1);
+	/* A name that is not there: remembered as such. */
+	assert_int_equal(fc_lookup(&f->c, f->root, "none", &e), 0);
+	assert_int_equal(e.nodeid, 0);
+	assert_int_equal(e.entry_valid, 1);
+	/* The same file has the same node. */
+	assert_int_equal(linkat(f->share_fd, "dir/deep", f->share_fd, "hard", 0), 0);
+	assert_int_equal(fc_lookup(&f->c, f->root, "hard", &e), 0);
+	assert_int_equal(e.nodeid, node);
+}
+
+static void read_write(void **state)
+{
+	struct fsfix *f = *state;
+	static uint8_t big[FS_MAX_WRITE], back[FS_MAX_WRITE];
+	struct fuse_entry_out e;
+	char buf[64] = "";
+	uint64_t fh;
+
+	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_EXCL, 0666, &e, &fh), 0);
+	assert_int_equal(host_stat(f, "new").st_mode, S_IFREG | 0644);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "hello world", 11, 0, 0), 11);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 6, buf, 64), 5);
+	assert_string_equal(buf, "world");
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 100, buf, 64), 0);
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (uint8_t)(i * 7 + i / 4096);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 4096, big, sizeof(big), 0, 0), sizeof(big));
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 4096, back, sizeof(back)), sizeof(back));
+	assert_memory_equal(big, back, sizeof(big));
+	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_EXCL, 0666, &e, &fh), -EEXIST);
+	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_TRUNC, 0666, &e, &fh), 0);
+	assert_int_equal(host_stat(f, "new").st_size, 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "x", 1, 0, 0), -EBADF);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, buf, 1), -EBADF);
+}
+
+static void appending(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	char buf[16] = "";
+	uint64_t fh, fh2;
+
+	assert_int_equal(fc_create(&f->c, f->root, "log", O_RDWR | O_APPEND, 0600, &e, &fh), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "one", 3, 0, O_APPEND), 3);
+	/* The guest's idea of the end is old: it is appended all the same. */
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "two", 3, 0, O_APPEND), 3);
+	/* Page cache written back through the same file goes where it belongs. */
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "ONE", 3, FUSE_WRITE_CACHE, O_APPEND), 3);
+	/* O_APPEND taken off, and put on another, by fcntl(). */
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 3, "TWO", 3, 0, 0), 3);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_WRONLY, &fh2), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh2, 0, "end", 3, 0, O_APPEND), 3);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, buf, 15), 9);
+	assert_string_equal(buf, "ONETWOend");
+}
+
+static void setting_attributes(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_setattr_in in = { 0 };
+	struct fuse_entry_out e, l;
+	struct stat st;
+	uint64_t fh;
+
+	fsfix_host_file(f, "file", "0123456789", 04755);
+	assert_int_equal(symlinkat("nowhere", f->share_fd, "link"), 0);
+	assert_int_equal(fc_lookup(&f->c, f->root, "file", &e), 0);
+	assert_int_equal(fc_lookup(&f->c, f->root, "link", &l), 0);
+	in = (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_KILL_SUIDGID, .size = 4 };
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), 0);
+	st = host_stat(f, "file");
+	assert_int_equal(st.st_size, 4);
+	assert_int_equal(st.st_mode, S_IFREG | 0755);
+	in = (struct fuse_setattr_in){ .valid = FATTR_MODE | FATTR_UID | FATTR_GID, .mode = 02750,
+				       .uid = 1000, .gid = 1001 };
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), 0);
+	st = host_stat(f, "file");
+	assert_int_equal(st.st_mode, S_IFREG | 02750);
+	assert_int_equal(st.st_uid, 1000);
+	assert_int_equal(st.st_gid, 1001);
+	in = (struct fuse_setattr_in){ .valid = FATTR_MTIME, .mtime = 12345, .mtimensec = 678 };
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), 0);
+	st = host_stat(f, "file");
+	assert_int_equal(st.st_mtim.tv_sec, 12345);
+	assert_int_equal(st.st_mtim.tv_nsec, 678);
+	in.mtimensec = 1000000000;
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), -EINVAL);
+	/* A link's own owner and times; never what it points to. */
+	in = (struct fuse_setattr_in){ .valid = FATTR_UID | FATTR_MTIME, .uid = 7, .mtime = 99 };
+	assert_int_equal(fc_setattr(&f->c, l.nodeid, &in), 0);
+	st = host_stat(f, "link");
+	assert_int_equal(st.st_uid, 7);
+	assert_int_equal(st.st_mtim.tv_sec, 99);
+	in = (struct fuse_setattr_in){ .valid = FATTR_SIZE };
+	assert_int_equal(fc_setattr(&f->c, l.nodeid, &in), -EINVAL);
+	assert_int_equal(fc_setattr(&f->c, f->root, &in), -EISDIR);
+	/* By an open file. */
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), 0);
+	in = (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_FH, .fh = fh, .size = 77 };
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), 0);
+	assert_int_equal(host_stat(f, "file").st_size, 77);
+}
+
+static void suid_goes_with_a_write(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_open_in open_in = { .flags = O_WRONLY | O_TRUNC,
+					.open_flags = FUSE_OPEN_KILL_SUIDGID };
+	struct fuse_entry_out e;
+	uint64_t fh;
+
+	fsfix_host_file(f, "su", "x", 06755);
+	assert_int_equal(fc_lookup(&f->c, f->root, "su", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_WRONLY, &fh), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "y", 1, 0, 0), 1);
+	assert_int_equal(host_stat(f, "su").st_mode & 07777, 06755);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "y", 1, FUSE_WRITE_KILL_SUIDGID, 0), 1);
+	assert_int_equal(host_stat(f, "su").st_mode & 07777, 0755);
+	fsfix_host_file(f, "su", "x", 06755);
+	assert_int_equal(fc_fixed(&f->c, FUSE_OPEN, e.nodeid, open_in), 0);
+	assert_int_equal(host_stat(f, "su").st_mode & 07777, 0755);
+	assert_int_equal(host_stat(f, "su").st_size, 0);
+}
+
+static void names(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out d, d2, e, x;
+	struct fuse_attr a;
+	char buf[8] = "";
+	uint64_t fh;
+
+	assert_int_equal(fc_mkdir(&f->c, f->root, "d", 0777, &d), 0);
+	assert_int_equal(host_stat(f, "d").st_mode, S_IFDIR | 0755);
+	assert_int_equal(fc_mkdir(&f->c, d.nodeid, "d2", 0700, &d2), 0);
+	assert_int_equal(fc_create(&f->c, d2.nodeid, "f", O_RDWR, 0600, &e, &fh), 0);
+	assert_int_equal(fc_link(&f->c, f->root, "l", e.nodeid, &x), 0);
+	assert_int_equal(x.nodeid, e.nodeid);
+	assert_int_equal(x.attr.nlink, 2);
+	assert_int_equal(fc_symlink(&f->c, f->root, "sym", "/etc/passwd", &x), 0);
+	assert_int_equal(x.attr.mode, S_IFLNK | 0777);
+	assert_int_equal(fc_named(&f->c, FUSE_READLINK, x.nodeid, NULL, 0, NULL), 0);
+	assert_int_equal(f->c.body_len, 11);
+	assert_memory_equal(f->c.body, "/etc/passwd", 11);
+	assert_int_equal(fc_named(&f->c, FUSE_READLINK, e.nodeid, NULL, 0, NULL), -EINVAL);
+	/* The open file and the directory follow a rename of what is above them. */
+	assert_int_equal(fc_rename(&f->c, f->root, "d", f->root, "moved", 0), 0);
+	assert_int_equal(fc_getattr(&f->c, d2.nodeid, &a), 0);
+	assert_int_equal(fc_lookup(&f->c, d2.nodeid, "f", &x), 0);
+	assert_int_equal(x.nodeid, e.nodeid);
+	assert_int_equal(fc_rename(&f->c, f->root, "moved", f->root, "sym", RENAME_NOREPLACE), -EEXIST);
+	assert_int_equal(fc_rename(&f->c, f->root, "l", f->root, "sym", RENAME_EXCHANGE), 0);
+	assert_int_equal(host_stat(f, "l").st_mode & S_IFMT, S_IFLNK);
+	assert_int_equal(fc_rename(&f->c, f->root, "l", f->root, "x", RENAME_WHITEOUT), -EINVAL);
+	assert_int_equal(fc_named(&f->c, FUSE_RMDIR, f->root, NULL, 0, "moved"), -ENOTEMPTY);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "moved"), -EISDIR);
+	/* Removed but looked up, and removed but open. */
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "data", 4, 0, 0), 4);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "sym"), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, d2.nodeid, NULL, 0, "f"), 0);
+	assert_int_equal(fc_getattr(&f->c, e.nodeid, &a), 0);
+	assert_int_equal(a.nlink, 0);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, buf, 8), 4);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_RMDIR, d.nodeid, NULL, 0, "d2"), 0);
+	assert_int_equal(fc_getattr(&f->c, d2.nodeid, &a), 0);
+	assert_int_equal(fc_lookup(&f->c, d2.nodeid, "f", &x), 0);
+	assert_int_equal(x.nodeid, 0);
+}
+
+struct seen {
+	unsigned n, plus, dots;
+	uint32_t fifo_type;
+	bool twice;
+	char names[400];
+};
+
+static void note(void *arg, const struct fuse_dirent *d, const char *name,
+		 const struct fuse_entry_out *plus)
+{
+	struct seen *s = arg;
+
+	s->n++;
+	if (name[0] == '.')
+		s->dots++;
+	if (plus && plus->nodeid)
+		s->plus++;
+	if (!strcmp(name, "fifo"))
+		s->fifo_type = d->type;
+	if (name[0] == 'e') {
+		unsigned i = (unsigned)atoi(name + 1);
+
+		s->twice = s->twice || s->names[i];
+		s->names[i] = 1;
+	}
+}
+
+static void directories(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out d, e;
+	struct seen s;
+	uint64_t fh;
+
+	assert_int_equal(fc_mkdir(&f->c, f->root, "d", 0755, &d), 0);
+	for (unsigned i = 0; i < 400; i++) {
+		char name[160];
+
+		snprintf(name, sizeof(name), "e%u%*s", i, (int)(i % 100), "");
+		assert_int_equal(fc_mknod(&f->c, d.nodeid, name, S_IFREG | 0644, 0, &e), 0);
+	}
+	assert_int_equal(fc_mknod(&f->c, d.nodeid, "fifo", S_IFIFO | 0600, 0, &e), 0);
+	assert_int_equal(fc_opendir(&f->c, d.nodeid, &fh), 0);
+	for (unsigned plus = 0; plus < 2; plus++) {
+		static const uint32_t sizes[] = { 512, 4096, 65536 };
+
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			memset(&s, 0, sizeof(s));
+			assert_int_equal(fc_readdir(&f->c, d.nodeid, fh, plus, sizes[i], note, &s), 0);
+			assert_int_equal(s.n, 403);
+			assert_int_equal(s.dots, 2);
+			assert_int_equal(s.plus, plus ? 401 : 0);
+			assert_int_equal(s.fifo_type, DT_FIFO);
+			assert_false(s.twice);
+		}
+	}
+	assert_int_equal(fc_readdir(&f->c, d.nodeid, fh, false, 16, note, &s), -EINVAL);
+	assert_int_equal(fc_release(&f->c, d.nodeid, fh, true), 0);
+	assert_int_equal(fc_opendir(&f->c, e.nodeid, &fh), -ENOTDIR);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(lookup_and_attr, setup, teardown),
+		cmocka_unit_test_setup_teardown(read_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(appending, setup, teardown),
+		cmocka_unit_test_setup_teardown(setting_attributes, setup, teardown),
+		cmocka_unit_test_setup_teardown(suid_goes_with_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(names, setup, teardown),
+		cmocka_unit_test_setup_teardown(directories, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open files and directories.
+ */
+#include "vmm/fs/fs_internal.h"
+
+#include <unistd.h>
+
+/* The table keeps an element's memory, so that its mutex can be made once per use and destroyed. */
+int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
+		  struct fs_handle **ret)
+{
+	struct fs_handle *h = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->handles.count + s->nextra < s->cfg.max_handles)
+		h = fs_slots_alloc(&s->handles);
+	if (h) {
+		fs_node_ref_locked(n);
+		h->node = n;
+		h->fd = fd;
+		h->plain_fd = -1;
+		h->append = flags & O_APPEND;
+		h->writable = (flags & O_ACCMODE) != O_RDONLY;
+		h->dir = dir;
+		h->refs = 1;
+		pthread_mutex_init(&h->lock, NULL);
+		*ret = h;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return h ? 0 : -ENFILE;
+}
+
+int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,
+		  struct fs_handle **ret)
+{
+	struct fs_handle *h;
+	int rc = -EBADF;
+
+	pthread_mutex_lock(&s->lock);
+	h = fs_slots_get(&s->handles, fh);
+	if (h && h->node == n && h->dir == dir && !h->closing) {
+		h->refs++;
+		*ret = h;
+		rc = 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* Drops a reference; the last one hands the descriptors out to be closed without the lock (closing may
+ * have to write). */
+static void put_locked(struct fs_server *s, struct fs_handle *h, int fds[2])
+{
+	bug_on(h->refs == 0);
+	fds[0] = fds[1] = -1;
+	if (--h->refs)
+		return;
+	fds[0] = h->fd;
+	fds[1] = h->plain_fd;
+	if (h->plain_fd >= 0)
+		s->nextra--;
+	pthread_mutex_destroy(&h->lock);
+	fs_node_put_locked(s, h->node);
+	fs_slots_free(&s->handles, h);
+}
+
+static void close_both(const int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+void fs_handle_put(struct fs_server *s, struct fs_handle *h)
+{
+	int fds[2];
+
+	pthread_mutex_lock(&s->lock);
+	put_locked(s, h, fds);
+	pthread_mutex_unlock(&s->lock);
+	close_both(fds);
+}
+
+void fs_handle_close_locked(struct fs_server *s, struct fs_handle *h)
+{
+	int fds[2];
+
+	if (h->closing)
+		return;
+	h->closing = true;
+	put_locked(s, h, fds);
+	close_both(fds);
+}
+
+bool fs_extra_get(struct fs_server *s)
+{
+	bool ok;
+
+	pthread_mutex_lock(&s->lock);
+	ok = s->nextra + s->handles.count < s->cfg.max_handles;
+	if (ok)
+		s->nextra++;
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+void fs_extra_put(struct fs_server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bug_on(s->nextra == 0);
+	s->nextra--;
+	pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptors of nodes: opened when needed, verified, closed by an LRU.
+ */
+#include "vmm/fs/fs_internal.h"
+
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define REOPEN_DEPTH 1024 /* directories that may have to be opened to get to one node */
+#define SHRINK_BATCH 64
+
+struct fs_num fs_num(int fd)
+{
+	struct fs_num n;
+
+	snprintf(n.s, sizeof(n.s), "%d", fd);
+	return n;
+}
+
+/* --- the LRU -------------------------------------------------------------------------------------------- */
+static bool in_lru(const struct fs_server *s, const struct fs_node *n)
+{
+	return n->lru_prev || s->lru_head == n;
+}
+
+static void lru_del(struct fs_server *s, struct fs_node *n)
+{
+	if (!in_lru(s, n))
+		return;
+	if (n->lru_prev)
+		n->lru_prev->lru_next = n->lru_next;
+	else
+		s->lru_head = n->lru_next;
+	if (n->lru_next)
+		n->lru_next->lru_prev = n->lru_prev;
+	else
+		s->lru_tail = n->lru_prev;
+	n->lru_prev = n->lru_next = NULL;
+}
+
+static void lru_add(struct fs_server *s, struct fs_node *n)
+{
+	n->lru_prev = NULL;
+	n->lru_next = s->lru_head;
+	if (s->lru_head)
+		s->lru_head->lru_prev = n;
+	else
+		s->lru_tail = n;
+	s->lru_head = n;
+}
+
+void fs_node_fd_close_locked(struct fs_server *s, struct fs_node *n)
+{
+	if (n->fd < 0)
+		return;
+	lru_del(s, n);
+	close(n->fd);
+	n->fd = -1;
+	if (n->is_root)
+		return; /* share.c's, not counted */
+	if (n->pinned)
+		s->nextra--;
+	else
+		s->nfds--;
+	n->pinned = false;
+}
+
+static unsigned shrink_locked(struct fs_server *s, unsigned n)
+{
+	unsigned done = 0;
+
+	for (; done < n && s->lru_tail; done++)
+		fs_node_fd_close_locked(s, s->lru_tail);
+	return done;
+}
+
+unsigned fs_fds_shrink(struct fs_server *s, unsigned n)
+{
+	unsigned done;
+
+	pthread_mutex_lock(&s->lock);
+	done = shrink_locked(s, n);
+	pthread_mutex_unlock(&s->lock);
+	return done;
+}
+
+/* Runs an open again after closing some descriptors, if it failed for want of one. */
+static bool retry(struct fs_server *s, int rc)
+{
+	return (rc == -EMFILE || rc == -ENFILE) && fs_fds_shrink(s, SHRINK_BATCH) > 0;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------ */
+static int open_beneath(int dirfd, const char *name, int flags, mode_t mode, bool cross)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY),
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   (cross ? 0 : (uint64_t)RESOLVE_NO_XDEV),
+	};
+	long fd;
+
+	if (flags & O_PATH)
+		how.flags &= ~(uint64_t)O_NOCTTY; /* openat2 takes no superfluous flag */
+	do
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int fs_open_beneath(struct fs_server *s, int dirfd, const char *name, int flags, mode_t mode,
+		    bool cross)
+{
+	int rc = open_beneath(dirfd, name, flags, mode, cross);
+
+	if (retry(s, rc))
+		rc = open_beneath(dirfd, name, flags, mode, cross);
+	return rc;
+}
+
+static int reopen(struct fs_server *s, int path_fd, int flags)
+{
+	int fd;
+
+	do
+		fd = openat(s->proc_fd, fs_num(path_fd).s, (flags | O_CLOEXEC | O_NOCTTY) & ~O_NOFOLLOW);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+int fs_reopen(struct fs_server *s, int path_fd, int flags)
+{
+	int rc = reopen(s, path_fd, flags);
+
+	if (retry(s, rc))
+		rc = reopen(s, path_fd, flags);
+	return rc;
+}
+
+static bool verify(const struct fs_node *n, const struct fs_share *share, const struct statx *st)
+{
+	struct fs_ident id;
+
+	fs_ident_of(st, &id);
+	return id.ino == n->id.ino && id.dev == n->id.dev && id.mnt_id == n->id.mnt_id &&
+	       (st->stx_mode & S_IFMT) == n->type &&
+	       (!share->btime || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
+}
+
+/* Opens @n in its parent, whose descriptor is @dirfd. The node is referenced. */
+static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struct fs_node *n)
+{
+	char name[NAME_MAX + 1];
+	struct statx st;
+	bool there, cross;
+	int fd, rc;
+
+	pthread_mutex_lock(&s->lock);
+	there = n->parent == parent && n->name && n->share;
+	if (there)
+		snprintf(name, sizeof(name), "%s", n->name);
+	cross = n->cross;
+	pthread_mutex_unlock(&s->lock);
+	if (!there)
+		return -ESTALE;
+
+	fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, cross);
+	if (fd < 0)
+		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
+	rc = fs_stat_fd(fd, &st);
+	pthread_mutex_lock(&s->lock);
+	if (rc == 0 && (!n->share || !verify(n, n->share, &st)))
+		rc = -ESTALE;
+	if (rc == 0 && n->fd < 0) {
+		n->fd = fd;
+		fd = -1;
+		if (++s->nfds > s->cfg.max_fds)
+			shrink_locked(s, s->nfds - s->cfg.max_fds);
+	}
+	if (rc == 0) {
+		lru_del(s, n);
+		n->fd_users++;
+		rc = n->fd;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static void fd_put_locked(struct fs_server *s, struct fs_node *n)
+{
+	bug_on(n->fd_users == 0);
+	if (--n->fd_users == 0 && n->fd >= 0 && !n->pinned && !n->is_root)
+		lru_add(s, n);
+}
+
+void fs_node_fd_put(struct fs_server *s, struct fs_node *n)
+{
+	pthread_mutex_lock(&s->lock);
+	fd_put_locked(s, n);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Collects, from @n upward, the nodes that have to be opened, each referenced, and the first ancestor
+ * with a descriptor, referenced and in use. Count, or -ESTALE. */
+static int closed_ancestors(struct fs_server *s, struct fs_node *n, struct fs_node **path,
+			    struct fs_node **ret_base)
+{
+	struct fs_node *a = n;
+	int depth = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (; a && a->fd < 0 && depth < REOPEN_DEPTH; a = a->parent) {
+		fs_node_ref_locked(a);
+		path[depth++] = a;
+	}
+	if (a && a->fd >= 0 && a->share) {
+		fs_node_ref_locked(a);
+		a->fd_users++;
+		lru_del(s, a);
+		*ret_base = a;
+	} else {
+		while (depth > 0)
+			fs_node_put_locked(s, path[--depth]);
+		depth = -ESTALE;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return depth;
+}
+
+static int fd_slow(struct fs_server *s, struct fs_node *n)
+{
+	struct fs_node *path[REOPEN_DEPTH], *base;
+	int depth = closed_ancestors(s, n, path, &base), fd;
+
+	if (depth < 0)
+		return depth;
+	fd = base->fd;
+	while (depth > 0 && fd >= 0) {
+		struct fs_node *child = path[--depth];
+
+		fd = open_at(s, base, fd, child);
+		fs_node_fd_put(s, base);
+		fs_node_put(s, base);
+		base = child; /* its reference comes from the list */
+	}
+	/* On success @base is @n, whose use stays; its extra reference goes. */
+	while (depth > 0)
+		fs_node_put(s, path[--depth]);
+	fs_node_put(s, base);
+	return fd;
+}
+
+int fs_node_fd(struct fs_server *s, struct fs_node *n)
+{
+	int fd;
+
+	pthread_mutex_lock(&s->lock);
+	fd = n->fd;
+	if (fd >= 0) {
+		lru_del(s, n);
+		n->fd_users++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (fd >= 0)
+		return fd;
+	pthread_rwlock_rdlock(&s->names);
+	fd = fd_slow(s, n);
+	pthread_rwlock_unlock(&s->names);
+	return fd;
+}
+
+/* --- pinning ---------------------------------------------------------------------------------------------- */
+static int pin_locked(struct fs_server *s, struct fs_node *n)
+{
+	if (n->pinned || n->is_root)
+		return 0;
+	if (s->nextra + s->handles.count >= s->cfg.max_handles)
+		return -ENFILE;
+	s->nextra++;
+	s->nfds--;
+	n->pinned = true;
+	lru_del(s, n);
+	return 0;
+}
+
+int fs_node_pin(struct fs_server *s, struct fs_node *n)
+{
+	int fd = fs_node_fd(s, n), rc;
+
+	if (fd < 0)
+		return fd;
+	pthread_mutex_lock(&s->lock);
+	rc = pin_locked(s, n);
+	fd_put_locked(s, n);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+void fs_node_unpin(struct fs_server *s, struct fs_node *n)
+{
+	pthread_mutex_lock(&s->lock);
+	if (n->pinned) {
+		n->pinned = false;
+		s->nextra--;
+		s->nfds++;
+		if (n->fd_users == 0)
+			lru_add(s, n);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+int fs_node_pin_fd(struct fs_server *s, struct fs_node *n, int fd)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (n->fd >= 0) {
+		rc = -EEXIST;
+	} else {
+		n->fd = fd;
+		s->nfds++;
+		rc = pin_locked(s, n);
+		if (rc < 0) {
+			n->fd = -1;
+			s->nfds--;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* --- use ------------------------------------------------------------------------------------------------------ */
+/* Attributes by parent and name, without opening anything; -EAGAIN: not that way. */
+static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st)
+{
+	char name[NAME_MAX + 1];
+	struct fs_node *parent = NULL;
+	int dirfd = -1, rc = -EAGAIN;
+
+	pthread_mutex_lock(&s->lock);
+	if (n->fd < 0 && n->parent && n->parent->fd >= 0) {
+		parent = n->parent;
+		fs_node_ref_locked(parent);
+		lru_del(s, parent);
+		parent->fd_users++;
+		dirfd = parent->fd;
+		snprintf(name, sizeof(name), "%s", n->name);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!parent)
+		return -EAGAIN;
+	if (fs_stat_name(dirfd, name, st) == 0 && n->share && verify(n, n->share, st))
+		rc = 0;
+	pthread_mutex_lock(&s->lock);
+	fd_put_locked(s, parent);
+	fs_node_put_locked(s, parent);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int fs_node_stat(struct fs_server *s, struct fs_node *n, struct statx *st)
+{
+	int fd, rc = stat_by_name(s, n, st);
+
+	if (rc == 0 && !fs_special_maybe(st))
+		return 0;
+	fd = fs_node_fd(s, n);
+	if (fd < 0)
+		return fd;
+	rc = fs_stat_fd(fd, st);
+	if (rc == 0 && fs_special_maybe(st))
+		fs_special_show(s, fd, st);
+	fs_node_fd_put(s, n);
+	return rc;
+}
+
+int fs_node_open(struct fs_server *s, struct fs_node *n, int flags)
+{
+	int fd, rc;
+
+	if (n->type != S_IFREG && n->type != S_IFDIR)
+		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
+	fd = fs_node_fd(s, n);
+	if (fd < 0)
+		return fd;
+	rc = fs_reopen(s, fd, flags);
+	fs_node_fd_put(s, n);
+	return rc;
+}

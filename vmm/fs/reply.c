@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attributes and entries as the protocol has them.
+ */
+#include "vmm/fs/fs_internal.h"
+
+struct fs_valid fs_valid_of(const struct fs_share *share, double seconds)
+{
+	struct fs_valid v = { 0, 0 };
+
+	if ((share && (share->flags & FS_SHARE_NOCACHE)) || !(seconds > 0))
+		return v;
+	if (seconds > 1e9)
+		seconds = 1e9;
+	v.s = (uint64_t)seconds;
+	v.ns = (uint32_t)((seconds - (double)v.s) * 1e9);
+	return v;
+}
+
+/* The kernel's new_encode_dev(). */
+static uint32_t encode_dev(uint32_t major_, uint32_t minor_)
+{
+	return (minor_ & 0xff) | (major_ << 8) | ((minor_ & ~0xffu) << 12);
+}
+
+void fs_attr_fill(struct fuse_attr *a, const struct statx *st, const struct fs_node *n)
+{
+	*a = (struct fuse_attr){
+		.ino = st->stx_ino,
+		.size = st->stx_size,
+		.blocks = st->stx_blocks,
+		.atime = (uint64_t)st->stx_atime.tv_sec,
+		.mtime = (uint64_t)st->stx_mtime.tv_sec,
+		.ctime = (uint64_t)st->stx_ctime.tv_sec,
+		.atimensec = st->stx_atime.tv_nsec,
+		.mtimensec = st->stx_mtime.tv_nsec,
+		.ctimensec = st->stx_ctime.tv_nsec,
+		.mode = st->stx_mode,
+		.nlink = st->stx_nlink,
+		.uid = st->stx_uid,
+		.gid = st->stx_gid,
+		.rdev = encode_dev(st->stx_rdev_major, st->stx_rdev_minor),
+		.blksize = st->stx_blksize,
+		/* A mount of its own in the guest too, so that device and inode stay unique. */
+		.flags = n->cross && n->type == S_IFDIR ? FUSE_ATTR_SUBMOUNT : 0,
+	};
+}
+
+void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node *n,
+		   const struct statx *st)
+{
+	struct fs_valid ev = fs_valid_of(n->share, s->cfg.entry_timeout);
+	struct fs_valid av = fs_valid_of(n->share, s->cfg.attr_timeout);
+
+	*e = (struct fuse_entry_out){
+		.nodeid = fs_slot_id(n),
+		.entry_valid = ev.s,
+		.entry_valid_nsec = ev.ns,
+		.attr_valid = av.s,
+		.attr_valid_nsec = av.ns,
+	};
+	fs_attr_fill(&e->attr, st, n);
+}
+
+int fs_reply_attr(struct fs_req *rq, struct fs_node *n, const struct statx *st)
+{
+	struct fs_valid av = fs_valid_of(n->share, rq->s->cfg.attr_timeout);
+	struct fuse_attr_out out = { .attr_valid = av.s, .attr_valid_nsec = av.ns };
+
+	fs_attr_fill(&out.attr, st, n);
+	fs_req_put(rq, &out, sizeof(out));
+	return 0;
+}
+
+int fs_reply_entry(struct fs_req *rq, struct fs_node *parent, const char *name)
+{
+	struct fuse_entry_out out;
+	struct fs_node *n;
+	struct statx st;
+	int rc = fs_lookup(rq->s, parent, name, &st, &n);
+
+	if (rc < 0)
+		return rc;
+	fs_entry_fill(rq->s, &out, n, &st);
+	fs_req_put(rq, &out, sizeof(out));
+	fs_node_put(rq->s, n);
+	return 0;
+}
+
+int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name, const struct fs_cred *c,
+		 mode_t mode)
+{
+	struct fuse_entry_out out;
+	struct fs_node *n;
+	struct statx st;
+	int rc = fs_lookup(rq->s, parent, name, &st, &n), dirfd;
+
+	if (rc < 0)
+		return rc;
+	if (st.stx_uid != c->uid) {
+		dirfd = fs_node_fd(rq->s, parent);
+		rc = dirfd < 0 ? dirfd : fs_cred_own(rq->s, dirfd, name, c, mode);
+		if (dirfd >= 0)
+			fs_node_fd_put(rq->s, parent);
+		if (rc == 0)
+			rc = fs_node_stat(rq->s, n, &st);
+	}
+	if (rc == 0) {
+		fs_entry_fill(rq->s, &out, n, &st);
+		fs_req_put(rq, &out, sizeof(out));
+	} else {
+		fs_node_forget(rq->s, fs_slot_id(n), 1); /* the guest never learns of it */
+	}
+	fs_node_put(rq->s, n);
+	return rc;
+}

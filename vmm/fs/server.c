@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's life and its shares.
+ */
+#include "vmm/fs/fs_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef OVERLAYFS_SUPER_MAGIC
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
+#define HASH_FIRST 1024u
+
+int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struct err *e)
+{
+	struct fs_server *s;
+
+	if (!cfg->max_nodes || !cfg->max_handles || !cfg->max_fds || cfg->max_nodes > 1u << 28 ||
+	    cfg->max_handles > 1u << 24)
+		return err_set(e, EINVAL, "file server: limits out of range");
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, ENOMEM, "file server: no memory");
+	s->cfg = *cfg;
+	s->proc_fd = cfg->proc_fd;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->posix_lock, NULL);
+	pthread_rwlock_init(&s->names, NULL);
+	pthread_cond_init(&s->idle, NULL);
+	s->hash_size = HASH_FIRST;
+	s->hash = calloc(HASH_FIRST, sizeof(*s->hash));
+	if (!s->hash || fs_slots_init(&s->nodes, sizeof(struct fs_node), cfg->max_nodes) < 0 ||
+	    fs_slots_init(&s->handles, sizeof(struct fs_handle), cfg->max_handles) < 0) {
+		s->proc_fd = -1; /* still the caller's */
+		fs_server_free(s);
+		return err_set(e, ENOMEM, "file server: no memory");
+	}
+	if (getrandom(&s->hash_seed, sizeof(s->hash_seed), GRND_NONBLOCK) < 0)
+		s->hash_seed = (uintptr_t)s;
+	if (s->proc_fd < 0)
+		s->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s->proc_fd < 0) {
+		int rc = err_errno(e, errno, "file server: /proc/self/fd");
+
+		fs_server_free(s);
+		return rc;
+	}
+	/* Modes come from the guest complete; cred.c applies the caller's umask. */
+	umask(0);
+	*ret = s;
+	return 0;
+}
+
+static struct fs_share *share_find(struct fs_server *s, const char *name, unsigned *ret_slot)
+{
+	for (unsigned i = 0; i < FS_MAX_SHARES; i++) {
+		if (s->share[i] && !s->share[i]->dying && !strcmp(s->share[i]->name, name)) {
+			if (ret_slot)
+				*ret_slot = i;
+			return s->share[i];
+		}
+	}
+	return NULL;
+}
+
+static bool name_ok(const char *name)
+{
+	size_t n = strnlen(name, FS_SHARE_NAME);
+
+	return n > 0 && n < FS_SHARE_NAME && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
+/* The share and its root node; the table lock is held. */
+static int add_locked(struct fs_server *s, struct fs_share *share, const struct statx *st, int fd)
+{
+	struct fs_node *n;
+	unsigned slot = 0;
+
+	if (share_find(s, share->name, NULL))
+		return -EEXIST;
+	while (slot < FS_MAX_SHARES && s->share[slot])
+		slot++;
+	if (slot == FS_MAX_SHARES)
+		return -ENOSPC;
+	n = fs_slots_alloc(&s->nodes);
+	if (!n)
+		return -ENOSPC;
+	n->share = share;
+	n->type = st->stx_mode & S_IFMT;
+	fs_ident_of(st, &n->id);
+	n->is_root = true;
+	n->cross = true;
+	n->refs = 1;
+	n->fd = fd;
+	share->root = n;
+	s->share[slot] = share;
+	return 0;
+}
+
+int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e)
+{
+	struct fs_share *share;
+	struct statfs sfs;
+	struct statx st;
+	int rc;
+
+	if (!name_ok(name))
+		return err_set(e, EINVAL, "share name '%.64s' is not a file name", name);
+	rc = fs_stat_fd(fd, &st);
+	if (rc < 0 || fstatfs(fd, &sfs) < 0)
+		return err_errno(e, rc < 0 ? -rc : errno, "share '%s'", name);
+	if (S_ISLNK(st.stx_mode))
+		return err_set(e, EINVAL, "share '%s' is a symbolic link", name);
+	if (!S_ISDIR(st.stx_mode) != !!(flags & FS_SHARE_FILE))
+		return err_set(e, EINVAL, "share '%s' is %sa directory", name,
+			       S_ISDIR(st.stx_mode) ? "" : "not ");
+	share = calloc(1, sizeof(*share));
+	if (!share)
+		return err_set(e, ENOMEM, "share '%s': no memory", name);
+	strcpy(share->name, name);
+	share->flags = flags;
+	share->btime = sfs.f_type != OVERLAYFS_SUPER_MAGIC;
+
+	pthread_mutex_lock(&s->lock);
+	rc = add_locked(s, share, &st, fd);
+	pthread_mutex_unlock(&s->lock);
+	if (rc < 0) {
+		free(share);
+		return err_errno(e, -rc, "share '%s'", name);
+	}
+	return 0;
+}
+
+/* Everything below @share; the table lock is held and no request works there. */
+static void kill_locked(struct fs_server *s, struct fs_share *share)
+{
+	struct fs_node *root = share->root;
+
+	for (uint32_t i = 0; i < s->handles.made; i++) {
+		struct fs_handle *h = fs_slots_at(&s->handles, i);
+
+		if (h && h->node->share == share)
+			fs_handle_close_locked(s, h);
+	}
+	for (uint32_t i = 0; i < s->nodes.made; i++) {
+		struct fs_node *n = fs_slots_at(&s->nodes, i);
+
+		if (n && n->share == share)
+			fs_node_kill_locked(s, n);
+	}
+	fs_node_put_locked(s, root);
+}
+
+int fs_share_remove(struct fs_server *s, const char *name, struct err *e)
+{
+	struct fs_share *share;
+	unsigned slot;
+
+	pthread_mutex_lock(&s->lock);
+	share = share_find(s, name, &slot);
+	if (!share) {
+		pthread_mutex_unlock(&s->lock);
+		return err_set(e, ENOENT, "share '%.64s' does not exist", name);
+	}
+	share->dying = true;
+	while (share->users)
+		pthread_cond_wait(&s->idle, &s->lock);
+	kill_locked(s, share);
+	s->share[slot] = NULL;
+	pthread_mutex_unlock(&s->lock);
+	free(share);
+	return 0;
+}
+
+void fs_server_drop(struct fs_server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->handles.made; i++) {
+		struct fs_handle *h = fs_slots_at(&s->handles, i);
+
+		if (h)
+			fs_handle_close_locked(s, h);
+	}
+	for (uint32_t i = 0; i < s->nodes.made; i++) {
+		struct fs_node *n = fs_slots_at(&s->nodes, i);
+
+		if (n)
+			fs_node_forget_locked(s, n, UINT64_MAX);
+	}
+	s->session = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void fs_server_reset(struct fs_server *s)
+{
+	fs_server_drop(s);
+}
+
+bool fs_server_idle(struct fs_server *s)
+{
+	unsigned roots = 0;
+	bool idle = !s->session && s->handles.count == 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned i = 0; i < FS_MAX_SHARES; i++) {
+		if (!s->share[i])
+			continue;
+		roots++;
+		idle = idle && s->share[i]->root->nlookup == 0;
+	}
+	idle = idle && s->nodes.count == roots;
+	pthread_mutex_unlock(&s->lock);
+	return idle;
+}
+
+void fs_server_free(struct fs_server *s)
+{
+	if (!s)
+		return;
+	fs_server_drop(s);
+	for (unsigned i = 0; i < FS_MAX_SHARES; i++)
+		if (s->share[i])
+			fs_share_remove(s, s->share[i]->name, NULL);
+	fs_slots_done(&s->nodes);
+	fs_slots_done(&s->handles);
+	free(s->hash);
+	if (s->proc_fd >= 0)
+		close(s->proc_fd);
+	pthread_cond_destroy(&s->idle);
+	pthread_rwlock_destroy(&s->names);
+	pthread_mutex_destroy(&s->posix_lock);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
