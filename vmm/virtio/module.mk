@@ -20,6 +20,9 @@ vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
 UNIT_TESTS += vsock
 vsock_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
 
+UNIT_TESTS += vsock_lies
+vsock_lies_TEST_OBJS = $(vsock_TEST_OBJS)
+
 UNIT_TESTS += rng console
 rng_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_RNG_OBJS)
 console_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_CONSOLE_OBJS)
