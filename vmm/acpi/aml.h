@@ -34,10 +34,8 @@ void aml_name(struct aml *a, const char *path);      /* the next term is its val
 void aml_int(struct aml *a, uint64_t v);             /* shortest encoding */
 void aml_str(struct aml *a, const char *s);
 void aml_eisa_id(struct aml *a, const char *id);     /* "PNP0A08" */
-void aml_bytes(struct aml *a, const void *p, size_t len); /* a Buffer */
 void aml_path(struct aml *a, const char *path);      /* a reference by name */
 void aml_local(struct aml *a, unsigned n);
-void aml_arg(struct aml *a, unsigned n);
 
 void aml_name_int(struct aml *a, const char *path, uint64_t v);
 void aml_name_str(struct aml *a, const char *path, const char *s);
@@ -51,12 +49,11 @@ void aml_field(struct aml *a, const char *region, const char *field, unsigned bi
 /* Inside methods. */
 void aml_store_path(struct aml *a, const char *from, unsigned local);  /* Local = from */
 void aml_if_local_and(struct aml *a, unsigned local, uint64_t mask);   /* If (Local & mask): a body */
-void aml_if_arg_equal(struct aml *a, unsigned arg, uint64_t v);        /* If (Arg == v): a body */
 void aml_notify(struct aml *a, const char *path, uint8_t value);
-void aml_return_int(struct aml *a, uint64_t v);
 
-/* Resource templates: aml_name(a, "_CRS"); aml_resources(a); aml_res_…; aml_end(a). */
+/* Resource templates: aml_name(a, "_CRS"); aml_resources(a); aml_res_…; aml_resources_end(a). */
 void aml_resources(struct aml *a);
+void aml_resources_end(struct aml *a);
 void aml_res_memory32_fixed(struct aml *a, bool writable, uint32_t base, uint32_t len);
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 void aml_res_bus_numbers(struct aml *a, uint16_t first, uint16_t last);
