@@ -44,26 +44,42 @@ struct pci_seg_cfg {
 	uint64_t mmio32_base, mmio32_len; /* windows for BARs */
 	uint64_t mmio64_base, mmio64_len;
 	uint16_t io_base, io_len;         /* may be 0 */
+	/* MSI-X vectors are raised by irqfd. Without it they are by hv signal_msi(), which needs neither
+	 * routes nor descriptors, and is as good for devices of this process. */
+	bool irqfd;
 };
 
+/* @pio: segment 0 also answers configuration mechanism 1 (ports 0xcf8, 0xcfc) there, whose exits are
+ * cheaper than ECAM's; may be NULL. */
 int pci_seg_new(struct pci_seg **ret, const struct pci_seg_cfg *cfg, struct hv_vm *vm,
 		struct bus *mmio, struct bus *pio, struct err *e);
 void pci_seg_free(struct pci_seg *s);
 
 /* @slot 0 … 31 or -1 for the first free one. Slot 0 holds the host bridge. The device stays in the
- * segment until pci_dev_remove(). */
+ * segment until pci_dev_remove() (which takes NULL). */
 int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const struct pci_ops *ops,
 		void *priv, struct pci_dev **ret, struct err *e);
 void pci_dev_remove(struct pci_dev *d);
+/* The first half of pci_dev_remove(), which is still to be called: when it returns, no vCPU is inside
+ * the device or can get there; raising vectors is still fine. */
+void pci_dev_detach(struct pci_dev *d);
 void *pci_dev_priv(const struct pci_dev *d);
 unsigned pci_dev_slot(const struct pci_dev *d);
 
-/* @size a power of two, at least 16; places it in the 32- or 64-bit window. */
+/* @size a power of two, at least 16; places it in the 32- or 64-bit window. The guest turns memory
+ * decoding on; until then, and while a BAR's value is outside the windows, it is not mapped. */
 int pci_add_bar(struct pci_dev *d, unsigned bar, uint64_t size, bool is64, bool prefetch,
 		struct err *e);
 /* Appends a capability of @len bytes (id and next pointer included, filled in here). Returns its
  * offset, or a negative errno. */
 int pci_add_cap(struct pci_dev *d, uint8_t id, const void *body, size_t len, struct err *e);
+/* Makes bytes of a capability writable, and reads them back. */
+void pci_cfg_allow(struct pci_dev *d, unsigned off, unsigned len);
+uint32_t pci_cfg_peek(const struct pci_dev *d, unsigned off, unsigned size); /* 1, 2, 4 */
+/* An access to a BAR's inside by another way than the bus, as if it came from there: the range is
+ * checked by the caller. Not for use within bar_read and bar_write. */
+uint64_t pci_bar_read(struct pci_dev *d, unsigned bar, uint64_t off, unsigned size);
+void pci_bar_write(struct pci_dev *d, unsigned bar, uint64_t off, unsigned size, uint64_t v);
 /* @n vectors, table and PBA in @bar at the given offsets (the accesses to these two areas are taken
  * before bar_read/bar_write). */
 int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off, uint32_t pba_off,
@@ -71,6 +87,8 @@ int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off
 /* Raises a vector: any thread; masked ones become pending. Vectors out of range are ignored. */
 void pci_msix_notify(struct pci_dev *d, unsigned vector);
 
+/* State of the segment and of what its devices share: configuration spaces, MSI-X. Loading needs the same
+ * devices in the same slots. vCPUs are stopped. */
 int pci_seg_save(const struct pci_seg *s, struct snap_w *w, struct err *e);
 int pci_seg_load(struct pci_seg *s, struct snap_r *r, struct err *e);
 

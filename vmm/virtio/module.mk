@@ -26,3 +26,11 @@ vsock_lies_TEST_OBJS = $(vsock_TEST_OBJS)
 UNIT_TESTS += rng console
 rng_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_RNG_OBJS)
 console_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_CONSOLE_OBJS)
+
+FUZZ_TARGETS += vsock rng console
+vsock_FUZZ_OBJS = $(FDV_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
+rng_FUZZ_OBJS = $(FDV_OBJS) $(VMM_RNG_OBJS)
+console_FUZZ_OBJS = $(FDV_OBJS) $(VMM_CONSOLE_OBJS)
+
+VMM_VIRTIO_PCI_OBJS := vmm/virtio/virtio_pci vmm/virtio/virtio_pci_regs vmm/virtio/virtio_pci_status \
+	vmm/virtio/virtio_pci_state

@@ -90,6 +90,22 @@ void vdev_needs_reset(struct vdev *d, const char *why)
 		d->transport->needs_reset(d, why);
 }
 
+void vdev_forget_queues(struct vdev *d)
+{
+	for (unsigned i = 0; i < d->nqueues; i++)
+		vq_reset(&d->vq[i]);
+}
+
+/* From active, or from half way to it. */
+static void deactivate(struct vdev *d)
+{
+	if (d->cls->reset)
+		d->cls->reset(d);
+	vdev_forget_queues(d);
+	d->active = false;
+	d->quiesced = false;
+}
+
 int vdev_activate(struct vdev *d, struct err *e)
 {
 	int rc;
@@ -97,16 +113,17 @@ int vdev_activate(struct vdev *d, struct err *e)
 	bug_on(d->active);
 	d->active = true;
 	rc = d->cls->activate ? d->cls->activate(d, e) : 0;
-	return rc < 0 ? err_wrap(e, rc, "%s: activate", d->id) : 0;
+	if (rc < 0) {
+		deactivate(d);
+		return err_wrap(e, rc, "%s: activate", d->id);
+	}
+	return 0;
 }
 
 void vdev_reset(struct vdev *d)
 {
-	if (d->active && d->cls->reset)
-		d->cls->reset(d);
-	for (unsigned i = 0; i < d->nqueues; i++)
-		vq_reset(&d->vq[i]);
-	d->active = false;
+	if (d->active)
+		deactivate(d);
 	d->quiesced = false;
 	d->acked = 0;
 	atomic_store(&d->broken, false);

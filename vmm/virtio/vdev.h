@@ -113,8 +113,10 @@ void vdev_needs_reset(struct vdev *d, const char *why);
 /* For transports, on the device's loop thread; the state checks are in here, not in the classes. */
 #define VDEV_TAG_COMMON    0x1000 /* …: what vdev_save() writes; a transport's own tags: 0x2000 … */
 #define VDEV_TAG_TRANSPORT 0x2000
-/* d->acked is set and the enabled queues are initialised. After a failure only a reset helps. */
+/* d->acked is set and the enabled queues are initialised. After a failure the device is as created,
+ * without queues. */
 int vdev_activate(struct vdev *d, struct err *e);
+void vdev_forget_queues(struct vdev *d); /* of a device that is not active */
 void vdev_reset(struct vdev *d); /* in any state; features and queues are forgotten */
 /* Ignored unless active, running and ready. 1: call again later, as of the class. */
 int vdev_kick(struct vdev *d, unsigned q);

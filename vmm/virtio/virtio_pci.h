@@ -22,6 +22,9 @@ int virtio_pci_new(struct virtio_pci **ret, struct pci_seg *seg, int slot, struc
 void virtio_pci_free(struct virtio_pci *t);
 struct vdev *virtio_pci_vdev(struct virtio_pci *t);
 
+/* With the vCPUs stopped. Each waits for the device's loop. A failed quiesce leaves the device running;
+ * a load needs a new device, must be followed by resume, and takes nothing of a state that it refuses.
+ * The PCI side (BARs, MSI-X) is saved with the segment; the order of the two does not matter. */
 int virtio_pci_quiesce(struct virtio_pci *t, struct err *e);
 void virtio_pci_resume(struct virtio_pci *t);
 int virtio_pci_save(struct virtio_pci *t, struct snap_w *w, struct err *e);
