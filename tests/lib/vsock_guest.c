@@ -5,7 +5,7 @@
 
 int vg_init(struct vg *g, const struct vg_opts *o, bool stopped)
 {
-	struct fdv_opts fo = { .ram_low = MIB(8) };
+	struct fdv_opts fo = { .ram_low = MIB(8), .no_decoy = o->no_decoy };
 	int rc;
 
 	memset(g, 0, sizeof(*g));
@@ -173,7 +173,8 @@ bool vg_recv(struct vg *g, struct vg_pkt *p, unsigned ms)
 	if (n > sizeof(p->h))
 		memcpy(p->data, fdv_ptr(&g->f, gpa(at.v + sizeof(p->h)), n - sizeof(p->h)),
 		       n - sizeof(p->h));
-	g->rx_slot[g->rx_nfree++] = at;
+	if (g->rx_nfree < g->o.rx_bufs) /* always, unless a test poked the ring */
+		g->rx_slot[g->rx_nfree++] = at;
 	vg_restock(g);
 	return true;
 }

@@ -20,6 +20,7 @@ struct vg_opts {
 	unsigned rx_segs;    /* pieces it is made of; 0: 1 */
 	unsigned rx_bufs;    /* how many; 0: 32 */
 	unsigned queue_size; /* 0: 128 */
+	bool no_decoy;       /* as of fdv_opts */
 	bool split_tx;       /* header and payload in pieces of their own, the header in two */
 	struct vsock_cfg cfg; /* cid 0: VG_CID */
 };
