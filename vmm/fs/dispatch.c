@@ -14,7 +14,7 @@ enum {
 	SLOW = 1 << 3,     /* may wait for a disk */
 	NOREPLY = 1 << 4,
 	NOINIT = 1 << 5,   /* allowed before INIT */
-	FLEX = 1 << 6,     /* min_in is the oldest protocol's; missing bytes read as zero */
+	UNLOCKS = 1 << 6,  /* may end a lock */
 };
 
 struct fs_op {
@@ -45,20 +45,20 @@ static const struct fs_op ops[] = {
 	[FUSE_READ] = { NODE, IN(read), 0, fs_op_read, NULL },
 	[FUSE_WRITE] = { NODE | WRITES, IN(write), OUT(write), fs_op_write, NULL },
 	[FUSE_STATFS] = { NODE, 0, OUT(statfs), fs_op_statfs, fs_root_statfs },
-	[FUSE_RELEASE] = { NODE, IN(release), 0, fs_op_release, NULL },
+	[FUSE_RELEASE] = { NODE | UNLOCKS, IN(release), 0, fs_op_release, NULL },
 	[FUSE_FSYNC] = { NODE | SLOW, IN(fsync), 0, fs_op_fsync, NULL },
 	[FUSE_SETXATTR] = { NODE | WRITES, FUSE_COMPAT_SETXATTR_IN_SIZE + 2, 0, fs_op_setxattr, NULL },
 	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, OUT(getxattr), fs_op_getxattr, fs_root_nothing },
 	[FUSE_LISTXATTR] = { NODE, IN(getxattr), OUT(getxattr), fs_op_listxattr, fs_root_nothing },
 	[FUSE_REMOVEXATTR] = { NODE | WRITES, 2, 0, fs_op_removexattr, NULL },
-	[FUSE_FLUSH] = { NODE, IN(flush), 0, fs_op_flush, NULL },
-	[FUSE_INIT] = { NOINIT | FLEX, 16, OUT(init), fs_op_init, fs_op_init },
+	[FUSE_FLUSH] = { NODE | UNLOCKS, IN(flush), 0, fs_op_flush, NULL },
+	[FUSE_INIT] = { NOINIT, 16, OUT(init), fs_op_init, fs_op_init },
 	[FUSE_OPENDIR] = { NODE | DIR_, IN(open), OUT(open), fs_op_opendir, fs_root_opendir },
 	[FUSE_READDIR] = { NODE | DIR_, IN(read), 0, fs_op_readdir, fs_root_readdir },
 	[FUSE_RELEASEDIR] = { NODE, IN(release), 0, fs_op_releasedir, fs_root_access },
 	[FUSE_FSYNCDIR] = { NODE | SLOW, IN(fsync), 0, fs_op_fsyncdir, fs_root_access },
 	[FUSE_GETLK] = { NODE, IN(lk), OUT(lk), fs_op_getlk, NULL },
-	[FUSE_SETLK] = { NODE, IN(lk), 0, fs_op_setlk, NULL },
+	[FUSE_SETLK] = { NODE | UNLOCKS, IN(lk), 0, fs_op_setlk, NULL },
 	[FUSE_SETLKW] = { NODE, IN(lk), 0, fs_op_setlkw, NULL },
 	[FUSE_ACCESS] = { NODE, IN(access), 0, fs_op_access, fs_root_access },
 	[FUSE_CREATE] = { NODE | DIR_ | WRITES, IN(create) + 2, OUT(entry) + OUT(open), fs_op_create,
@@ -97,6 +97,7 @@ int fs_peek(const void *in, size_t total, struct fs_peek *ret)
 	*ret = (struct fs_peek){
 		.fixed = total,
 		.slow = op && (op->flags & SLOW),
+		.unlocks = op && (op->flags & UNLOCKS),
 		.interrupt = h.opcode == FUSE_INTERRUPT,
 		.no_reply = op && (op->flags & NOREPLY),
 		.unique = h.unique,

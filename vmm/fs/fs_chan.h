@@ -68,6 +68,7 @@ struct fs_peek {
 	size_t fixed;         /* leading bytes to be copied into one piece: the rest is payload */
 	bool slow;            /* may wait for a disk: not on a thread that others depend on */
 	bool interrupt;       /* FUSE_INTERRUPT: for a request that fs_request() put off */
+	bool unlocks;         /* may end a lock: those that were put off have a chance after it */
 	bool no_reply;
 	uint64_t unique;      /* the request's number */
 };
@@ -91,7 +92,10 @@ void fs_reply_error(const void *in, int errnum, struct fs_reply *r);
 uint64_t fs_interrupt_target(const void *in, size_t in_len);
 /* The driver was reset: forget all nodes and close all handles; shares stay. No request in flight. */
 void fs_server_reset(struct fs_server *s);
-/* True when the guest holds nothing: no session, nodes or handles. Only then can it be saved. */
+/* True when the guest holds no nodes and no handles: only then can it be saved, and all there is to save
+ * is whether it has mounted. */
 bool fs_server_idle(struct fs_server *s);
+bool fs_server_session(const struct fs_server *s);
+void fs_server_set_session(struct fs_server *s, bool on);
 
 #endif

@@ -2,7 +2,14 @@
 VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_fd handle server dispatch reply root special cred lock \
 	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr)
 
-FS_TEST_OBJS = $(LIB_BASE) $(VMM_FS_OBJS) tests/lib/fusecli tests/lib/fsfix
+# The virtio-fs device, its carrier.
+VMM_FS_DEV_OBJS := vmm/virtio/fs vmm/virtio/fs_job vmm/virtio/fs_park vmm/virtio/fs_pool
+
+FS_CLIENT_OBJS = $(VMM_FS_OBJS) tests/lib/fusecli tests/lib/fsfix
+FS_TEST_OBJS = $(LIB_BASE) $(FS_CLIENT_OBJS)
 
 UNIT_TESTS += fs_ops
 fs_ops_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_dev
+fs_dev_TEST_OBJS = $(VDEV_TEST_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)

@@ -204,9 +204,10 @@ void fs_server_reset(struct fs_server *s)
 bool fs_server_idle(struct fs_server *s)
 {
 	unsigned roots = 0;
-	bool idle = !s->session && s->handles.count == 0;
+	bool idle;
 
 	pthread_mutex_lock(&s->lock);
+	idle = s->handles.count == 0;
 	for (unsigned i = 0; i < FS_MAX_SHARES; i++) {
 		if (!s->share[i])
 			continue;
@@ -216,6 +217,16 @@ bool fs_server_idle(struct fs_server *s)
 	idle = idle && s->nodes.count == roots;
 	pthread_mutex_unlock(&s->lock);
 	return idle;
+}
+
+bool fs_server_session(const struct fs_server *s)
+{
+	return s->session;
+}
+
+void fs_server_set_session(struct fs_server *s, bool on)
+{
+	s->session = on;
 }
 
 void fs_server_free(struct fs_server *s)

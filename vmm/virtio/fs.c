@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/virtio/fs_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define QUEUE_MAX   VQ_MAX_SIZE /* 1 MiB in pages of 4 KiB, and headers, in one chain */
+#define QUIESCE_MS  10000
+#define CONFIG_LEN  (FS_DEV_TAG_MAX + 4)
+
+enum { TAG_TAG = 1, TAG_SESSION };
+
+static struct fs_dev *to_fs(struct vdev *d)
+{
+	return container_of(d, struct fs_dev, d);
+}
+
+static void starve(struct fs_dev *x, unsigned q)
+{
+	x->starved[q / 64] |= 1ull << (q % 64);
+}
+
+void fs_dev_completed(struct fs_dev *x, struct fs_job *j)
+{
+	bool unlocks = j->peek.unlocks;
+
+	if (j->rc == -EBADMSG) { /* no room for any reply */
+		fs_job_finish(x, j);
+		vdev_needs_reset(&x->d, "fs: request without room for a reply");
+		return;
+	}
+	if (j->rc == FS_AGAIN) {
+		fs_park(x, j);
+		return;
+	}
+	fs_job_finish(x, j);
+	if (unlocks && x->nparked)
+		fs_park_retry(x);
+}
+
+/* One popped chain; @row: how many in a row. 0 or -EBADMSG. */
+static int take(struct fs_dev *x, struct fs_job *j, unsigned row)
+{
+	int rc = fs_job_gather(j);
+
+	if (rc < 0) {
+		fs_job_put(x, j);
+		return rc;
+	}
+	if (j->peek.interrupt) {
+		fs_park_interrupt(x, fs_interrupt_target(j->in, j->in_len));
+		j->rc = 0;
+		j->reply.head_len = 0;
+		fs_job_finish(x, j);
+		return 0;
+	}
+	if ((j->peek.slow || (row > FS_INLINE_MAX && !j->peek.no_reply)) && fs_pool_submit(x, j))
+		return 0;
+	fs_job_run(x->server, j);
+	fs_dev_completed(x, j);
+	return 0;
+}
+
+/* At most one ring's worth. 0 done; 1 more; -EBADMSG. */
+static int serve(struct fs_dev *x, unsigned qi)
+{
+	struct vq *q = &x->d.vq[qi];
+	unsigned budget = q->at.size, row = 0;
+	int rc;
+
+	do {
+		vq_disable_kicks(q);
+		for (rc = 1; rc > 0 && budget; budget--) {
+			struct fs_job *j = fs_job_get(x);
+
+			if (!j) {
+				starve(x, qi); /* kicks stay off until a job comes back */
+				return 0;
+			}
+			j->q = qi;
+			rc = vq_pop(q, &j->chain);
+			if (rc <= 0)
+				fs_job_put(x, j);
+			else if (take(x, j, ++row) < 0)
+				rc = -EBADMSG;
+		}
+		if (rc == 0)
+			row = 0;
+	} while (rc == 0 && budget && vq_enable_kicks(q));
+	if (rc < 0)
+		return rc;
+	return budget ? 0 : 1;
+}
+
+void fs_dev_serve_starved(struct fs_dev *x)
+{
+	for (unsigned q = 0; q < x->d.nqueues; q++) {
+		uint64_t bit = 1ull << (q % 64);
+		int rc;
+
+		if (!(x->starved[q / 64] & bit) || !fs_job_available(x))
+			continue;
+		x->starved[q / 64] &= ~bit;
+		rc = x->d.vq[q].ready ? serve(x, q) : 0;
+		if (rc < 0)
+			vdev_needs_reset(&x->d, "fs: malformed ring");
+		else if (rc > 0)
+			starve(x, q);
+	}
+}
+
+static int fs_kick(struct vdev *d, unsigned q)
+{
+	struct fs_dev *x = to_fs(d);
+
+	return q < d->nqueues ? serve(x, q) : 0;
+}
+
+static int fs_create(struct vdev *d, const void *cfg_arg, struct err *e)
+{
+	const struct fs_dev_cfg *cfg = cfg_arg;
+	struct fs_dev *x = to_fs(d);
+	size_t n = strnlen(cfg->tag, sizeof(cfg->tag));
+	int rc;
+
+	x->retry.src.fd = -1;
+	x->done_src.fd = -1;
+	fs_jobs_init(&x->parked);
+	rc = fs_pool_init(x);
+	if (rc < 0)
+		return err_errno(e, -rc, "fs: eventfd");
+	if (n == 0 || n > FS_DEV_TAG_MAX)
+		return err_set(e, EINVAL, "fs: the tag must have 1 to %d bytes", FS_DEV_TAG_MAX);
+	if (!cfg->queues || cfg->queues > FS_DEV_QUEUES_MAX || cfg->threads > FS_THREADS_MAX)
+		return err_set(e, EINVAL, "fs: %u queues, %u threads", cfg->queues, cfg->threads);
+	memcpy(x->tag, cfg->tag, n);
+	x->queues = cfg->queues;
+	x->server = cfg->server;
+	x->want_threads = cfg->threads ? cfg->threads : FS_DEV_THREADS;
+	d->nqueues = cfg->queues + 1;
+	rc = evtimer_init(d->loop, &x->retry, "fs-locks", fs_park_timer);
+	if (rc < 0)
+		return err_errno(e, -rc, "fs: timer");
+	x->jobs = calloc(FS_JOBS, sizeof(*x->jobs));
+	if (!x->jobs)
+		return err_set(e, ENOMEM, "fs: no memory");
+	return 0;
+}
+
+static void fs_reset(struct vdev *d)
+{
+	struct fs_dev *x = to_fs(d);
+
+	fs_pool_drain(x, 0);
+	fs_park_drop(x);
+	x->starved[0] = x->starved[1] = 0;
+	fs_server_reset(x->server);
+}
+
+static void fs_destroy(struct vdev *d)
+{
+	struct fs_dev *x = to_fs(d);
+
+	fs_pool_done(x);
+	if (x->retry.src.fd >= 0)
+		evtimer_done(&x->retry);
+	free(x->jobs);
+}
+
+static void fs_config_read(const struct vdev *d, uint32_t off, void *dst, size_t len)
+{
+	const struct fs_dev *x = (const struct fs_dev *)(const void *)d;
+	uint8_t c[CONFIG_LEN];
+
+	memcpy(c, x->tag, FS_DEV_TAG_MAX);
+	for (unsigned i = 0; i < 4; i++)
+		c[FS_DEV_TAG_MAX + i] = (uint8_t)(x->queues >> (8 * i));
+	memcpy(dst, c + off, len);
+}
+
+/* Requests that wait for a lock stay: they touch nothing until resume(), and ending them would break the
+ * guest's locks. They do forbid saving, as do the open files that they belong to. */
+static int fs_quiesce(struct vdev *d, struct err *e)
+{
+	struct fs_dev *x = to_fs(d);
+	int rc = fs_pool_drain(x, QUIESCE_MS);
+
+	if (rc < 0)
+		return err_set(e, EBUSY, "fs: the host's disk did not answer in %d s",
+			       QUIESCE_MS / 1000);
+	evtimer_set_ns(&x->retry, 0);
+	fs_pool_collect(x);
+	evtimer_set_ns(&x->retry, 0);
+	return 0;
+}
+
+static void fs_resume(struct vdev *d)
+{
+	struct fs_dev *x = to_fs(d);
+
+	if (x->nparked)
+		evtimer_set_ns(&x->retry, 1);
+}
+
+static int fs_save(const struct vdev *d, struct snap_w *w, struct err *e)
+{
+	const struct fs_dev *x = (const struct fs_dev *)(const void *)d;
+
+	if (!fs_server_idle(x->server))
+		return err_set(e, EBUSY, "fs: the guest uses files of a share");
+	snap_w_bytes(w, TAG_TAG, x->tag, sizeof(x->tag));
+	snap_w_u8(w, TAG_SESSION, fs_server_session(x->server));
+	return 0;
+}
+
+static int fs_load(struct vdev *d, struct snap_r *r, uint16_t ver, struct err *e)
+{
+	struct fs_dev *x = to_fs(d);
+	const void *tag;
+	uint8_t session;
+	size_t len;
+
+	(void)ver;
+	if (snap_r_bytes(r, TAG_TAG, &tag, &len, sizeof(x->tag)) < 0 ||
+	    snap_r_u8(r, TAG_SESSION, &session) < 0 || session > 1 || len != sizeof(x->tag))
+		return err_set(e, EBADMSG, "fs: state is incomplete");
+	if (memcmp(tag, x->tag, len) != 0)
+		return err_set(e, EINVAL, "fs: state of another tag");
+	fs_server_set_session(x->server, session);
+	return 0;
+}
+
+const struct vdev_class fs_dev_class = {
+	.name = "fs",
+	.device_id = VDEV_FS,
+	.queue_max = QUEUE_MAX,
+	.config_len = CONFIG_LEN,
+	.snap_ver = 1,
+	.loop = VDEV_LOOP_FS,
+	.size = sizeof(struct fs_dev),
+	.create = fs_create,
+	.destroy = fs_destroy,
+	.reset = fs_reset,
+	.kick = fs_kick,
+	.config_read = fs_config_read,
+	.quiesce = fs_quiesce,
+	.resume = fs_resume,
+	.save = fs_save,
+	.load = fs_load,
+};
