@@ -8,9 +8,21 @@
  * by then, speaks to the agent and answers husk in these structs. husk checks sizes and ranges of
  * what it gets all the same.
  *
- * Stages of the proxy's life: PROXY_SETUP (namespaces, cgroup, mounts; then the privileges are given up),
- * PROXY_ATTACH (connections to the machine and the agent; container or exec is created), START, and
- * then commands by any later husk over the listening socket until the guest's process ends.
+ * Stages of the proxy's life. On its inherited descriptor 3, from the husk that started it:
+ *
+ *	PROXY_SETUP   namespaces to make or join              no reply
+ *	PROXY_MOUNT   one mount of its mount table, any number  no reply
+ *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
+ *	              to and the container or the exec is made    reply, perhaps after seconds
+ *	PROXY_COMMIT  from here on the end of the connection means nothing   reply
+ *
+ * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
+ * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
+ * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS; each is answered once but PROXY_PS.
+ *
+ * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
+ * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_END when it
+ * has ended and is being cleared away.
  */
 #ifndef RUNTIME_PROXY_PROXY_H
 #define RUNTIME_PROXY_PROXY_H
@@ -19,7 +31,11 @@
 #include <sys/types.h>
 
 #define PROXY_VERSION 1
-#define PROXY_MAX_PS  1024
+#define PROXY_MAX_PS  4096
+
+#define PROXY_COMM_NEW "husk-proxy:new"
+#define PROXY_COMM_RUN "husk-proxy:run"
+#define PROXY_COMM_END "husk-proxy:end"
 
 enum proxy_cmd {
 	PROXY_SETUP = 1,
@@ -30,6 +46,8 @@ enum proxy_cmd {
 	PROXY_PS = 6,     /* answered by one reply packet a process, then one with more = 0 */
 	PROXY_STATUS = 7,
 	PROXY_EXITED = 8, /* event to the first client, just before the process ends */
+	PROXY_MOUNT = 9,
+	PROXY_COMMIT = 10,
 };
 
 struct proxy_hdr {
@@ -39,13 +57,109 @@ struct proxy_hdr {
 	uint32_t size;   /* of the whole packet */
 };
 
+/* The answer to every command without one of its own, and the event PROXY_EXITED. */
 struct proxy_reply {
 	struct proxy_hdr hdr;
 	uint32_t state;       /* enum proxy_state */
-	uint32_t exit_status;
+	uint32_t exit_status; /* PROXY_ST_ENDED: 0 … 255 */
+	uint64_t stamp[8];    /* enum proxy_stamp, CLOCK_MONOTONIC ns, 0: not reached */
 	char text[500];       /* rc < 0: one line; came from the guest perhaps: printable, escaped */
 };
 
 enum proxy_state { PROXY_ST_NEW, PROXY_ST_CREATED, PROXY_ST_RUNNING, PROXY_ST_ENDED };
+
+enum proxy_stamp {
+	PROXY_T_BEGIN,     /* main() */
+	PROXY_T_SETUP,     /* namespaces and mounts stand, privileges are gone */
+	PROXY_T_READY,     /* the agent has dialled */
+	PROXY_T_HELLO,     /* and answered */
+	PROXY_T_CREATED,   /* container or exec made */
+	PROXY_T_STARTED,
+	PROXY_T_EXITED,    /* the agent told the status */
+	PROXY_T_TORN_DOWN, /* container deleted, shares dropped, machine told to quit */
+};
+
+/* Descriptors follow in this order, those whose flag is set. */
+enum proxy_setup_flags {
+	PROXY_SETUP_LOG = 1u << 0,     /* for log lines, JSON or text; without: nothing is logged */
+	PROXY_SETUP_LISTEN = 1u << 1,  /* the listening socket for later commands */
+	PROXY_SETUP_NETNS = 1u << 2,   /* namespaces to join, by their /proc/PID/ns files */
+	PROXY_SETUP_UTSNS = 1u << 3,
+	PROXY_SETUP_IPCNS = 1u << 4,
+	PROXY_SETUP_PEER = 1u << 5,    /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
+	PROXY_SETUP_LOG_JSON = 1u << 16, /* no descriptor */
+	PROXY_SETUP_DEBUG = 1u << 17,
+	PROXY_SETUP_CTTY = 1u << 18,   /* descriptor 0 is a terminal of the proxy's own: make it the
+					* controlling one */
+};
+#define PROXY_SETUP_MAX_FDS 6
+
+struct proxy_setup {
+	struct proxy_hdr hdr;
+	uint32_t flags;     /* enum proxy_setup_flags */
+	uint32_t new_ns;    /* CLONE_NEWNET, CLONE_NEWUTS, CLONE_NEWIPC to make */
+};
+
+/* + one descriptor: a detached mount tree. The first is the root ("/"); the others' destinations
+ * are looked up below it, never leaving it; one that is not there is made. */
+struct proxy_mount {
+	struct proxy_hdr hdr;
+	uint32_t is_file;
+	uint32_t pad;
+	char dst[4096];
+};
+
+enum proxy_attach_flags {
+	PROXY_ATTACH_EXEC = 1u << 0,      /* an exec, not the container itself */
+	PROXY_ATTACH_TERMINAL = 1u << 1,  /* one stream both ways, descriptors 0 and 1 a terminal */
+	PROXY_ATTACH_LAST = 1u << 2,      /* the machine has no other container: end it at the end */
+	PROXY_ATTACH_READY = 1u << 3,     /* a third descriptor comes: wait for it to be readable */
+};
+#define PROXY_MAX_SHARES 250
+
+/* Descriptors: a connected client of the machine's control socket (native.h); a memfd with the packed
+ * CreateContainerRequest or ExecRequest; with PROXY_ATTACH_READY the ready socket.
+ * The shares called SHARE_PREFIX0 to nshares - 1 are removed at the end (not by an exec). */
+struct proxy_attach {
+	struct proxy_hdr hdr;
+	uint32_t flags;      /* enum proxy_attach_flags */
+	uint32_t nshares;
+	uint32_t request_len;
+	uint32_t timeout_ms; /* for all of it */
+	uint64_t token[3];   /* of stdin, stdout, stderr; 0: the process gets /dev/null */
+	char container_id[1025];
+	char exec_id[129];
+	char fs_device[32];
+	char share_prefix[24];
+};
+
+struct proxy_signal {
+	struct proxy_hdr hdr;
+	uint32_t signo;
+	uint32_t all;        /* every process of the container */
+};
+
+struct proxy_resize {
+	struct proxy_hdr hdr;
+	uint16_t rows, columns;
+	uint32_t pad;
+};
+
+/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT. */
+struct proxy_simple {
+	struct proxy_hdr hdr;
+};
+
+/* Answers to PROXY_PS: one each, @more = 1, then one with @more = 0 that holds no process. All of it
+ * is the guest's word; text is printable. */
+struct proxy_ps {
+	struct proxy_hdr hdr;
+	uint32_t more;
+	uint32_t pid, ppid, uid;
+	uint64_t start_ns, cpu_ns;
+	uint64_t now_ns;     /* the host's clock since the guest's boot, about */
+	char tty[32];
+	char command[1024];
+};
 
 #endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line: one const struct per command, its options in a table. Names, spellings, exit
+ * statuses and messages are runc 1.1's, whose callers parse them.
+ *
+ * An option may be written -x, --x, --x=value or --x value, whatever the length of its name, as runc takes
+ * them; the first word that is no option ends them, and so does "--".
+ */
+#ifndef RUNTIME_CLI_CLI_H
+#define RUNTIME_CLI_CLI_H
+
+#include "lib/err.h"
+#include "runtime/container/create.h"
+#include "runtime/oci/spec.h"
+
+#define CLI_DEFAULT_ROOT "/run/husk"
+#define CLI_MAX_LIST     4096
+
+enum cli_type {
+	CLI_BOOL,    /* bool */
+	CLI_STRING,  /* const char * */
+	CLI_INT,     /* int */
+	CLI_LIST,    /* struct cli_list, once per occurrence */
+	CLI_REFUSED, /* takes a value; naming it at all is an error that says so */
+};
+
+struct cli_list {
+	const char **v;
+	size_t n;
+};
+
+struct cli_option {
+	const char *name, *letter; /* letter NULL: none */
+	enum cli_type type;
+	size_t offset;             /* in the command's values */
+	const char *help;
+};
+
+/* What every command gets from the global options. */
+struct cli_global {
+	const char *root, *log, *log_format, *criu, *rootless;
+	bool debug, systemd_cgroup, help, version;
+	struct container_host host; /* root is opened by cli_open_root() */
+};
+
+struct cli_command {
+	const char *name;
+	const char *usage;       /* behind "husk NAME ", "" for none */
+	const char *summary;
+	const char *description; /* a paragraph or more, NULL for none */
+	const struct cli_option *options; /* ended by a NULL name; NULL for none */
+	size_t values_size;
+	int min_args, max_args;  /* max -1: any number */
+	int failure;             /* exit status when run() fails, runc's */
+	const char *prefix;      /* of its messages, as runc has them; NULL for none */
+	/* The exit status, or a negative errno and @e. @v: the options' values. */
+	int (*run)(struct cli_global *g, const void *v, char **args, int nargs, struct err *e);
+};
+
+extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run,
+	cli_exec, cli_list, cli_ps, cli_spec;
+extern const struct cli_command *const cli_commands[]; /* ends with NULL */
+extern const struct cli_option cli_global_options[];
+
+/* Reads options from @argv[*i] on into @values; *i is the first word that is none. */
+/* One of them. 1: it was one; 0: @argv[*i] is none, or was "--" and is skipped. */
+int cli_parse_one(const struct cli_option *table, void *values, char **argv, int argc, int *i,
+		  struct err *e);
+int cli_parse(const struct cli_option *table, void *values, char **argv, int argc, int *i,
+	      struct err *e);
+/* "--help" and "-h", which every command has. */
+bool cli_is_help(const char *arg);
+/* Free what CLI_LIST options hold. */
+void cli_free(const struct cli_option *table, void *values);
+
+void cli_help(void);
+void cli_help_command(const struct cli_command *c);
+void cli_version(void);
+
+/* Opens the folder of containers; @make: making it. Without it and without the folder: as if there
+ * were no container. */
+int cli_open_root(struct cli_global *g, bool make, struct err *e);
+
+/* create.c and run.c have the same options. */
+struct cli_create_values {
+	const char *bundle, *console_socket, *pid_file;
+	bool no_pivot, no_new_keyring;
+	int preserve_fds;
+	/* run only */
+	bool detach, keep, no_subreaper;
+};
+int cli_check_preserve_fds(int n, struct err *e);
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <stddef.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "runtime/cli/cli.h"
+#include "runtime/container/id.h"
+#include "runtime/container/signame.h"
+#include "runtime/proxy/client.h"
+
+#define ANSWER_TIMEOUT_MS 10000
+
+struct values {
+	bool all;
+};
+
+static const struct cli_option options[] = {
+	{ "all", "a", CLI_BOOL, offsetof(struct values, all),
+	  "send the specified signal to all processes inside the container" },
+	{ .name = NULL },
+};
+
+static int send_signal(int dir, const struct container_state *s, int signo, bool all,
+		       struct err *e)
+{
+	_cleanup_close_ int sock = -1;
+	int rc = container_proxy(dir, &sock, e);
+
+	if (rc < 0)
+		return rc;
+	if (signo == 0)
+		return 0;
+	rc = proxy_signal(sock, signo, all, ANSWER_TIMEOUT_MS, e);
+	/* It may have ended while it was being told; and one that must not live on does not depend on
+	 * its guest's goodwill: without its proxy the machine ends. */
+	if (rc == -EPIPE)
+		return signo == SIGKILL ? 0 : err_set(e, ESRCH, "container not running");
+	if (rc < 0 && rc != -ESRCH && signo == SIGKILL) {
+		log_debug("%s; ending the machine", e->msg);
+		return proc_kill(&s->proxy, ANSWER_TIMEOUT_MS);
+	}
+	return rc;
+}
+
+static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
+{
+	const struct values *v = values;
+	struct container_state s = { .doc = NULL };
+	_cleanup_close_ int dir = -1;
+	enum container_status status;
+	int signo, rc = container_id_check(args[0], e);
+
+	if (rc == 0)
+		rc = cli_open_root(g, false, e);
+	if (rc == 0)
+		rc = container_open(g->host.root, args[0], false, &dir, e);
+	if (rc == 0)
+		rc = container_state_load(dir, &s, e);
+	if (rc < 0)
+		return rc;
+	signo = signal_by_name(nargs > 1 ? args[1] : "SIGTERM", e);
+	status = container_status(dir, &s);
+	if (signo < 0)
+		rc = signo;
+	else if (status == CONTAINER_CREATED || status == CONTAINER_RUNNING)
+		rc = send_signal(dir, &s, signo, v->all, e);
+	/* All of the processes of a container that has none have been told, says runc. */
+	else if (!v->all)
+		rc = err_set(e, ESRCH, "container not running");
+	container_state_done(&s);
+	return rc;
+}
+
+const struct cli_command cli_kill = {
+	.name = "kill",
+	.usage = "<container-id> [signal]",
+	.summary = "kill sends the specified signal (default: SIGTERM) to the container's init process",
+	.description = "   A signal is a name (TERM, SIGTERM, RTMIN+3) or a number.\n",
+	.options = options,
+	.values_size = sizeof(struct values),
+	.min_args = 1,
+	.max_args = 2,
+	.failure = 1,
+	.run = run,
+};

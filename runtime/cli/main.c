@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* husk: see cli.h. Errors are printed here and nowhere else: one line to the log, and to standard
+ * error when the log is a file. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/cli/cli.h"
+#include "runtime/container/timeline.h"
+
+#define EXIT_USAGE   1
+#define EXIT_UNKNOWN 3 /* runc's, for a command that is none */
+
+const struct cli_command *const cli_commands[] = {
+	&cli_create, &cli_delete, &cli_exec,  &cli_kill,  &cli_list, &cli_ps,
+	&cli_run,    &cli_spec,   &cli_start, &cli_state, NULL,
+};
+
+const struct cli_option cli_global_options[] = {
+	{ "debug", NULL, CLI_BOOL, offsetof(struct cli_global, debug),
+	  "enable debug logging, the time line of a start among it" },
+	{ "log", NULL, CLI_STRING, offsetof(struct cli_global, log),
+	  "set the log file to write husk logs to (default is '/dev/stderr')" },
+	{ "log-format", NULL, CLI_STRING, offsetof(struct cli_global, log_format),
+	  "set the log format ('text' (default), or 'json') (default: \"text\")" },
+	{ "root", NULL, CLI_STRING, offsetof(struct cli_global, root),
+	  "root directory for storage of container state (this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT
+	  "\")" },
+	{ "criu", NULL, CLI_STRING, offsetof(struct cli_global, criu),
+	  "accepted for runc's callers, without effect" },
+	{ "systemd-cgroup", NULL, CLI_BOOL, offsetof(struct cli_global, systemd_cgroup),
+	  "cgroupsPath is of form \"slice:prefix:name\" (not supported yet: refused where a cgroup is made)" },
+	{ "rootless", NULL, CLI_STRING, offsetof(struct cli_global, rootless),
+	  "ignore cgroup permission errors ('true', 'false', or 'auto') (default: \"auto\")" },
+	{ .name = NULL },
+};
+
+/* Commands of runc's that are known and not there yet, so that a message can say so. */
+static const char *const later[] = { "checkpoint", "events", "features", "pause",
+				     "restore",	   "resume", "update" };
+
+/* Standard streams that the caller closed must not become sockets or images of ours. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+static int open_log(struct cli_global *g, struct err *e)
+{
+	enum log_level level = g->debug ? LOG_DEBUG : LOG_WARN;
+	int fd = -1;
+
+	g->host.log = -1;
+	g->host.debug = g->debug;
+	if (g->log_format && *g->log_format && strcmp(g->log_format, "text") &&
+	    strcmp(g->log_format, "json"))
+		return err_set(e, EINVAL, "invalid log-format: %s", g->log_format);
+	g->host.log_json = g->log_format && !strcmp(g->log_format, "json");
+	if (g->log && *g->log) {
+		fd = open(g->log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
+		if (fd < 0)
+			return err_errno(e, errno, "open %s", g->log);
+		g->host.log = fd;
+		log_also_stderr(true);
+	} else if (g->debug) {
+		g->host.log = STDERR_FILENO;
+	}
+	log_open(fd < 0 ? STDERR_FILENO : fd, g->host.log_json ? LOG_JSON : LOG_TEXT, level, "husk");
+	return 0;
+}
+
+int cli_open_root(struct cli_global *g, bool make, struct err *e)
+{
+	const char *path = g->root && *g->root ? g->root : CLI_DEFAULT_ROOT;
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	char own[4096];
+	int rc;
+
+	if (path != g->root && geteuid() != 0 && xdg && *xdg &&
+	    (size_t)snprintf(own, sizeof(own), "%s/husk", xdg) < sizeof(own))
+		path = own;
+	g->host.systemd_cgroup = g->systemd_cgroup;
+	rc = container_root_open(path, make, &g->host.root, e);
+	if (rc == -ENOENT && !make)
+		return err_set(e, ENOENT, "container does not exist");
+	return rc;
+}
+
+int cli_check_preserve_fds(int n, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	return err_set(e, ENOTSUP, "--preserve-fds %d is not supported: a descriptor of the host "
+		       "cannot be taken into a virtual machine", n);
+}
+
+static int check_args(const struct cli_command *c, int n, struct err *e)
+{
+	if (c->min_args == c->max_args && n != c->min_args)
+		return err_set(e, EINVAL, "\"%s\" requires exactly %d argument(s)", c->name,
+			       c->min_args);
+	if (n < c->min_args)
+		return err_set(e, EINVAL, "\"%s\" requires a minimum of %d argument(s)", c->name,
+			       c->min_args);
+	if (c->max_args >= 0 && n > c->max_args)
+		return err_set(e, EINVAL, "\"%s\" requires a maximum of %d argument(s)", c->name,
+			       c->max_args);
+	return 0;
+}
+
+static int run_command(struct cli_global *g, const struct cli_command *c, char **argv, int argc)
+{
+	_cleanup_free_ void *values = calloc(1, c->values_size ? c->values_size : 1);
+	struct err e = ERR_INIT;
+	int i = 0, rc;
+
+	if (!values)
+		return EXIT_USAGE;
+	if (argc && cli_is_help(argv[0])) {
+		cli_help_command(c);
+		return 0;
+	}
+	rc = cli_parse(c->options, values, argv, argc, &i, &e);
+	if (rc == 0 && i < argc && !strcmp(argv[argc - 1], "--help") && i == argc - 1) {
+		cli_help_command(c);
+		return 0;
+	}
+	if (rc == 0)
+		rc = check_args(c, argc - i, &e);
+	if (rc < 0) {
+		log_err("%s (see \"husk %s --help\")", e.msg, c->name);
+		cli_free(c->options, values);
+		return EXIT_USAGE;
+	}
+	rc = c->run(g, values, argv + i, argc - i, &e);
+	timeline_log();
+	if (rc < 0)
+		log_err("%s%s%s", c->prefix ? c->prefix : "", c->prefix ? ": " : "", e.msg);
+	cli_free(c->options, values);
+	return rc < 0 ? c->failure : rc;
+}
+
+static const struct cli_command *find(const char *name)
+{
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		if (!strcmp((*c)->name, name))
+			return *c;
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+		if (!strcmp(name, later[i])) {
+			log_err("the command '%s' is not supported yet", name);
+			return EXIT_UNKNOWN;
+		}
+	log_err("no such command: '%s' (see \"husk --help\")", name);
+	return EXIT_UNKNOWN;
+}
+
+static int help_about(const char *name)
+{
+	const struct cli_command *c = find(name);
+
+	if (!c)
+		return unknown(name);
+	cli_help_command(c);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli_global g = { .host = { .root = -1, .log = -1 } };
+	const struct cli_command *c;
+	struct err e = ERR_INIT;
+	int i = 1, rc;
+
+	fill_standard_streams();
+	umask(022);
+	log_open(STDERR_FILENO, LOG_TEXT, LOG_WARN, "husk");
+	while (i < argc && argv[i][0] == '-') {
+		if (cli_is_help(argv[i])) {
+			cli_help();
+			return 0;
+		}
+		if (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--version") || !strcmp(argv[i], "-version")) {
+			cli_version();
+			return 0;
+		}
+		rc = cli_parse_one(cli_global_options, &g, argv, argc, &i, &e);
+		if (rc < 0) {
+			log_err("%s (see \"husk --help\")", e.msg);
+			return EXIT_USAGE;
+		}
+		if (rc == 0)
+			break;
+	}
+	if (open_log(&g, &e) < 0) {
+		log_err("%s", e.msg);
+		return EXIT_USAGE;
+	}
+	timeline_mark("husk runs");
+	if (i == argc || !strcmp(argv[i], "help") || !strcmp(argv[i], "h")) {
+		if (i + 1 < argc)
+			return help_about(argv[i + 1]);
+		cli_help();
+		return 0;
+	}
+	c = find(argv[i]);
+	return c ? run_command(&g, c, argv + i + 1, argc - i - 1) : unknown(argv[i]);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/cleanup.h"
+#include "runtime/cli/cli.h"
+#include "runtime/container/id.h"
+
+static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
+{
+	struct container_state s = { .doc = NULL };
+	_cleanup_close_ int dir = -1;
+	_cleanup_close_ int sock = -1;
+	enum container_status status;
+	int program, rc = container_id_check(args[0], e);
+
+	(void)values;
+	(void)nargs;
+	if (rc == 0)
+		rc = cli_open_root(g, false, e);
+	if (rc == 0)
+		rc = container_open(g->host.root, args[0], false, &dir, e);
+	if (rc == 0)
+		rc = container_state_load(dir, &s, e);
+	if (rc < 0)
+		return rc;
+	status = container_status(dir, &s);
+	container_state_done(&s);
+	switch (status) {
+	case CONTAINER_CREATED:
+		rc = container_proxy(dir, &sock, e);
+		return rc < 0 ? rc : container_start(sock, &program, e);
+	case CONTAINER_STOPPED:
+		return err_set(e, ESRCH, "cannot start a container that has stopped");
+	case CONTAINER_RUNNING:
+		return err_set(e, EBUSY, "cannot start an already running container");
+	case CONTAINER_CREATING:
+		break;
+	}
+	return err_set(e, EBUSY, "cannot start a container in the creating state");
+}
+
+const struct cli_command cli_start = {
+	.name = "start",
+	.usage = "<container-id>",
+	.summary = "executes the user defined process in a created container",
+	.min_args = 1,
+	.max_args = 1,
+	.failure = 1,
+	.run = run,
+};

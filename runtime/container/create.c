@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/container/create.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent-proto/proto/limits.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/container/create_internal.h"
+#include "runtime/container/id.h"
+#include "runtime/container/timeline.h"
+#include "runtime/host/cgroup.h"
+#include "runtime/host/sock.h"
+#include "runtime/proxy/client.h"
+
+/* Everything that a creation holds until it is done or undone. */
+struct creation {
+	const struct container_request *req;
+	struct oci_spec *spec;
+	int bundle, dir, cgroup;
+	char bundle_path[PATH_MAX], rootfs[PATH_MAX], cgroup_path[PATH_MAX], created[64];
+	struct container_state st;
+	struct sandbox_shape shape;
+	struct sandbox vm;
+	struct stand_in proxy;
+	struct share_list shares;
+};
+
+/* ---- what is found before anything exists ----------------------------------------------------- */
+
+static int open_bundle(struct creation *c, struct err *e)
+{
+	const char *path = c->req->bundle && *c->req->bundle ? c->req->bundle : ".";
+	struct stat st;
+	int rc;
+
+	if (!realpath(path, c->bundle_path))
+		return err_errno(e, errno, "chdir %s", path);
+	c->bundle = open(c->bundle_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->bundle < 0)
+		return err_errno(e, errno, "chdir %s", path);
+	rc = oci_spec_load(&c->spec, c->bundle, "config.json", e);
+	if (rc == -ENOENT)
+		return err_set(e, ENOENT, "JSON specification file config.json not found");
+	if (rc < 0)
+		return rc;
+	if (*c->spec->root_path == '/')
+		rc = snprintf(c->rootfs, sizeof(c->rootfs), "%s", c->spec->root_path);
+	else
+		rc = snprintf(c->rootfs, sizeof(c->rootfs), "%s/%s", c->bundle_path,
+			      c->spec->root_path);
+	if (rc >= (int)sizeof(c->rootfs))
+		return err_set(e, ENAMETOOLONG, "config.json: root.path: too long");
+	if (stat(c->rootfs, &st) < 0)
+		return err_errno(e, errno, "invalid rootfs: stat %s", c->rootfs);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ENOTDIR, "invalid rootfs: %s is not a directory", c->rootfs);
+	return 0;
+}
+
+static int check(struct creation *c, struct err *e)
+{
+	int rc = container_id_check(c->req->id, e);
+
+	if (rc == 0)
+		rc = open_bundle(c, e);
+	timeline_mark("config.json read");
+	if (rc == 0)
+		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
+				      c->req->console_socket, e);
+	if (rc == 0)
+		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
+	if (rc == 0)
+		rc = sandbox_open_files(&c->vm, e);
+	c->shape = sandbox_shape(&c->spec->res);
+	return rc;
+}
+
+/* ---- the parts --------------------------------------------------------------------------------- */
+
+static int claim(struct creation *c, struct err *e)
+{
+	const struct container_host *h = c->req->host;
+	bool leftover;
+	int rc = container_make(h->root, c->req->id, &c->dir, &leftover, e);
+
+	if (rc < 0)
+		return rc;
+	if (leftover) {
+		struct container_state old = { .doc = NULL };
+
+		log_debug("clearing what a killed command left of %s", c->req->id);
+		container_state_load(c->dir, &old, NULL);
+		rc = container_destroy(h, c->dir, c->req->id, &old, e);
+		container_state_done(&old);
+		close_and_reset(&c->dir);
+		if (rc == 0)
+			rc = container_make(h->root, c->req->id, &c->dir, &leftover, e);
+		if (rc < 0)
+			return rc;
+	}
+	container_now(c->created, sizeof(c->created));
+	c->st = (struct container_state){
+		.id = c->req->id,
+		.oci_version = c->spec->version,
+		.bundle = c->bundle_path,
+		.rootfs = c->rootfs,
+		.created = c->created,
+		.sandbox = c->req->id,
+		.cgroup = c->cgroup_path,
+		.owner = getuid(),
+		.annotations = c->spec->annotations,
+		.n_annotations = c->spec->n_annotations,
+	};
+	return 0;
+}
+
+static int make_cgroup(struct creation *c, struct err *e)
+{
+	pid_t pid;
+	int n, rc;
+
+	if (!*c->cgroup_path)
+		return 0;
+	rc = cgroup_make(c->cgroup_path, &c->cgroup, &c->st.cgroup_made, e);
+	if (rc < 0)
+		return rc;
+	n = c->st.cgroup_made ? 0 : cgroup_pids(c->cgroup, &pid, 1);
+	if (n > 0)
+		return err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found", n);
+	/* Empty: whoever made it, it is this container's from now on. */
+	c->st.cgroup_made = true;
+	return cgroup_set_limits(c->cgroup, &c->spec->res, c->shape.memory, e);
+}
+
+static int open_namespace(const struct oci_namespace *ns, const char *name, int *fds, size_t *n,
+			  struct err *e)
+{
+	fds[*n] = open(ns->path, O_RDONLY | O_CLOEXEC);
+	if (fds[*n] < 0)
+		return err_errno(e, errno, "config.json: linux.namespaces: %s namespace %s", name,
+				 ns->path);
+	(*n)++;
+	return 0;
+}
+
+/* The descriptors of PROXY_SETUP in the order of its flags. */
+static int start_proxy(struct creation *c, struct err *e)
+{
+	static const struct {
+		enum oci_ns_type type;
+		uint32_t flag, clone;
+	} kinds[] = {
+		{ OCI_NS_NETWORK, PROXY_SETUP_NETNS, CLONE_NEWNET },
+		{ OCI_NS_UTS, PROXY_SETUP_UTSNS, CLONE_NEWUTS },
+		{ OCI_NS_IPC, PROXY_SETUP_IPCNS, CLONE_NEWIPC },
+	};
+	struct proxy_setup m = { .flags = PROXY_SETUP_LISTEN };
+	int fds[1 + ARRAY_SIZE(kinds)];
+	size_t n = 0;
+	int rc;
+
+	rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &fds[0], e);
+	if (rc < 0)
+		return rc;
+	n = 1;
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(kinds); i++) {
+		const struct oci_namespace *ns = &c->spec->ns[kinds[i].type];
+
+		if (ns->wanted && !ns->path)
+			m.new_ns |= kinds[i].clone;
+		if (!ns->wanted || !ns->path)
+			continue;
+		rc = open_namespace(ns, oci_ns_name(kinds[i].type), fds, &n, e);
+		m.flags |= kinds[i].flag;
+	}
+	if (rc == 0)
+		rc = stand_in_spawn(&c->proxy, c->cgroup, e);
+	if (rc == 0)
+		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
+	while (n)
+		close(fds[--n]);
+	timeline_mark("husk-proxy started");
+	return rc;
+}
+
+static int build_machine(struct creation *c, struct err *e)
+{
+	const struct container_host *h = c->req->host;
+	int rc = sandbox_build(&c->vm, c->req->id, &c->shape, h->log, h->debug ? LOG_DEBUG : LOG_WARN,
+			       h->log_json, e);
+
+	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
+		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
+				   c->shares.readonly[i], c->shares.is_file[i], e);
+	if (rc == 0)
+		rc = sandbox_listen(&c->vm, e);
+	timeline_mark("machine described");
+	return rc;
+}
+
+static int attach(struct creation *c, struct err *e)
+{
+	struct buf request = BUF_INIT(AGENT_MAX_FRAME);
+	struct proxy_attach m = { .flags = PROXY_ATTACH_LAST, .nshares = (uint32_t)c->shares.n };
+	_cleanup_close_ int lifeline = -1;
+	int rc = sandbox_lifeline(&c->vm, &lifeline, e);
+
+	snprintf(m.container_id, sizeof(m.container_id), "%s", c->req->id);
+	snprintf(m.fs_device, sizeof(m.fs_device), "%s", SANDBOX_FS_DEVICE);
+	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", SHARE_PREFIX);
+	if (rc == 0)
+		rc = oci_pack_create(c->spec, c->req->id, c->shares.names[0], c->shares.of_mount,
+				     c->shares.file_of_mount, &c->proxy.tokens, &request, e);
+	if (rc == 0)
+		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, e);
+	buf_free(&request);
+	/* Nobody's but the machine's and the proxy's from here on. */
+	share_list_close(&c->shares);
+	close_and_reset(&c->vm.ready);
+	return rc;
+}
+
+static int boot(struct creation *c, struct err *e)
+{
+	struct nc_info_reply info;
+	int rc = sandbox_boot(&c->vm, e);
+
+	timeline_mark("machine told to run");
+	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
+	 * and keep it from being removed. */
+	if (rc == 0 && c->cgroup >= 0)
+		rc = cgroup_add(c->cgroup, c->vm.machine.pid, e);
+	if (rc == 0)
+		rc = sandbox_save(&c->vm, 1, e);
+	timeline_mark("machine in its cgroup");
+	if (rc == 0)
+		rc = stand_in_wait(&c->proxy, e);
+	if (rc == 0 && log_enabled(LOG_DEBUG) && ncl_info(c->vm.ctl, &info, 1000, NULL) == 0)
+		timeline_machine(&info);
+	return rc;
+}
+
+static int make_all(struct creation *c, struct err *e)
+{
+	int rc = container_state_save(c->dir, &c->st, e);
+
+	if (rc == 0)
+		rc = sandbox_begin(&c->vm, c->req->host->root, c->st.sandbox, e);
+	timeline_mark("husk-machine started");
+	if (rc == 0)
+		rc = make_cgroup(c, e);
+	if (rc == 0)
+		rc = start_proxy(c, e);
+	if (rc == 0)
+		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
+	if (rc == 0)
+		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
+	if (rc == 0)
+		rc = build_machine(c, e);
+	if (rc == 0)
+		rc = attach(c, e);
+	if (rc == 0)
+		rc = boot(c, e);
+	if (rc < 0)
+		return rc;
+	c->st.proxy = c->proxy.made.proxy;
+	rc = container_state_save(c->dir, &c->st, e);
+	return rc < 0 ? rc : stand_in_commit(&c->proxy, c->req->pid_file, e);
+}
+
+/* A proxy that failed in its set-up says why, whatever it was that we then could not send it. */
+static void better_reason(struct creation *c, int *rc, struct err *e)
+{
+	struct err said = ERR_INIT;
+	int got;
+
+	if (*rc != -EPIPE && *rc != -ECONNRESET)
+		return;
+	if (c->proxy.made.sock < 0)
+		return;
+	got = proxy_wait(c->proxy.made.sock, PROXY_ATTACH, NULL, 200, &said);
+	if (got < 0 && got != -EPIPE && got != -ETIMEDOUT) {
+		*rc = got;
+		*e = said;
+	}
+}
+
+static void undo(struct creation *c)
+{
+	struct err e = ERR_INIT;
+
+	stand_in_done(&c->proxy, true);
+	sandbox_close(&c->vm);
+	if (c->vm.machine.pid) {
+		proc_kill(&c->vm.machine, CALL_TIMEOUT_MS);
+		waitpid(c->vm.machine.pid, NULL, 0);
+	}
+	c->st.proxy.pid = 0;
+	if (container_destroy(c->req->host, c->dir, c->req->id, &c->st, &e) < 0)
+		log_warn("after a failed start: %s", e.msg);
+}
+
+int container_create(const struct container_request *r, struct container_made *ret, struct err *e)
+{
+	struct creation *c = calloc(1, sizeof(*c));
+	struct err local = ERR_INIT;
+	int rc;
+
+	if (!c)
+		return err_set(e, ENOMEM, "out of memory");
+	*c = (struct creation){ .req = r, .bundle = -1, .dir = -1, .cgroup = -1,
+				.vm = SANDBOX_INIT, .proxy = STAND_IN_INIT };
+	rc = check(c, &local);
+	if (rc == 0)
+		rc = claim(c, &local);
+	if (rc == 0) {
+		rc = make_all(c, &local);
+		if (rc < 0) {
+			better_reason(c, &rc, &local);
+			undo(c);
+		} else {
+			*ret = c->proxy.made;
+		}
+	}
+	if (rc < 0 && e)
+		*e = local;
+	ret->program = c->proxy.made.program;
+	stand_in_done(&c->proxy, rc < 0);
+	share_list_close(&c->shares);
+	sandbox_close(&c->vm);
+	close_and_reset(&c->cgroup);
+	close_and_reset(&c->bundle);
+	close_and_reset(&c->dir);
+	oci_spec_free(c->spec);
+	free(c);
+	timeline_mark("created");
+	return rc;
+}

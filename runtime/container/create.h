@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making containers, processes in them, and an end of both: what create, run, exec and delete share.
+ *
+ * container_create() leaves a container in state created, its proxy waiting, or nothing at all: a
+ * failure removes whatever was made on the way, and if this process is killed in the middle
+ * the proxy and the machine go with it (each holds the end of a connection to it) and the rest is
+ * found by the next command.
+ */
+#ifndef RUNTIME_CONTAINER_CREATE_H
+#define RUNTIME_CONTAINER_CREATE_H
+
+#include "runtime/container/state.h"
+#include "runtime/io/console.h"
+#include "runtime/proxy/proxy.h"
+
+struct container_host {    /* where and how: from the global options */
+	int root;          /* folder of all containers */
+	bool systemd_cgroup;
+	int log;           /* for the machine and the proxies, -1: none */
+	bool log_json, debug;
+};
+
+struct container_request {
+	const struct container_host *host;
+	const char *id;
+	const char *bundle;         /* "" or NULL: the current directory */
+	const char *pid_file;       /* NULL: none */
+	const char *console_socket; /* NULL: none */
+	bool detach;
+};
+
+struct container_made {
+	struct proc_id proxy;
+	int sock;                   /* the proxy's descriptor 3, our end */
+	struct console_saved saved; /* the caller's terminal, raw while the process has it */
+	int program;                /* written on failure, too: 127 when the guest has no such
+				     * program, 126 when it may not be run, else 0 */
+};
+#define CONTAINER_MADE_INIT { .proxy = { 0, 0 }, .sock = -1, .saved = { .fd = -1 }, .program = 0 }
+
+int container_create(const struct container_request *r, struct container_made *ret, struct err *e);
+
+struct exec_request {
+	const struct container_host *host;
+	const char *id;
+	const struct oci_process *process;
+	const char *pid_file, *console_socket;
+	bool detach;
+};
+/* The process runs when this returns. */
+int container_exec(const struct exec_request *r, struct container_made *ret, struct err *e);
+
+/* Lets the created process go. *ret_program: as in struct container_made. */
+int container_start(int sock, int *ret_program, struct err *e);
+/* 127, 126 or 0 for the number that a proxy answered with. */
+int container_program_status(int rc);
+/* A connection to a living container's proxy. */
+int container_proxy(int dir, int *ret_sock, struct err *e);
+
+/* Waits for the proxy, a child, forwarding signals to it; then the terminal is what it was. The exit
+ * status; when the machine was lost, @e says why (and 0 is returned all the same). */
+int container_attend(struct container_made *m, int *ret_status, struct err *e);
+/* Lets go of it: the proxy goes on alone. */
+void container_leave(struct container_made *m);
+/* Blocks the signals that container_attend() forwards; before anything is started. */
+void container_block_signals(void);
+
+/* Ends every process of it, removes machine, group, folders. The caller holds the lock @dir; @s may
+ * be empty (pid 0, "" or NULL strings) where nothing is known. */
+int container_destroy(const struct container_host *h, int dir, const char *id,
+		      const struct container_state *s, struct err *e);
+/* What `delete` does. -ENOENT with runc's words. */
+int container_delete(const struct container_host *h, const char *id, bool force, struct err *e);
+
+/* Checks of runc that need the bundle only. */
+int container_check_terminal(bool terminal, bool detach, const char *console_socket,
+			     struct err *e);
+/* The pid, by rename. */
+int container_write_pid(const char *path, pid_t pid, struct err *e);
+
+#endif

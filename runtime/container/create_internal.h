@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For create.c, exec.c and files.c. */
+#ifndef RUNTIME_CONTAINER_CREATE_INTERNAL_H
+#define RUNTIME_CONTAINER_CREATE_INTERNAL_H
+
+#include "runtime/container/create.h"
+#include "runtime/sandbox/sandbox.h"
+
+#define SHARE_PREFIX      "s"
+#define SHARE_NAME_MAX    16
+#define ATTACH_TIMEOUT_MS 90000 /* for the guest to come up, and its agent's own deadlines */
+#define READY_TIMEOUT_MS  30000
+#define CALL_TIMEOUT_MS   15000
+
+/* A proxy that is being started. */
+struct stand_in {
+	struct container_made made;
+	struct oci_pack_streams tokens;
+	int stdio[3];    /* for it; -1: ours */
+	int console_sock, master;
+	bool terminal, own_tty;
+};
+#define STAND_IN_INIT { .made = CONTAINER_MADE_INIT, .stdio = { -1, -1, -1 }, .console_sock = -1, \
+			.master = -1 }
+
+/* Checks terminal against options, dials the console socket, makes the pty or takes the caller's
+ * terminal; random tokens for the streams that there are. */
+int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool detach,
+		     const char *console_socket, struct err *e);
+int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e);
+/* @m: flags and new_ns of the caller's; the log is added. @fds in the order of the flags, behind the
+ * log. */
+int stand_in_setup(struct stand_in *p, const struct container_host *h, struct proxy_setup *m,
+		   const int *fds, size_t nfds, struct err *e);
+/* @request: the packed message. Sends PROXY_ATTACH; the answer is awaited by stand_in_wait(). */
+int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
+		    int machine, int ready, struct err *e);
+int stand_in_wait(struct stand_in *p, struct err *e);
+/* Gives the terminal's master away, tells the pid, commits. */
+int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e);
+void stand_in_done(struct stand_in *p, bool failed);
+
+/* The container's files, as shares of the machine and as mounts of the proxy. */
+struct share_list {
+	size_t n;              /* shares, the root file system first */
+	char (*names)[SHARE_NAME_MAX];
+	int *fds;              /* dissolved */
+	bool *readonly, *is_file;
+	const char **of_mount; /* of spec->mounts[i]: its share's name, NULL */
+	bool *file_of_mount;
+};
+int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
+		    const char *rootfs, struct err *e);
+/* Sends the proxy its mount table. */
+int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
+		      struct err *e);
+void share_list_close(struct share_list *l);
+
+#endif

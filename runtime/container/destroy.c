@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "runtime/container/create_internal.h"
+#include "runtime/container/id.h"
+#include "runtime/host/cgroup.h"
+#include "runtime/host/sock.h"
+#include "runtime/proxy/client.h"
+
+#define KILL_TIMEOUT_MS  10000
+/* For the agent to end a container in good order, writing back what its files hold. */
+#define ORDER_TIMEOUT_MS 4000
+
+int container_proxy(int dir, int *ret_sock, struct err *e)
+{
+	int rc = sock_connect(dir, CONTAINER_PROXY_SOCK, ret_sock);
+
+	/* No listener: the proxy has gone, or goes. */
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
+		return err_set(e, ESRCH, "container not running");
+	return rc < 0 ? err_errno(e, -rc, "cannot reach husk-proxy") : 0;
+}
+
+int container_program_status(int rc)
+{
+	return rc == -ENOENT ? 127 : rc == -EACCES ? 126 : 0;
+}
+
+int container_start(int sock, int *ret_program, struct err *e)
+{
+	int rc = proxy_call(sock, PROXY_START, NULL, CALL_TIMEOUT_MS, e);
+
+	*ret_program = container_program_status(rc);
+	if (rc == -ESRCH)
+		return err_set(e, ESRCH, "cannot start a container that has stopped");
+	return rc;
+}
+
+int container_destroy(const struct container_host *h, int dir, const char *id,
+		      const struct container_state *s, struct err *e)
+{
+	int rc = proc_kill(&s->proxy, KILL_TIMEOUT_MS);
+
+	if (rc < 0)
+		return err_errno(e, -rc, "husk-proxy (process %d) does not end", s->proxy.pid);
+	rc = sandbox_remove(h->root, s->sandbox ? s->sandbox : id, KILL_TIMEOUT_MS, e);
+	if (rc == 0 && s->cgroup && *s->cgroup && s->cgroup_made)
+		rc = cgroup_remove(s->cgroup, KILL_TIMEOUT_MS, e);
+	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);
+}
+
+/* Asks for a SIGKILL by the ordinary way, and waits for the ordinary end. */
+static void end_in_order(int dir, const struct container_state *s, enum container_status status)
+{
+	_cleanup_close_ int pidfd = proc_open(&s->proxy);
+	_cleanup_close_ int sock = -1;
+	struct err e = ERR_INIT;
+
+	if (pidfd < 0)
+		return;
+	if (status != CONTAINER_STOPPED &&
+	    (container_proxy(dir, &sock, &e) < 0 ||
+	     proxy_signal(sock, SIGKILL, true, ORDER_TIMEOUT_MS, &e) < 0)) {
+		log_debug("%s", e.msg);
+		return;
+	}
+	if (proc_wait_end(pidfd, ORDER_TIMEOUT_MS) < 0)
+		log_debug("husk-proxy does not end by itself");
+}
+
+int container_delete(const struct container_host *h, const char *id, bool force, struct err *e)
+{
+	struct container_state s = { .doc = NULL };
+	_cleanup_close_ int dir = -1;
+	enum container_status status;
+	int rc = container_id_check(id, e);
+
+	if (rc == 0)
+		rc = container_open(h->root, id, true, &dir, e);
+	if (rc == -ENOENT && force)
+		return 0;
+	if (rc < 0)
+		return rc;
+	rc = container_state_load(dir, &s, e);
+	/* A killed command left a folder without a state, or something else wrote into it. */
+	if (rc < 0 && !force)
+		return rc;
+	status = container_status(-1, &s);
+	if (status == CONTAINER_RUNNING && !force)
+		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: running", id);
+	else {
+		end_in_order(dir, &s, status);
+		rc = container_destroy(h, dir, id, &s, e);
+	}
+	container_state_done(&s);
+	return rc;
+}

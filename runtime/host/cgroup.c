@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/host/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define CGROUP2_MAGIC 0x63677270
+
+/* Beside the guest's memory: husk-machine itself, its page tables, the proxies. */
+#define OVERHEAD_MEMORY MIB(96)
+/* Threads of husk-machine and one proxy for each process that was started from the host. */
+#define OVERHEAD_PIDS 256
+
+/* Appends the components of @path to @out (which holds a clean path without trailing '/'), ".." going
+ * up but never above "/". */
+static int append_clean(char *out, size_t size, const char *path)
+{
+	size_t len = strlen(out);
+
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && !memcmp(path, "..", 2)) {
+			while (len && out[len - 1] != '/')
+				len--;
+			if (len)
+				len--;
+		} else if (n && !(n == 1 && *path == '.')) {
+			if (len + 1 + n >= size)
+				return -ENAMETOOLONG;
+			out[len++] = '/';
+			memcpy(out + len, path, n);
+			len += n;
+		}
+		out[len] = 0;
+		path += n;
+		path += *path == '/';
+	}
+	return 0;
+}
+
+/* Drops what a leading ".." of a relative path would climb to: runc cleans such a path at "/" first. */
+static int clean_relative(const char *path, char *out, size_t size)
+{
+	out[0] = 0;
+	return append_clean(out, size, path);
+}
+
+/* The line "0::/path" of /proc/PID/cgroup. */
+static const char *own_path(const char *own, size_t *ret_len)
+{
+	while (*own) {
+		if (!strncmp(own, "0::/", 4)) {
+			*ret_len = strcspn(own + 3, "\n");
+			return own + 3;
+		}
+		own += strcspn(own, "\n");
+		own += *own == '\n';
+	}
+	return NULL;
+}
+
+int cgroup_path(const char *cgroups_path, const char *id, const char *own, char *out, size_t size,
+		struct err *e)
+{
+	char rel[4096], base[4096];
+	const char *mine;
+	size_t len = 0;
+
+	if (clean_relative(*cgroups_path ? cgroups_path : id, rel, sizeof(rel)) < 0)
+		return err_set(e, ENAMETOOLONG, "linux.cgroupsPath: too long");
+	base[0] = 0;
+	if (*cgroups_path != '/') {
+		mine = own_path(own, &len);
+		if (!mine || len >= sizeof(base))
+			return err_set(e, EINVAL, "/proc/self/cgroup: no version 2 group");
+		/* The caller's own group has processes, so that it can have no controllers below
+		 * it: its parent, as runc does. */
+		while (len && mine[len - 1] != '/')
+			len--;
+		snprintf(base, sizeof(base), "%.*s", (int)len, mine);
+	}
+	out[0] = 0;
+	if (append_clean(out, size, base) < 0 || append_clean(out, size, rel) < 0)
+		return err_set(e, ENAMETOOLONG, "linux.cgroupsPath: too long");
+	if (!*out)
+		return err_set(e, EINVAL, "linux.cgroupsPath: \"%s\" is the root of all groups",
+			       cgroups_path);
+	return 0;
+}
+
+static bool wants_limits(const struct oci_resources *r)
+{
+	return (r->has_memory_limit && r->memory_limit > 0) ||
+	       (r->has_pids_limit && r->pids_limit > 0) || (r->has_cpu_quota && r->cpu_quota > 0) ||
+	       (r->has_cpu_shares && r->cpu_shares);
+}
+
+int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size, struct err *e)
+{
+	_cleanup_free_ char *own = NULL;
+	struct statfs fs;
+	int rc;
+
+	if (statfs(CGROUP_ROOT, &fs) < 0 || fs.f_type != CGROUP2_MAGIC) {
+		if (*spec->cgroups_path || wants_limits(&spec->res))
+			return err_set(e, ENOTSUP, "%s is not a cgroup version 2 hierarchy",
+				       CGROUP_ROOT);
+		*out = 0;
+		return 0;
+	}
+	rc = io_read_file(AT_FDCWD, "/proc/self/cgroup", 1 << 16, &own, NULL);
+	if (rc < 0)
+		return err_errno(e, -rc, "/proc/self/cgroup");
+	return cgroup_path(spec->cgroups_path, id, own, out, size, e);
+}
+
+/* Hands every controller that engines read or limit by down to the children of @fd. What cannot be
+ * handed down (processes in the group itself, say) is missed when a limit needs it, not before. */
+static void delegate(int fd)
+{
+	static const char *const wanted[] = { "cpu", "memory", "pids", "io", "cpuset" };
+	_cleanup_free_ char *have = NULL;
+	_cleanup_free_ char *on = NULL;
+	char line[96] = "";
+	size_t n = 0;
+
+	if (io_read_file(fd, "cgroup.controllers", 4096, &have, NULL) < 0 ||
+	    io_read_file(fd, "cgroup.subtree_control", 4096, &on, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		char word[16];
+
+		/* No name of these is a part of another, but "cpu" of "cpuset". */
+		snprintf(word, sizeof(word), "%s%s", wanted[i], i ? "" : " ");
+		if (strstr(have, word) && !strstr(on, word))
+			n += (size_t)snprintf(line + n, sizeof(line) - n, "%s+%s", n ? " " : "",
+					      wanted[i]);
+	}
+	if (n && io_write_str(fd, "cgroup.subtree_control", line) < 0)
+		for (char *save = NULL, *w = strtok_r(line, " ", &save); w;
+		     w = strtok_r(NULL, " ", &save))
+			io_write_str(fd, "cgroup.subtree_control", w);
+}
+
+int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
+{
+	_cleanup_close_ int fd = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool made = false;
+
+	if (fd < 0)
+		return err_errno(e, errno, CGROUP_ROOT);
+	while (*path) {
+		size_t n = strcspn(++path, "/");
+		char name[256];
+		int next;
+
+		if (n >= sizeof(name))
+			return err_set(e, ENAMETOOLONG, "linux.cgroupsPath: too long");
+		snprintf(name, sizeof(name), "%.*s", (int)n, path);
+		path += n;
+		delegate(fd);
+		made = mkdirat(fd, name, 0755) == 0;
+		if (!made && errno != EEXIST)
+			return err_errno(e, errno, "cannot make the cgroup %s", name);
+		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0)
+			return err_errno(e, errno, "cannot open the cgroup %s", name);
+		close(fd);
+		fd = next;
+	}
+	*ret_fd = steal_fd(&fd);
+	*ret_made = made;
+	return 0;
+}
+
+static int put(int fd, const char *file, const char *value, struct err *e)
+{
+	int rc = io_write_str(fd, file, value);
+
+	return rc < 0 ? err_errno(e, -rc, "cannot write %s to the cgroup's %s", value, file) : 0;
+}
+
+int cgroup_set_limits(int fd, const struct oci_resources *res, uint64_t vm_memory, struct err *e)
+{
+	char v[64];
+	int rc = 0;
+
+	if (res->has_memory_limit && res->memory_limit > 0) {
+		snprintf(v, sizeof(v), "%" PRIu64, vm_memory + OVERHEAD_MEMORY);
+		rc = put(fd, "memory.max", v, e);
+	}
+	if (rc == 0 && res->has_pids_limit && res->pids_limit > 0) {
+		int64_t top = res->pids_limit > INT32_MAX ? INT32_MAX : res->pids_limit;
+
+		snprintf(v, sizeof(v), "%" PRId64, top + OVERHEAD_PIDS);
+		rc = put(fd, "pids.max", v, e);
+	}
+	if (rc == 0 && res->has_cpu_quota && res->cpu_quota > 0) {
+		snprintf(v, sizeof(v), "%" PRId64 " %" PRIu64, res->cpu_quota,
+			 res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000);
+		rc = put(fd, "cpu.max", v, e);
+	}
+	if (rc == 0 && res->has_cpu_shares && res->cpu_shares) {
+		uint64_t s = res->cpu_shares < 2 ? 2 : res->cpu_shares;
+
+		s = s > 262144 ? 262144 : s;
+		/* 2 … 262144 to 1 … 10000, as runc and systemd do. */
+		snprintf(v, sizeof(v), "%" PRIu64, 1 + (s - 2) * 9999 / 262142);
+		rc = put(fd, "cpu.weight", v, e);
+	}
+	return rc;
+}
+
+int cgroup_add(int fd, pid_t pid, struct err *e)
+{
+	char v[16];
+	int rc;
+
+	snprintf(v, sizeof(v), "%d", pid);
+	rc = io_write_str(fd, "cgroup.procs", v);
+	return rc < 0 ? err_errno(e, -rc, "cannot move process %d into the cgroup", pid) : 0;
+}
+
+int cgroup_open(const char *path, int *ret_fd)
+{
+	char full[4096 + sizeof(CGROUP_ROOT)];
+	int fd;
+
+	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int cgroup_pids(int fd, pid_t *out, size_t max)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	int rc = io_read_file(fd, "cgroup.procs", 4u << 20, &text, NULL);
+
+	if (rc < 0)
+		return rc;
+	for (char *save = NULL, *l = strtok_r(text, "\n", &save); l;
+	     l = strtok_r(NULL, "\n", &save)) {
+		long pid = strtol(l, NULL, 10);
+
+		if (pid <= 0)
+			continue;
+		if (n < max)
+			out[n] = (pid_t)pid;
+		n++;
+	}
+	return (int)n;
+}
+
+static void kill_members(int fd)
+{
+	pid_t pids[256];
+	int n;
+
+	if (io_write_str(fd, "cgroup.kill", "1") == 0)
+		return;
+	n = cgroup_pids(fd, pids, ARRAY_SIZE(pids));
+	for (int i = 0; i < n && i < (int)ARRAY_SIZE(pids); i++)
+		kill(pids[i], SIGKILL);
+}
+
+int cgroup_remove(const char *path, int timeout_ms, struct err *e)
+{
+	char full[4096 + sizeof(CGROUP_ROOT)];
+	uint64_t end = io_now_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t pause_us = 50;
+	bool killed = false;
+
+	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
+	for (;;) {
+		if (rmdir(full) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			return err_errno(e, errno, "cannot remove the cgroup %s", full);
+		if (!killed) {
+			_cleanup_close_ int fd = -1;
+
+			if (cgroup_open(path, &fd) == 0)
+				kill_members(fd);
+			killed = true;
+		}
+		if (io_now_ns() >= end)
+			return err_set(e, EBUSY, "the cgroup %s does not get empty", full);
+		/* A member that has just died leaves a moment after its exit is seen. */
+		usleep((useconds_t)pause_us);
+		pause_us = pause_us * 2 > 20000 ? 20000 : pause_us * 2;
+	}
+}

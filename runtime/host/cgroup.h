@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container's control group on the host, cgroup version 2, by its file system. husk-machine and the
+ * proxies are its members, so that what engines read there (memory.events, cpu.stat, the pids) is true.
+ *
+ * Limits are written with the machine's own need added: the guest enforces the exact ones
+ * on the container, the host's bound the machine as a whole.
+ */
+#ifndef RUNTIME_HOST_CGROUP_H
+#define RUNTIME_HOST_CGROUP_H
+
+#include <sys/types.h>
+#include "lib/err.h"
+#include "runtime/oci/spec.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+
+/* The path below CGROUP_ROOT, beginning with '/', by runc's rules for its cgroupfs driver:
+ *   absolute cgroupsPath: that path;  relative: below the parent of the caller's own group;
+ *   "": @id below the parent of the caller's own group.
+ * ".." never leaves the root. @own: the text of /proc/self/cgroup. */
+int cgroup_path(const char *cgroups_path, const char *id, const char *own, char *out, size_t size,
+		struct err *e);
+/* The same, reading /proc/self/cgroup; *out = "" when the host has no version 2 hierarchy and the
+ * spec asks for nothing that needs one. */
+int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size,
+		struct err *e);
+
+/* Makes the group and those above it that are missing, with the controllers that the host has.
+ * *ret_made: the last one was not there before (so is ours to remove). *ret_fd: its directory. */
+int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e);
+/* @vm_memory: bytes that the machine may use in all. */
+int cgroup_set_limits(int fd, const struct oci_resources *res, uint64_t vm_memory, struct err *e);
+int cgroup_add(int fd, pid_t pid, struct err *e);
+int cgroup_open(const char *path, int *ret_fd); /* 0, -ENOENT … */
+
+/* Members, at most @max; the number that there are, or -errno. */
+int cgroup_pids(int fd, pid_t *out, size_t max);
+/* Kills every member, then removes the group, trying until it is empty or @timeout_ms is over. A group
+ * that is not there is fine. */
+int cgroup_remove(const char *path, int timeout_ms, struct err *e);
+
+#endif

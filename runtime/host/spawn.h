@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting husk-proxy and husk-machine: one fork and exec each, nothing inherited but what is listed.
+ * And where the installation's files lie.
+ */
+#ifndef RUNTIME_HOST_SPAWN_H
+#define RUNTIME_HOST_SPAWN_H
+
+#include <sys/types.h>
+#include "lib/err.h"
+#include "runtime/host/proc.h"
+
+/* Every descriptor of the caller must be close-on-exec but 0, 1, 2. */
+struct spawn {
+	const char *path;
+	const char *argv0;
+	int control;    /* becomes descriptor 3 */
+	int stdio[3];   /* become 0, 1, 2; -1: the caller's own */
+	int cgroup;     /* directory of a version 2 cgroup to be born in, -1: the caller's */
+	bool new_session;
+};
+
+/* *ret_id is written once the child runs the program (or has failed to: then its control socket
+ * is at its end). The child has default signal actions and no blocked signal. */
+int spawn_start(const struct spawn *s, struct proc_id *ret_id, struct err *e);
+
+/* "husk-proxy" to the path of that program: PREFIX/libexec/husk beside the running program's
+ * PREFIX/bin, else its own folder (the build tree). -ENOENT names the places looked at. */
+int spawn_find_program(const char *name, char *out, size_t size, struct err *e);
+/* "vmlinux" to PREFIX/share/husk/vmlinux. The environment variable @env, when set, wins. */
+int spawn_find_data(const char *name, const char *env, char *out, size_t size, struct err *e);
+
+#endif

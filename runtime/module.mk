@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
+	runtime/host/cgroup
+RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
+	runtime/container/folder runtime/container/create runtime/container/stand_in \
+	runtime/container/files runtime/container/exec runtime/container/destroy \
+	runtime/container/attend runtime/container/timeline
+RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/folder
+RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
+	runtime/io/console runtime/proxy/client
+
+PROGRAMS += husk husk-proxy
+husk_STATIC := 1
+husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
+	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
+	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec \
+	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree $(LIB_JSON) $(LIB_BASE)
+husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
+husk_LIBS := $(OCI_LIBS)
+
+husk-proxy_STATIC := 1
+husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
+	runtime/proxy/session runtime/proxy/serve $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
+husk-proxy_LIBS := $(AGENT_PROTO_LIBS)

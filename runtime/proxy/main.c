@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+/* husk-proxy: stands on the host for one process of a guest. See proxy.h for what it is told, setup.h
+ * for how it gives its privileges up, session.h for what it does then. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/proxy/session.h"
+#include "runtime/proxy/setup.h"
+
+#define CONTROL_FD 3
+
+struct proxy {
+	struct session session; /* first: large, zeroed */
+	struct setup_fds fds;
+	struct setup_mounts mounts;
+	int ready, machine;
+	void *request;
+	bool is_setup;
+};
+
+static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int *fds, size_t nfds,
+			 struct err *e)
+{
+	const struct {
+		uint32_t flag;
+		int *to;
+	} in_order[] = {
+		{ PROXY_SETUP_LOG, &p->fds.log },     { PROXY_SETUP_LISTEN, &p->fds.listen },
+		{ PROXY_SETUP_NETNS, &p->fds.netns }, { PROXY_SETUP_UTSNS, &p->fds.utsns },
+		{ PROXY_SETUP_IPCNS, &p->fds.ipcns }, { PROXY_SETUP_PEER, &p->fds.peer },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(in_order); i++)
+		if (m->flags & in_order[i].flag) {
+			if (n == nfds)
+				return err_set(e, EBADMSG, "setup: descriptors are missing");
+			*in_order[i].to = fds[n++];
+		}
+	if (n != nfds || p->is_setup)
+		return err_set(e, EBADMSG, "setup: unexpected");
+	p->is_setup = true;
+	if (p->fds.log >= 0)
+		log_open(p->fds.log, m->flags & PROXY_SETUP_LOG_JSON ? LOG_JSON : LOG_TEXT,
+			 m->flags & PROXY_SETUP_DEBUG ? LOG_DEBUG : LOG_WARN, "husk-proxy");
+	setsid();
+	if (m->flags & PROXY_SETUP_CTTY && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+		return err_errno(e, errno, "cannot make the terminal the controlling one");
+	/* While the host's /proc is there, and before any privilege is gone. */
+	for (int i = 0; i < 3; i++)
+		p->session.stdio[i] = relay_prepare(i, i != 0);
+	return setup_namespaces(m, &p->fds, e);
+}
+
+static int receive_mount(struct proxy *p, const struct proxy_mount *m, const int *fds, size_t nfds,
+			 struct err *e)
+{
+	bool root = p->mounts.root < 0;
+	int rc;
+
+	if (nfds != 1 || strnlen(m->dst, sizeof(m->dst)) == sizeof(m->dst))
+		return err_set(e, EBADMSG, "mount: malformed");
+	rc = setup_mount(&p->mounts, m, fds[0], e);
+	close(fds[0]);
+	/* The host's copy of the table serves people who look; the guest's is the one that counts. */
+	if (rc < 0 && !root) {
+		log_debug("%s", e->msg);
+		rc = 0;
+	}
+	return rc;
+}
+
+static int receive_attach(struct proxy *p, const struct proxy_attach *m, const int *fds,
+			  size_t nfds, struct err *e)
+{
+	struct proxy_attach *at = &p->session.at;
+
+	if (nfds != ((m->flags & PROXY_ATTACH_READY) ? 3 : 2) || m->nshares > PROXY_MAX_SHARES ||
+	    m->request_len > AGENT_MAX_FRAME)
+		return err_set(e, EBADMSG, "attach: malformed");
+	*at = *m;
+	at->container_id[sizeof(at->container_id) - 1] = 0;
+	at->exec_id[sizeof(at->exec_id) - 1] = 0;
+	at->fs_device[sizeof(at->fs_device) - 1] = 0;
+	at->share_prefix[sizeof(at->share_prefix) - 1] = 0;
+	p->machine = fds[0];
+	p->ready = nfds == 3 ? fds[2] : -1;
+	p->request = malloc(at->request_len ? at->request_len : 1);
+	if (!p->request)
+		return err_set(e, ENOMEM, "out of memory");
+	if (io_pread_full(fds[1], p->request, at->request_len, 0) < 0)
+		return err_set(e, EBADMSG, "attach: request is short");
+	close(fds[1]);
+	return 0;
+}
+
+/* One packet. 1: it was PROXY_ATTACH. */
+static int receive(struct proxy *p, struct err *e)
+{
+	static union {
+		struct proxy_hdr hdr;
+		struct proxy_setup setup;
+		struct proxy_mount mount;
+		struct proxy_attach attach;
+	} m;
+	int fds[PROXY_SETUP_MAX_FDS];
+	size_t nfds = PROXY_SETUP_MAX_FDS;
+	ssize_t n = io_recv_fds(CONTROL_FD, &m, sizeof(m), fds, &nfds, 0);
+	int rc;
+
+	if (n <= 0)
+		return err_set(e, ECANCELED, "husk has gone");
+	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.size != (size_t)n || m.hdr.version != PROXY_VERSION)
+		return err_set(e, EBADMSG, "malformed packet");
+	if (m.hdr.cmd == PROXY_SETUP && (size_t)n == sizeof(m.setup))
+		return receive_setup(p, &m.setup, fds, nfds, e);
+	if (m.hdr.cmd == PROXY_MOUNT && (size_t)n == sizeof(m.mount) && p->is_setup)
+		return receive_mount(p, &m.mount, fds, nfds, e);
+	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
+		return err_set(e, EBADMSG, "unexpected command %u", m.hdr.cmd);
+	rc = receive_attach(p, &m.attach, fds, nfds, e);
+	return rc < 0 ? rc : 1;
+}
+
+static void signals_event(struct evsrc *src, uint32_t events)
+{
+	struct session *s = container_of(src, struct session, signals);
+	struct signalfd_siginfo si;
+
+	(void)events;
+	if (read(src->fd, &si, sizeof(si)) == sizeof(si))
+		session_forward_signal(s, (int)si.ssi_signo);
+}
+
+static int prepare_loop(struct session *s, int listen, struct err *e)
+{
+	sigset_t all;
+	int rc = evloop_new(&s->loop, e);
+
+	if (rc < 0)
+		return rc;
+	sigfillset(&all);
+	s->signals = (struct evsrc){ .fn = signals_event, .name = "signals" };
+	s->signals.fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signals.fd < 0 || evloop_add(s->loop, &s->signals, EPOLLIN) < 0)
+		return err_errno(e, errno, "signalfd");
+	if (serve_add(s, CONTROL_FD, &s->first) < 0)
+		return err_set(e, EIO, "epoll");
+	if (listen >= 0)
+		serve_listen(s, listen);
+	return 0;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static int set_up(struct proxy *p, struct err *e)
+{
+	int rc;
+
+	do
+		rc = receive(p, e);
+	while (rc == 0);
+	if (rc < 0)
+		return rc;
+	rc = setup_enter(&p->mounts, e);
+	if (rc == 0)
+		rc = prepare_loop(&p->session, p->fds.listen, e);
+	if (rc < 0)
+		return rc;
+	close_if_open(p->fds.netns);
+	close_if_open(p->fds.utsns);
+	close_if_open(p->fds.ipcns);
+	close_if_open(p->fds.peer);
+	rc = ncl_new(&p->session.machine, p->machine, e);
+	return rc < 0 ? rc : drop_privileges(e);
+}
+
+static void answer_failure(int rc, const struct err *e)
+{
+	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_ATTACH, .rc = rc,
+					  .size = sizeof(r) } };
+
+	memcpy(r.text, e->msg, min_t(size_t, sizeof(e->msg), sizeof(r.text)));
+	r.text[sizeof(r.text) - 1] = 0;
+	io_send_fds(CONTROL_FD, &r, sizeof(r), NULL, 0);
+}
+
+int main(void)
+{
+	static struct proxy p = {
+		.fds = { -1, -1, -1, -1, -1, -1 }, .mounts = { .root = -1 }, .ready = -1, .machine = -1,
+	};
+	struct session *s = &p.session;
+	struct err e = ERR_INIT;
+	sigset_t all;
+	int rc;
+
+	s->stamp[PROXY_T_BEGIN] = io_now_ns();
+	s->exit_code = EXIT_LOST;
+	log_open(-1, LOG_TEXT, LOG_ERR, "husk-proxy");
+	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
+		return EXIT_LOST;
+	/* From the first moment on: what arrives during set-up is forwarded after it. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	io_set_cloexec(CONTROL_FD, true);
+	rc = set_up(&p, &e);
+	if (rc < 0) {
+		answer_failure(rc, &e);
+		return EXIT_LOST;
+	}
+	s->stamp[PROXY_T_SETUP] = io_now_ns();
+	session_attach(s, p.request, p.ready);
+	free(p.request);
+	if (p.ready >= 0)
+		close(p.ready);
+	if (!s->torn_down)
+		evloop_run(s->loop);
+	return s->exit_code;
+}

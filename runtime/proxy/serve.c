@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+/* husk's commands to a living proxy: packets in, the agent's answers out in fixed-size structs. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/proxy/session.h"
+
+static void put_client(struct session_client *c)
+{
+	if (c->src.fd < 0 && c->in_flight == 0)
+		c->s = NULL;
+}
+
+void serve_close(struct session_client *c)
+{
+	struct session *s = c->s;
+
+	if (c->src.fd < 0)
+		return;
+	evloop_del(&c->src);
+	close(c->src.fd);
+	c->src.fd = -1;
+	if (s->first == c)
+		s->first = NULL;
+	put_client(c);
+}
+
+static void send_packet(struct session_client *c, const void *p, size_t len)
+{
+	ssize_t n;
+
+	if (c->src.fd < 0)
+		return;
+	n = send(c->src.fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* One who asks and does not read is not waited for. */
+	if (n != (ssize_t)len)
+		serve_close(c);
+}
+
+void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text)
+{
+	struct session *s = c->s;
+	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION, .cmd = cmd, .rc = rc,
+					  .size = sizeof(r) },
+				 .state = s->state,
+				 .exit_status = (uint32_t)s->exit_code };
+
+	memcpy(r.stamp, s->stamp, sizeof(r.stamp));
+	snprintf(r.text, sizeof(r.text), "%s", text);
+	send_packet(c, &r, sizeof(r));
+}
+
+static void answered(struct session_client *c, uint32_t cmd, const struct agent_reply *r)
+{
+	c->in_flight--;
+	serve_reply(c, cmd, r->rc, r->rc < 0 ? r->err.msg : "");
+	put_client(c);
+}
+
+static void start_answered(void *arg, const struct agent_reply *r)
+{
+	struct session_client *c = arg;
+
+	if (r->rc == 0 && c->s->state == PROXY_ST_CREATED)
+		session_started(c->s);
+	answered(c, PROXY_START, r);
+}
+
+static void signal_answered(void *arg, const struct agent_reply *r)
+{
+	answered(arg, PROXY_SIGNAL, r);
+}
+
+static void resize_answered(void *arg, const struct agent_reply *r)
+{
+	answered(arg, PROXY_RESIZE, r);
+}
+
+static void ps_row(void *arg, const struct agent_ps_info *p)
+{
+	struct session_client *c = arg;
+	struct proxy_ps r = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .size = sizeof(r) },
+			      .more = 1,
+			      .pid = p->pid,
+			      .ppid = p->ppid,
+			      .uid = p->uid,
+			      .start_ns = p->start_ns,
+			      .cpu_ns = p->cpu_ns,
+			      .now_ns = io_now_ns() - c->s->guest_boot_ns };
+
+	snprintf(r.tty, sizeof(r.tty), "%s", p->tty);
+	snprintf(r.command, sizeof(r.command), "%s", p->command);
+	send_packet(c, &r, sizeof(r));
+}
+
+static void ps_answered(void *arg, const struct agent_reply *r)
+{
+	struct session_client *c = arg;
+	struct proxy_ps last = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .rc = r->rc,
+					  .size = sizeof(last) },
+				 .more = 0 };
+
+	snprintf(last.command, sizeof(last.command), "%s", r->rc < 0 ? r->err.msg : "");
+	c->in_flight--;
+	send_packet(c, &last, sizeof(last));
+	put_client(c);
+}
+
+/* ---- commands --------------------------------------------------------------------------------- */
+
+static int do_start(struct session_client *c, const void *msg, struct err *e)
+{
+	struct session *s = c->s;
+
+	(void)msg;
+	if (s->state != PROXY_ST_CREATED || s->starting)
+		return err_set(e, EBUSY, "cannot start an already running container");
+	s->starting = true;
+	s->committed = true;
+	return agent_start(s->agent, s->at.container_id, "", start_answered, c, e);
+}
+
+static int do_signal(struct session_client *c, const void *msg, struct err *e)
+{
+	const struct proxy_signal *m = msg;
+	struct session *s = c->s;
+
+	return agent_signal(s->agent, s->at.container_id,
+			    s->at.flags & PROXY_ATTACH_EXEC ? s->at.exec_id : "", m->signo,
+			    m->all != 0, signal_answered, c, e);
+}
+
+static int do_resize(struct session_client *c, const void *msg, struct err *e)
+{
+	const struct proxy_resize *m = msg;
+	struct session *s = c->s;
+
+	return agent_resize(s->agent, s->at.container_id,
+			    s->at.flags & PROXY_ATTACH_EXEC ? s->at.exec_id : "", m->rows,
+			    m->columns, resize_answered, c, e);
+}
+
+static int do_ps(struct session_client *c, const void *msg, struct err *e)
+{
+	(void)msg;
+	return agent_list(c->s->agent, c->s->at.container_id, ps_row, ps_answered, c, e);
+}
+
+static const struct {
+	uint32_t cmd;
+	size_t size;
+	/* Asks the agent; NULL: answered at once. */
+	int (*fn)(struct session_client *c, const void *msg, struct err *e);
+} commands[] = {
+	{ PROXY_START, sizeof(struct proxy_simple), do_start },
+	{ PROXY_SIGNAL, sizeof(struct proxy_signal), do_signal },
+	{ PROXY_RESIZE, sizeof(struct proxy_resize), do_resize },
+	{ PROXY_PS, sizeof(struct proxy_simple), do_ps },
+	{ PROXY_STATUS, sizeof(struct proxy_simple), NULL },
+	{ PROXY_COMMIT, sizeof(struct proxy_simple), NULL },
+};
+
+static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t len)
+{
+	struct session *s = c->s;
+	struct err e = ERR_INIT;
+	int rc = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (commands[i].cmd != cmd || commands[i].size != len)
+			continue;
+		if (!commands[i].fn) {
+			if (cmd == PROXY_COMMIT && c == s->first)
+				s->committed = true;
+			serve_reply(c, cmd, 0, "");
+			return;
+		}
+		if (!s->agent || !s->created || s->state == PROXY_ST_ENDED) {
+			serve_reply(c, cmd, -ESRCH, "container not running");
+			return;
+		}
+		rc = commands[i].fn(c, msg, &e);
+		if (rc == 0) {
+			c->in_flight++;
+			return;
+		}
+		break;
+	}
+	serve_reply(c, cmd, rc, e.code ? e.msg : "unknown command");
+}
+
+/* The first client has gone without having said that it is content. */
+static void lost_first(struct session *s)
+{
+	static const struct err gone = { .code = ECANCELED, .msg = "husk has gone" };
+
+	if (s->committed)
+		return;
+	s->committed = true;
+	if (s->at.flags & PROXY_ATTACH_EXEC && s->created)
+		session_forward_signal(s, 9);
+	else
+		session_fail(s, -ECANCELED, &gone);
+}
+
+static void client_event(struct evsrc *src, uint32_t events)
+{
+	struct session_client *c = container_of(src, struct session_client, src);
+	struct session *s = c->s;
+	bool first = s->first == c;
+	union {
+		struct proxy_hdr hdr;
+		struct proxy_signal signal;
+		struct proxy_resize resize;
+	} m;
+	ssize_t n = io_recv_fds(src->fd, &m, sizeof(m), NULL, NULL, MSG_DONTWAIT);
+
+	(void)events;
+	if (n == -EAGAIN)
+		return;
+	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != PROXY_VERSION || m.hdr.size != (size_t)n) {
+		serve_close(c);
+		if (first)
+			lost_first(s);
+		return;
+	}
+	run(c, m.hdr.cmd, &m, (size_t)n);
+}
+
+int serve_add(struct session *s, int sock, struct session_client **ret)
+{
+	for (size_t i = 0; i < SESSION_MAX_CLIENTS; i++) {
+		struct session_client *c = &s->clients[i];
+
+		if (c->s)
+			continue;
+		*c = (struct session_client){ .src = { .fd = sock, .fn = client_event,
+						       .name = "client" } };
+		if (evloop_add(s->loop, &c->src, EPOLLIN) < 0)
+			return -EIO;
+		c->s = s;
+		if (ret)
+			*ret = c;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static void listen_event(struct evsrc *src, uint32_t events)
+{
+	struct session *s = container_of(src, struct session, listen);
+	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd >= 0 && serve_add(s, fd, NULL) < 0)
+		close(fd);
+}
+
+void serve_listen(struct session *s, int sock)
+{
+	s->listen = (struct evsrc){ .fd = sock, .fn = listen_event, .name = "listen" };
+	evloop_add(s->loop, &s->listen, EPOLLIN);
+}

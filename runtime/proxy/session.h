@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The proxy's state and what moves it: the agent's answers, husk's commands, signals, streams.
+ *
+ *	attach() --> PROXY_ST_CREATED --START--> PROXY_ST_RUNNING --agent: ended--> PROXY_ST_ENDED
+ *	   |               \_______________________________________________/             |
+ *	   | (an exec goes straight to RUNNING)                         streams at their end
+ *	   v                                                                            v
+ *	 failed: answered, torn down                       agent: delete, shares dropped, machine quits
+ *
+ * One thread. Everything after drop_privileges().
+ */
+#ifndef RUNTIME_PROXY_SESSION_H
+#define RUNTIME_PROXY_SESSION_H
+
+#include "agent-proto/client/client.h"
+#include "lib/evloop.h"
+#include "runtime/proxy/proxy.h"
+#include "runtime/proxy/relay.h"
+#include "vmm/control/native_client.h"
+
+#define SESSION_MAX_CLIENTS 16
+#define EXIT_LOST           255 /* the machine or the agent was lost */
+
+/* One husk that is connected. Freed when its socket is closed and no call of it is in flight. */
+struct session_client {
+	struct session *s; /* NULL: slot free */
+	struct evsrc src;  /* fd -1: closed */
+	unsigned in_flight;
+};
+
+struct session {
+	struct evloop *loop;
+	struct proxy_attach at;
+	enum proxy_state state;
+	bool committed;        /* the end of the first connection means nothing any more */
+	bool created;          /* the agent knows the container or exec */
+	bool starting;         /* START was asked for */
+	bool give_up_output;   /* told to end while output was stuck */
+	bool deleting, torn_down;
+	int exit_code;
+	uint64_t stamp[8];
+	uint64_t guest_boot_ns; /* on our clock, about */
+	char why[500];         /* exit_code EXIT_LOST: why */
+
+	struct ncl *machine;
+	struct agent_client *agent;
+	struct session_client *first; /* descriptor 3, NULL when gone */
+	struct session_client clients[SESSION_MAX_CLIENTS];
+	struct evsrc listen, signals;
+	struct relay_end stdio[3];    /* prepared before privileges were given up */
+	struct relay in, out, err;
+};
+
+/* Brings the container or the exec about, and answers on the first connection. @request: the packed
+ * message. @ready: -1 for an exec. A failure is answered here and leads to the end of the loop. */
+void session_attach(struct session *s, const void *request, int ready);
+/* Every later event. */
+void session_fail(struct session *s, int rc, const struct err *e);
+void session_end(struct session *s);      /* tears down what was made, and stops the loop */
+void session_started(struct session *s);  /* the agent has let the process go */
+void session_forward_signal(struct session *s, int signo);
+void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
+
+/* serve.c: husk's commands. */
+int serve_add(struct session *s, int sock, struct session_client **ret);
+void serve_listen(struct session *s, int sock);
+void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text);
+void serve_close(struct session_client *c);
+
+#endif

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/sandbox/sandbox.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "runtime/host/sock.h"
+#include "runtime/host/spawn.h"
+#include "runtime/oci/spec.h"
+#include "runtime/sandbox/sandbox_internal.h"
+#include "vmm/fs/fs_chan.h"
+
+#define CALL_TIMEOUT_MS 20000
+#define MAX_VCPUS       64
+/* What the guest's kernel and agent take for themselves. */
+#define GUEST_OVERHEAD  MIB(96)
+#define MIN_MEMORY      MIB(256)
+
+/* One line of the guest kernel's options, each for a reason. */
+static const char cmdline[] =
+	"console=hvc0 "           /* the virtio console; its last lines are kept for a panic report */
+	"quiet loglevel=3 "       /* every line printed costs an exit */
+	"panic=-1 "               /* a panic ends the machine at once */
+	"reboot=t "               /* a triple fault is the quickest exit of all */
+	"tsc=reliable "           /* no watchdog on a clock that the host vouches for */
+	"no_timer_check "         /* no loop against a PIT that is not there */
+	"rcupdate.rcu_expedited=1 " /* namespaces and mounts without waiting for grace periods */
+	"cryptomgr.notests "      /* self-tests at every boot find nothing new */
+	"pci=lastbus=0 "          /* one bus: the others need not be probed */
+	"random.trust_cpu=on";    /* the pool is ready before the first process */
+
+struct sandbox_shape sandbox_shape(const struct oci_resources *res)
+{
+	struct sandbox_shape shape = { .vcpus = 1, .memory = MIN_MEMORY };
+	uint64_t period = res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000;
+
+	if (res->has_memory_limit && res->memory_limit > 0) {
+		uint64_t host = (uint64_t)get_phys_pages() * (uint64_t)sysconf(_SC_PAGESIZE);
+		uint64_t need = (uint64_t)res->memory_limit;
+
+		/* A limit beyond what the host has limits nothing. */
+		need = min_t(uint64_t, need, host) + GUEST_OVERHEAD;
+		while (shape.memory < need)
+			shape.memory *= 2;
+	}
+	if (res->has_cpu_quota && res->cpu_quota > 0) {
+		uint64_t cpus = ((uint64_t)res->cpu_quota + period - 1) / period;
+		uint64_t host = (uint64_t)get_nprocs();
+
+		cpus = min_t(uint64_t, cpus, min_t(uint64_t, host, MAX_VCPUS));
+		shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
+	}
+	return shape;
+}
+
+static int open_data(const char *name, const char *env, int *ret_fd, struct err *e)
+{
+	char path[4096];
+	int rc = spawn_find_data(name, env, path, sizeof(path), e);
+
+	if (rc < 0)
+		return rc;
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno(e, errno, "cannot open the guest's %s at %s", name, path) : 0;
+}
+
+int sandbox_open_files(struct sandbox *s, struct err *e)
+{
+	int rc;
+
+	s->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (s->kvm < 0)
+		return err_errno(e, errno, "cannot open /dev/kvm");
+	rc = open_data("vmlinux", "HUSK_KERNEL", &s->kernel, e);
+	if (rc == 0)
+		rc = open_data("initramfs", "HUSK_INITRAMFS", &s->initramfs, e);
+	return rc;
+}
+
+int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char path[4096];
+	struct spawn sp = { .path = path, .argv0 = "husk-machine", .cgroup = -1,
+			    .stdio = { null, null, null }, .new_session = true };
+	int pair[2], rc;
+
+	if (null < 0)
+		return err_errno(e, errno, "/dev/null");
+	rc = sandbox_make_dir(root, name, &s->dir, e);
+	if (rc == 0)
+		rc = spawn_find_program("husk-machine", path, sizeof(path), e);
+	if (rc < 0)
+		return rc;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	sp.control = pair[1];
+	rc = spawn_start(&sp, &s->machine, e);
+	close(pair[1]);
+	if (rc == 0)
+		rc = ncl_new(&s->ctl, pair[0], e);
+	if (rc < 0)
+		close(pair[0]);
+	return rc;
+}
+
+static int describe(struct sandbox *s, struct ncl_desc *d, int ready, int log, struct err *e)
+{
+	struct nc_device *console = ncl_desc_device(d, NC_DEV_CONSOLE, "console");
+	struct nc_device *rng = ncl_desc_device(d, NC_DEV_RNG, "rng");
+	struct nc_device *vsock = ncl_desc_device(d, NC_DEV_VSOCK, "vsock");
+	struct nc_device *fs = ncl_desc_device(d, NC_DEV_FS, SANDBOX_FS_DEVICE);
+	int rc;
+
+	bug_on(!console || !rng || !vsock || !fs);
+	vsock->vsock.cid = SANDBOX_CID;
+	snprintf(fs->fs.tag, sizeof(fs->fs.tag), "%s", SANDBOX_FS_TAG);
+	fs->fs.queues = 1;
+	rc = ncl_desc_fd(d, s->kvm, &d->m.kvm, e);
+	if (rc == 0)
+		rc = ncl_desc_fd(d, s->kernel, &d->m.kernel, e);
+	if (rc == 0)
+		rc = ncl_desc_fd(d, s->initramfs, &d->m.initramfs, e);
+	if (rc == 0)
+		rc = ncl_desc_fd(d, log, &d->m.log, e);
+	if (rc == 0)
+		rc = ncl_desc_fd(d, ready, &vsock->vsock.ready, e);
+	return rc;
+}
+
+int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shape *shape, int log,
+		  int log_level, bool log_json, struct err *e)
+{
+	_cleanup_free_ struct ncl_desc *d = malloc(sizeof(*d));
+	_cleanup_close_ int theirs = -1;
+	int pair[2], rc;
+
+	if (!d)
+		return err_set(e, ENOMEM, "out of memory");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	s->ready = pair[0];
+	theirs = pair[1];
+	ncl_desc_init(d);
+	d->m.vcpus = d->m.max_vcpus = shape->vcpus;
+	d->m.memory = shape->memory;
+	d->m.flags = NC_CREATE_PVPANIC;
+	d->m.log_level = (uint32_t)log_level;
+	d->m.log_json = log_json;
+	snprintf(d->m.name, sizeof(d->m.name), "%s", name);
+	snprintf(d->m.cmdline, sizeof(d->m.cmdline), "%s", cmdline);
+	rc = describe(s, d, theirs, log, e);
+	if (rc == 0)
+		rc = ncl_create(s->ctl, d, CALL_TIMEOUT_MS, e);
+	close_and_reset(&s->kvm);
+	close_and_reset(&s->kernel);
+	close_and_reset(&s->initramfs);
+	if (rc == 0)
+		rc = ncl_command(s->ctl, NC_SUBSCRIBE, CALL_TIMEOUT_MS, e);
+	return rc;
+}
+
+int sandbox_listen(struct sandbox *s, struct err *e)
+{
+	_cleanup_close_ int sock = -1;
+	int rc = sock_listen(s->dir, SANDBOX_MACHINE_SOCK, &sock, e);
+
+	if (rc < 0)
+		return rc;
+	return ncl_client_add(s->ctl, sock, NC_MAY_CONNECT | NC_MAY_WATCH, true, CALL_TIMEOUT_MS, e);
+}
+
+int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
+{
+	int pair[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	rc = ncl_client_add(s->ctl, pair[1], NC_MAY_CONNECT | NC_MAY_SHARE | NC_MAY_WATCH |
+					     NC_MAY_QUIT | NC_LIFELINE,
+			    false, CALL_TIMEOUT_MS, e);
+	close(pair[1]);
+	if (rc < 0)
+		close(pair[0]);
+	else
+		*ret_fd = pair[0];
+	return rc;
+}
+
+int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
+		  struct err *e)
+{
+	uint32_t flags = (readonly ? FS_SHARE_READONLY : 0u) | (is_file ? FS_SHARE_FILE : 0u);
+
+	return ncl_share_add(s->ctl, SANDBOX_FS_DEVICE, name, fd, flags, CALL_TIMEOUT_MS, e);
+}
+
+int sandbox_boot(struct sandbox *s, struct err *e)
+{
+	return ncl_boot(s->ctl, CALL_TIMEOUT_MS, e);
+}
+
+/* The last lines of a console as one line. */
+static void squeeze(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (*s == '\n' || *s == '\r') {
+			if (to > s - 1 || (to[-1] == ' '))
+				continue;
+			*s = ' ';
+		}
+		*to++ = *s;
+	}
+	*to = 0;
+}
+
+static int end_text(struct nc_event *ev, struct err *e)
+{
+	size_t len = strlen(ev->console);
+	const char *tail = ev->console + (len > 240 ? len - 240 : 0);
+	char lines[256];
+
+	snprintf(lines, sizeof(lines), "%s", tail);
+	squeeze(lines);
+	return err_set(e, EIO, "the virtual machine has ended: %s%s%s%s%s", nc_end_name(ev->value),
+		       ev->text[0] ? ": " : "", ev->text,
+		       lines[0] ? "; last console lines: " : "", lines);
+}
+
+int sandbox_why_ended(struct sandbox *s, int timeout_ms, struct err *e)
+{
+	struct nc_event *ev = malloc(sizeof(*ev));
+	int rc;
+
+	if (!ev)
+		return err_set(e, ENOMEM, "out of memory");
+	do
+		rc = ncl_event(s->ctl, ev, timeout_ms, e);
+	while (rc == 1 && ev->kind != NC_EV_END);
+	if (rc == 1)
+		rc = end_text(ev, e);
+	else if (rc == 0)
+		rc = -ETIMEDOUT;
+	else
+		rc = err_set(e, EIO, "the virtual machine's process has ended unexpectedly");
+	free(ev);
+	return rc;
+}
+
+int sandbox_wait_ready(struct sandbox *s, int timeout_ms, struct err *e)
+{
+	uint64_t end = io_now_ns() + (uint64_t)timeout_ms * 1000000u;
+
+	for (;;) {
+		struct pollfd p[] = { { .fd = s->ready, .events = POLLIN },
+				      { .fd = ncl_fd(s->ctl), .events = POLLIN } };
+		uint64_t now = io_now_ns();
+		int n = now >= end ? 0 : poll(p, 2, (int)((end - now) / 1000000u) + 1);
+		int rc;
+
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, errno, "poll");
+		if (n == 0)
+			return err_set(e, ETIMEDOUT, "the guest's agent is not up after %d seconds",
+				       timeout_ms / 1000);
+		if (n > 0 && (p[0].revents & POLLIN))
+			return 0;
+		if (n > 0 && p[1].revents) {
+			rc = sandbox_why_ended(s, 0, e);
+			if (rc != -ETIMEDOUT)
+				return rc;
+		}
+	}
+}
+
+void sandbox_close(struct sandbox *s)
+{
+	ncl_free(s->ctl);
+	s->ctl = NULL;
+	close_and_reset(&s->ready);
+	close_and_reset(&s->kvm);
+	close_and_reset(&s->kernel);
+	close_and_reset(&s->initramfs);
+	close_and_reset(&s->dir);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual machine and what is in it. Apart from any container: its folder is
+ * <root>/@sandbox/<name>/ (0700), with
+ *
+ *	state.json      the machine's process, and how many containers are in it
+ *	machine.sock    the machine's control socket (vmm/control/native.h): connect only
+ *
+ * Making one: sandbox_begin() starts husk-machine, sandbox_build() has it make the machine,
+ * sandbox_share() gives it files, sandbox_boot() lets the guest run. Until a lifeline
+ * (sandbox_lifeline()) is somebody else's, the machine dies with this process.
+ *
+ * The one who holds the host's privileges parses nothing that the guest wrote: the ready socket is
+ * polled or handed on, never read.
+ */
+#ifndef RUNTIME_SANDBOX_SANDBOX_H
+#define RUNTIME_SANDBOX_SANDBOX_H
+
+#include "lib/err.h"
+#include "runtime/host/proc.h"
+#include "vmm/control/native_client.h"
+
+#define SANDBOX_FS_DEVICE "fs"
+#define SANDBOX_FS_TAG    "husk"
+#define SANDBOX_CID       3
+
+struct sandbox_shape {
+	uint32_t vcpus;
+	uint64_t memory; /* bytes */
+};
+
+struct sandbox {
+	int dir;               /* -1 before sandbox_begin() */
+	struct proc_id machine;
+	struct ncl *ctl;       /* the machine's first client */
+	int ready;             /* readable when the agent is up; may be stolen */
+	int kvm, kernel, initramfs;
+};
+#define SANDBOX_INIT { .dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, \
+		       .kernel = -1, .initramfs = -1 }
+
+/* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
+ * shapes; CPUs enough for its quota. */
+struct oci_resources;
+struct sandbox_shape sandbox_shape(const struct oci_resources *res);
+
+/* Opens /dev/kvm, the guest's kernel and initramfs: first of all, while nothing exists. */
+int sandbox_open_files(struct sandbox *s, struct err *e);
+/* The folder, and the machine's process. @log: where the machine logs, -1 nowhere. */
+int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e);
+int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shape *shape, int log,
+		  int log_level, bool log_json, struct err *e);
+/* Binds machine.sock and gives it to the machine. */
+int sandbox_listen(struct sandbox *s, struct err *e);
+/* A new client that keeps the machine alive. Close-on-exec. */
+int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
+/* @fd: dissolved (lib/mounttree.h); stays the caller's. */
+int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
+		  struct err *e);
+int sandbox_boot(struct sandbox *s, struct err *e);
+/* Waits for the agent; or why there is none, with the last console lines. */
+int sandbox_wait_ready(struct sandbox *s, int timeout_ms, struct err *e);
+/* When the machine has ended, @e is set to say why and what its console showed last; -ETIMEDOUT when it has not
+ * within @timeout_ms. */
+int sandbox_why_ended(struct sandbox *s, int timeout_ms, struct err *e);
+int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e);
+/* Closes what this process holds; the machine lives on if it has another lifeline. */
+void sandbox_close(struct sandbox *s);
+
+/* A connected SEQPACKET socket to a living sandbox. */
+int sandbox_connect(int root, const char *name, int *ret_fd, struct err *e);
+/* The machine's process, as saved. -ENOENT, or -EINVAL for a malformed file. */
+int sandbox_machine(int root, const char *name, struct proc_id *ret, struct err *e);
+/* Kills the machine if it lives, waits for it, and removes the folder. A sandbox that is not there is
+ * fine. */
+int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e);
+
+#endif

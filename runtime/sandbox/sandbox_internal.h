@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sandbox's folder, for the files of runtime/sandbox. */
+#ifndef RUNTIME_SANDBOX_SANDBOX_INTERNAL_H
+#define RUNTIME_SANDBOX_SANDBOX_INTERNAL_H
+
+#include "lib/err.h"
+
+#define SANDBOX_MACHINE_SOCK "machine.sock"
+#define SANDBOX_FOLDER       "@sandbox"
+
+/* Makes @sandbox/<name> below @root. -EEXIST: it is there. */
+int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e);
+#endif
