@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Output of a byte-wise device towards a descriptor that may be slow. A guest never waits for it:
- * what does not fit SINK_SIZE is dropped and counted. The descriptor is made non-blocking.
+ * what the descriptor does not take is buffered up to SINK_SIZE and written by the loop, the rest is
+ * dropped and counted. The descriptor is made non-blocking.
  */
 #ifndef VMM_BUS_SINK_H
 #define VMM_BUS_SINK_H
@@ -12,11 +13,8 @@
 #define SINK_SIZE 65536u
 
 struct sink {
-	struct evsrc src;       /* the descriptor, when it can be polled */
-	struct evloop *loop;
+	struct evsrc src;       /* the descriptor; added to the loop when it can be polled */
 	pthread_mutex_t lock;
-	bool polled;            /* false: a file, which never blocks; written at once */
-	bool armed;             /* EPOLLOUT is being waited for, or about to be */
 	bool broken;            /* a write failed; all else is dropped */
 	uint32_t head, len;
 	uint64_t dropped;
