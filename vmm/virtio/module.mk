@@ -14,7 +14,8 @@ FDV_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_SNAP_OBJS) $(VMM_VIRTIO_CORE_OBJS) 
 	tests/lib/fakedrv_ring
 VDEV_TEST_OBJS = $(FDV_OBJS) tests/lib/vdev_suite
 
-UNIT_TESTS += vdev
+UNIT_TESTS += vq vdev
+vq_TEST_OBJS = $(FDV_OBJS) tests/lib/echodev
 vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
 
 UNIT_TESTS += vsock
