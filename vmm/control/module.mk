@@ -2,3 +2,6 @@
 # What a program that drives a husk-machine links, beside LIB_BASE.
 NATIVE_CLIENT_OBJS := vmm/control/native_client vmm/control/native_desc
 VMM_CONTROL_OBJS := vmm/control/server
+
+UNIT_TESTS += native
+native_TEST_OBJS = $(LIB_BASE) $(NATIVE_CLIENT_OBJS) $(VMM_CONTROL_OBJS)
