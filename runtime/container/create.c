@@ -79,10 +79,10 @@ static int check(struct creation *c, struct err *e)
 				      c->req->console_socket, e);
 	if (rc == 0)
 		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
-	if (rc == 0)
-		rc = sandbox_open_files(&c->vm, e);
+	if (rc < 0)
+		return rc;
 	c->shape = sandbox_shape(&c->spec->res);
-	return rc;
+	return sandbox_open_files(&c->vm, e);
 }
 
 /* ---- the parts --------------------------------------------------------------------------------- */
