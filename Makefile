@@ -130,7 +130,7 @@ all: guest
 endif
 $(SHARE)/vmlinux: FORCE
 	@mkdir -p $(@D)
-	@dir=$$(rootfs-tools/kernel/build.sh --arch $(ARCH)) && ln -sfn "$$dir/vmlinux" $@
+	@dir=$$(env -u MAKEFLAGS -u MFLAGS -u MAKEOVERRIDES -u MAKELEVEL rootfs-tools/kernel/build.sh --arch $(ARCH)) && ln -sfn "$$dir/vmlinux" $@
 $(SHARE)/initramfs: $(B)/bin/husk-agent rootfs-tools/initramfs/pack
 	$(call say,PACK,$@)
 	@mkdir -p $(@D)
