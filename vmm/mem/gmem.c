@@ -216,7 +216,7 @@ static const struct mapped *find(const struct gmem *m, gpa_t at, uint64_t len)
 	return NULL;
 }
 
-int gmem_map_file(struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e)
+int gmem_map_file(const struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t whole = len > UINT64_MAX - page ? 0 : align_up64(len, page);

@@ -62,7 +62,7 @@ int gmem_advise(struct gmem *m, unsigned advice, struct err *e);
 /* Puts @len bytes of @fd at @off over [at, at+len) as a copy-on-write mapping; all three multiples of
  * the page size but @len at the file's end, where the last page's rest is zero. Before the guest runs.
  * The file must not be truncated while the gmem lives. -EINVAL: does not align, or backing is shared. */
-int gmem_map_file(struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e);
+int gmem_map_file(const struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e);
 
 /* NULL unless all of [gpa, gpa+len) is RAM of one region and len > 0. */
 void *gmem_ptr(const struct gmem *m, gpa_t at, uint64_t len);
