@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The first process of a test guest, static. Says on its console what machine it finds, does what the
+ * kernel command line asks for by "guest=WORD,WORD…", in that order, and powers off. Each word prints
+ * "guest: WORD: ok" or "guest: WORD: FAILED …".
+ *
+ *	fs:TAG     mounts the virtiofs TAG, makes, reads and removes files in its folder TAG
+ *	entropy    reads the hardware random number generator
+ *	reset, panic, hang, triple   ends otherwise
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+	int n = snprintf(line, sizeof(line), "guest: ");
+
+	va_start(ap, fmt);
+	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	va_end(ap);
+	line[n++] = '\n';
+	if (write(STDOUT_FILENO, line, (size_t)n) != n)
+		return;
+}
+
+/* 0, or what was being done when it failed; errno says why. */
+static const char *try_files(const char *dir)
+{
+	char path[256], other[256], text[16] = "";
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/from-guest", dir);
+	snprintf(other, sizeof(other), "%s/from-guest.2", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0640);
+	if (fd < 0)
+		return "create";
+	if (write(fd, "hello, host\n", 12) != 12)
+		return "write";
+	if (pread(fd, text, 12, 0) != 12 || memcmp(text, "hello, host\n", 12) != 0)
+		return "read back";
+	if (fsync(fd) < 0 || fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0)
+		return "fsync, fchmod, fstat";
+	if (st.st_size != 12 || (st.st_mode & 07777) != 0600)
+		return "attributes";
+	close(fd);
+	if (link(path, other) < 0 || unlink(other) < 0)
+		return "link, unlink";
+	if (mkdir(other, 0700) < 0 || rmdir(other) < 0)
+		return "mkdir, rmdir";
+	if (rename(path, other) < 0 || access(path, F_OK) == 0 || rename(other, path) < 0)
+		return "rename";
+	snprintf(path, sizeof(path), "%s/from-host", dir);
+	fd = open(path, O_RDONLY);
+	memset(text, 0, sizeof(text));
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 1)
+		return "read the host's file";
+	close(fd);
+	say("the host's file says: %.*s", (int)strcspn(text, "\n"), text);
+	return NULL;
+}
+
+static void do_fs(const char *tag)
+{
+	char dir[128];
+	const char *failed;
+
+	mkdir("/run/mnt", 0755);
+	if (mount(tag, "/run/mnt", "virtiofs", 0, NULL) < 0) {
+		say("fs: FAILED mount %s: %s", tag, strerror(errno));
+		return;
+	}
+	snprintf(dir, sizeof(dir), "/run/mnt/%s", tag);
+	failed = try_files(dir);
+	if (failed)
+		say("fs: FAILED %s: %s", failed, strerror(errno));
+	else if (umount("/run/mnt") < 0)
+		say("fs: FAILED umount: %s", strerror(errno));
+	else
+		say("fs: ok");
+}
+
+static void do_entropy(void)
+{
+	unsigned char b[64] = { 0 };
+	int fd = open("/dev/hwrng", O_RDONLY), sum = 0;
+	ssize_t n = fd < 0 ? -1 : read(fd, b, sizeof(b));
+
+	for (size_t i = 0; i < sizeof(b); i++)
+		sum |= b[i];
+	if (n > 0 && sum)
+		say("entropy: ok");
+	else
+		say("entropy: FAILED %zd: %s", n, strerror(errno));
+}
+
+static void sysrq(char c)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+
+	if (fd < 0 || write(fd, &c, 1) != 1)
+		say("sysrq: FAILED %s", strerror(errno));
+}
+
+static void act(const char *word)
+{
+	if (strncmp(word, "fs:", 3) == 0) {
+		do_fs(word + 3);
+	} else if (strcmp(word, "entropy") == 0) {
+		do_entropy();
+	} else if (strcmp(word, "reset") == 0) {
+		reboot(RB_AUTOBOOT);
+	} else if (strcmp(word, "panic") == 0) {
+		sysrq('c');
+	} else if (strcmp(word, "hang") == 0) {
+		for (;;)
+			pause();
+	} else {
+		say("%s: FAILED unknown word", word);
+	}
+}
+
+int main(void)
+{
+	static char cmdline[4096];
+	struct timespec t;
+	char *words, *word;
+	ssize_t n;
+	int fd;
+
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("run", "/run", "tmpfs", 0, NULL);
+	fd = open("/dev/console", O_RDWR);
+	if (fd >= 0)
+		for (int i = 0; i < 3; i++)
+			dup2(fd, i);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	say("up after %ld.%03ld s, %d cpus", (long)t.tv_sec, t.tv_nsec / 1000000, get_nprocs());
+	fd = open("/proc/cmdline", O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, cmdline, sizeof(cmdline) - 1);
+	if (n > 0 && (words = strstr(cmdline, "guest="))) {
+		words[strcspn(words, " \n")] = 0;
+		for (word = strtok(words + 6, ","); word; word = strtok(NULL, ","))
+			act(word);
+	}
+	say("bye");
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}

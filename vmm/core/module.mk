@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+VMM_CORE_OBJS := vmm/core/config vmm/core/runstate vmm/core/build vmm/core/devices \
+	vmm/core/vsock_glue vmm/core/vcpu vmm/core/threads vmm/core/machine vmm/core/commands
+# Everything that a machine is made of, but for the hypervisor and main().
+VMM_MACHINE_OBJS = $(LIB_BASE) $(VMM_CORE_OBJS) $(VMM_CONTROL_OBJS) $(VMM_MEM_OBJS) $(VMM_BUS_OBJS) \
+	$(VMM_SNAP_OBJS) $(VMM_ACPI_OBJS) $(VMM_ARCH_OBJS) $(VMM_PCI_OBJS) $(VMM_LEGACY_OBJS) \
+	$(VMM_VIRTIO_CORE_OBJS) $(VMM_VIRTIO_PCI_OBJS) $(VMM_VSOCK_OBJS) $(VMM_RNG_OBJS) \
+	$(VMM_CONSOLE_OBJS) $(VMM_FS_DEV_OBJS) $(VMM_FS_OBJS) $(VMM_JAIL_OBJS)
+
+# The test guest: tests/guest/init.c as the only program.
+TEST_GUEST := $(B)/tests/guest/initramfs
+$(B)/tests/guest/init: tests/guest/init.c $(B)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(ALL_CFLAGS)) -static -o $@ $<
+$(TEST_GUEST): $(B)/tests/guest/init rootfs-tools/initramfs/pack
+	$(call say,PACK,$@)
+	$(Q)rootfs-tools/initramfs/pack $< $@
