@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-VMM_SNAP_OBJS := vmm/snapshot/snap
+VMM_SNAP_OBJS := vmm/snapshot/snap vmm/snapshot/snap_file vmm/snapshot/crc32c
+
+UNIT_TESTS += snap
+snap_TEST_OBJS := $(LIB_BASE) $(VMM_SNAP_OBJS)

@@ -40,19 +40,22 @@ int snap_r_u64(struct snap_r *r, uint16_t tag, uint64_t *ret);
 /* The field's bytes inside the section; *ret_len at most @max. */
 int snap_r_bytes(struct snap_r *r, uint16_t tag, const void **ret, size_t *ret_len, size_t max);
 
-/* A whole state file: header (magic "HUSKSNAP", version), then sections {name, version, required flag,
- * length, CRC32C}. */
-int snap_file_begin(struct buf *b);
+/* A whole state file: a header that counts and covers all, then sections, each with name, version, a
+ * required flag, length and CRC32C. Names are 1 … 31 printable characters, each used once. */
+#define SNAP_MAX_SECTIONS 1024
+int snap_file_begin(struct buf *b); /* @b is empty; 0 or -ENOSPC, -ENOMEM */
 int snap_file_section(struct buf *b, const char *name, uint16_t version, bool required,
 		      const struct buf *body);
 struct snap_section {
 	char name[32];
 	uint16_t version;
 	bool required;
-	const uint8_t *data;
+	const uint8_t *data; /* aligned to 8 if the file is */
 	size_t len;
 };
-/* Calls @fn for each section after all checksums were verified. Stops at its first error. */
+/* Calls @fn for each section after the whole file was verified. Stops at its first error. A section that
+ * @fn does not know is its to skip, or to refuse when it is required. -EBADMSG: no state file, damaged,
+ * or cut; -ENOTSUP: of a newer version. */
 int snap_file_read(const void *data, size_t len,
 		   int (*fn)(void *arg, const struct snap_section *s, struct err *e), void *arg,
 		   struct err *e);
