@@ -5,3 +5,5 @@ VMM_CONTROL_OBJS := vmm/control/server
 
 UNIT_TESTS += native
 native_TEST_OBJS = $(LIB_BASE) $(NATIVE_CLIENT_OBJS) $(VMM_CONTROL_OBJS)
+FUZZ_TARGETS += native
+native_FUZZ_OBJS = $(LIB_BASE) $(VMM_CONTROL_OBJS) vmm/core/config

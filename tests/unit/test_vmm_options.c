@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+/* husk-vmm's command line: what is taken, and the one line that says what is wrong. */
+#include <stdio.h>
+
+#include "tests/unit/check.h"
+#include "vmm/front/keyval.h"
+#include "vmm/front/options.h"
+
+#define MAX_ARGS 40
+
+/* Splits at blanks; the program's name first. */
+static int parse(struct options *o, const char *line, struct err *e)
+{
+	char copy[1024], *argv[MAX_ARGS + 1], *rest = copy, *word;
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	argv[argc++] = (char *)(uintptr_t)"husk-vmm";
+	while ((word = strsep(&rest, " ")) && argc < MAX_ARGS)
+		if (word[0])
+			argv[argc++] = word;
+	argv[argc] = NULL;
+	return options_parse(o, argc, argv, e);
+}
+
+static void refused(void **state)
+{
+	static const struct {
+		const char *why, *line;
+		int want;
+		const char *text;
+	} rows[] = {
+		{ "no kernel", "", -EINVAL, "--kernel is missing" },
+		{ "no value", "--kernel", -EINVAL, "--kernel needs a value" },
+		{ "empty value", "--kernel k --log-file=", -EINVAL, "--log-file: \"\" is empty" },
+		{ "unknown option", "--kernel k --nope", -EINVAL, "unknown option \"--nope\"" },
+		{ "unknown letter", "--kernel k -z", -EINVAL, NULL },
+		{ "stray argument", "--kernel k stray", -EINVAL, "unexpected argument \"stray\"" },
+		{ "zero vCPUs", "--kernel k --cpus boot=0", -ERANGE, "--cpus boot: \"0\" is not 1 to 254" },
+		{ "too many vCPUs", "--kernel k --cpus boot=255", -ERANGE, NULL },
+		{ "no number", "--kernel k --cpus boot=two", -EINVAL,
+		  "--cpus boot: \"two\" is not a number" },
+		{ "negative", "--kernel k --cpus boot=-1", -EINVAL,
+		  "--cpus boot: \"-1\" is not a number" },
+		{ "blank before a number", "--kernel k --cpus boot=+1", -EINVAL, NULL },
+		{ "no boot", "--kernel k --cpus max=2", -EINVAL, "--cpus: boot= is missing" },
+		{ "more later", "--kernel k --cpus boot=1,max=2", -ENOTSUP, NULL },
+		{ "key twice", "--kernel k --cpus boot=1,boot=2", -EINVAL,
+		  "--cpus: boot is given twice" },
+		{ "unknown key", "--kernel k --cpus boot=1,foo=2", -EINVAL,
+		  "--cpus: unknown key \"foo\"" },
+		{ "key without value", "--kernel k --cpus boot", -EINVAL,
+		  "--cpus: \"boot\" is not key=value" },
+		{ "empty pair", "--kernel k --cpus boot=1,", -EINVAL, NULL },
+		{ "known to Cloud Hypervisor", "--kernel k --cpus boot=1,topology=1:1:1:1", -ENOTSUP,
+		  "--cpus topology: not supported" },
+		{ "an option of Cloud Hypervisor's", "--kernel k --disk path=x", -ENOTSUP,
+		  "--disk: not supported" },
+		{ "unit", "--kernel k --memory size=1X", -EINVAL, NULL },
+		{ "unit twice", "--kernel k --memory size=1GG", -EINVAL, NULL },
+		{ "overflow by the unit", "--kernel k --memory size=99999999999T", -ERANGE, NULL },
+		{ "overflow of digits", "--kernel k --memory size=99999999999999999999999", -ERANGE,
+		  NULL },
+		{ "too little", "--kernel k --memory size=1M", -ERANGE, NULL },
+		{ "shared memory", "--kernel k --memory size=1G,shared=on", -ENOTSUP,
+		  "--memory shared: not supported" },
+		{ "no switch", "--kernel k --memory size=1G,thp=maybe", -EINVAL,
+		  "--memory thp: \"maybe\" is not on or off" },
+		{ "console", "--kernel k --console socket=x", -EINVAL, NULL },
+		{ "console file", "--kernel k --console file=", -EINVAL,
+		  "--console file: \"\" is empty" },
+		{ "two on the terminal", "--kernel k --serial tty --console tty", -EINVAL, NULL },
+		{ "cid", "--kernel k --vsock cid=2,socket=s", -ERANGE, NULL },
+		{ "two vsocks", "--kernel k --vsock cid=3,socket=s --vsock cid=4,socket=t", -EINVAL,
+		  NULL },
+		{ "fs without path", "--kernel k --fs tag=t", -EINVAL, "--fs: path= is missing" },
+		{ "external file server", "--kernel k --fs tag=t,socket=s", -ENOTSUP,
+		  "--fs socket: not supported" },
+		{ "second of a list", "--kernel k --fs tag=t,path=p tag=u", -EINVAL, NULL },
+		{ "seccomp off", "--kernel k --seccomp false", -ENOTSUP, NULL },
+		{ "seccomp unknown", "--kernel k --seccomp maybe", -EINVAL, NULL },
+		{ "on-reset", "--kernel k --on-reset poweroff", -EINVAL, NULL },
+		{ "both monitors", "--kernel k --event-monitor path=x,fd=3", -EINVAL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = ERR_INIT;
+		struct options o;
+		int rc = parse(&o, rows[i].line, &e);
+
+		if (rc != rows[i].want)
+			fail_msg("%s: %d (%s), not %d", rows[i].why, rc, e.msg, rows[i].want);
+		check_row(rows[i].why, e.msg[0] && !strchr(e.msg, '\n'));
+		if (rows[i].text && strcmp(rows[i].text, e.msg) != 0)
+			fail_msg("%s: \"%s\"", rows[i].why, e.msg);
+	}
+}
+
+static void taken(void **state)
+{
+	struct err e = ERR_INIT;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "--kernel k", &e), 0);
+	assert_string_equal(o.kernel, "k");
+	assert_int_equal(o.cpus, 1);
+	assert_int_equal(o.memory, MIB(512));
+	assert_int_equal(o.console.mode, PORT_TTY);
+	assert_int_equal(o.serial.mode, PORT_OFF);
+	assert_true(o.thp && o.restart && !o.mergeable && !o.pvpanic);
+	assert_int_equal(o.event_fd, -1);
+	options_free(&o);
+
+	assert_int_equal(parse(&o,
+			       "--kernel=k -vv --cpus boot=8,max=8 --memory size=3G,mergeable=on,thp=off "
+			       "--console file=/c --serial tty --debug-console off --rng src=/dev/random "
+			       "--vsock cid=0x10,socket=/s,id=v --fs tag=a,path=/a tag=b,path=/b,"
+			       "readonly=on,num_queues=4 --fs tag=c,path=/c,id=i --pvpanic --seccomp true "
+			       "--on-reset exit --event-monitor fd=5 -v",
+			       &e),
+			 0);
+	assert_int_equal(o.cpus, 8);
+	assert_int_equal(o.memory, GIB(3));
+	assert_true(o.mergeable && !o.thp && o.pvpanic && !o.restart);
+	assert_int_equal(o.console.mode, PORT_FILE);
+	assert_string_equal(o.console.path, "/c");
+	assert_int_equal(o.serial.mode, PORT_TTY);
+	assert_string_equal(o.rng, "/dev/random");
+	assert_int_equal(o.vsock_cid, 16);
+	assert_string_equal(o.vsock_socket, "/s");
+	assert_int_equal(o.nfs, 3);
+	assert_string_equal(o.fs[1].tag, "b");
+	assert_true(o.fs[1].readonly && !o.fs[0].readonly);
+	assert_int_equal(o.fs[1].queues, 4);
+	assert_string_equal(o.fs[2].id, "i");
+	assert_int_equal(o.verbose, 3);
+	assert_int_equal(o.event_fd, 5);
+	options_free(&o);
+}
+
+static void help_needs_no_kernel(void **state)
+{
+	struct err e = ERR_INIT;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "--help", &e), 0);
+	assert_true(o.help);
+	options_free(&o);
+	assert_int_equal(parse(&o, "-V", &e), 0);
+	assert_true(o.version);
+	options_free(&o);
+}
+
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		int want;
+		uint64_t value;
+	} rows[] = {
+		{ "0", 0, 0 },		  { "1", 0, 1 },
+		{ "010", 0, 10 },	  { "1k", 0, 1024 },
+		{ "2M", 0, 2 << 20 },	  { "16777215T", 0, 16777215ull << 40 },
+		{ "16777216T", -ERANGE, 0 }, { "18446744073709551615", 0, UINT64_MAX },
+		{ "18446744073709551616", -ERANGE, 0 }, { "", -EINVAL, 0 },
+		{ "K", -EINVAL, 0 },	  { " 1", -EINVAL, 0 },
+		{ "1 ", -EINVAL, 0 },	  { "0x10", -EINVAL, 0 },
+		{ "1.5G", -EINVAL, 0 },
+	};
+	const struct kv_key k = { .type = KV_SIZE, .max = UINT64_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t v = 0;
+
+		check_row(rows[i].text, kv_value("--x", NULL, rows[i].text, &k, &v, NULL) ==
+						rows[i].want);
+		check_row(rows[i].text, v == rows[i].value);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused),
+		cmocka_unit_test(taken),
+		cmocka_unit_test(help_needs_no_kernel),
+		cmocka_unit_test(sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
