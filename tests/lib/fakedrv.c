@@ -18,35 +18,6 @@ static void fill_decoys(struct fakedrv *f, gpa_t base, uint64_t len)
 		memcpy(p + off, decoy, sizeof(decoy));
 }
 
-void fdv_init(struct fakedrv *f, const struct fdv_opts *o)
-{
-	struct gmem_region r[2];
-
-	memset(f, 0, sizeof(*f));
-	if (o)
-		f->opts = *o;
-	if (!f->opts.ram_low)
-		f->opts.ram_low = FDV_RAM_LOW;
-	r[0] = (struct gmem_region){ .base = gpa(0), .size = f->opts.ram_low };
-	r[1] = (struct gmem_region){ .base = gpa(FDV_RAM_HIGH), .size = FDV_RAM_HIGH_LEN };
-	bug_on(gmem_new(&f->mem, r, 2, GMEM_ANON, NULL) < 0);
-	bug_on(evloop_new(&f->loop, NULL) < 0);
-	if (!f->opts.no_decoy) {
-		fill_decoys(f, r[0].base, r[0].size);
-		fill_decoys(f, r[1].base, r[1].size);
-	}
-	f->brk = f->brk_rings = KIB(64);
-}
-
-void fdv_done(struct fakedrv *f)
-{
-	fdv_destroy(f);
-	evloop_free(f->loop);
-	gmem_free(f->mem);
-	f->loop = NULL;
-	f->mem = NULL;
-}
-
 static struct fakedrv *owner(struct vdev *d)
 {
 	return d->transport_priv;
@@ -109,29 +80,119 @@ static bool raw_needs_reset(struct fakedrv *f)
 	return atomic_load(&f->d->broken);
 }
 
+static int raw_create(struct fakedrv *f, const struct vdev_class *cls, const void *cfg,
+		      struct err *e)
+{
+	int rc = vdev_new(&f->d, cls, cls->name, cfg, f->mem, f->loop, e);
+
+	if (rc < 0)
+		return rc;
+	f->d->transport = &raw_transport;
+	f->d->transport_priv = f;
+	return 0;
+}
+
+static void raw_destroy(struct fakedrv *f)
+{
+	vdev_free(f->d);
+}
+
+static int raw_quiesce(struct fakedrv *f, struct err *e)
+{
+	return vdev_quiesce(f->d, e);
+}
+
+static void raw_resume(struct fakedrv *f)
+{
+	vdev_resume(f->d);
+	for (unsigned i = 0; i < f->d->nqueues; i++)
+		if (f->d->vq[i].ready)
+			raw_kick(f, i);
+}
+
+static int raw_save(struct fakedrv *f, struct snap_w *w, struct err *e)
+{
+	return vdev_save(f->d, w, e);
+}
+
+static int raw_load(struct fakedrv *f, struct snap_r *r, struct err *e)
+{
+	return vdev_load(f->d, r, e);
+}
+
 static const struct fdv_mode raw_mode = {
+	.create = raw_create,
+	.destroy = raw_destroy,
+	.quiesce = raw_quiesce,
+	.resume = raw_resume,
+	.save = raw_save,
+	.load = raw_load,
 	.start = raw_start,
 	.reset = raw_reset,
 	.kick = raw_kick,
 	.needs_reset = raw_needs_reset,
 };
 
+void fdv_init(struct fakedrv *f, const struct fdv_opts *o)
+{
+	struct gmem_region r[2];
+
+	memset(f, 0, sizeof(*f));
+	f->mode = &raw_mode;
+	if (o)
+		f->opts = *o;
+	if (!f->opts.ram_low)
+		f->opts.ram_low = FDV_RAM_LOW;
+	r[0] = (struct gmem_region){ .base = gpa(0), .size = f->opts.ram_low };
+	r[1] = (struct gmem_region){ .base = gpa(FDV_RAM_HIGH), .size = FDV_RAM_HIGH_LEN };
+	bug_on(gmem_new(&f->mem, r, 2, GMEM_ANON, NULL) < 0);
+	bug_on(evloop_new(&f->loop, NULL) < 0);
+	if (!f->opts.no_decoy) {
+		fill_decoys(f, r[0].base, r[0].size);
+		fill_decoys(f, r[1].base, r[1].size);
+	}
+	f->brk = f->brk_rings = KIB(64);
+}
+
+void fdv_done(struct fakedrv *f)
+{
+	fdv_destroy(f);
+	evloop_free(f->loop);
+	gmem_free(f->mem);
+	f->loop = NULL;
+	f->mem = NULL;
+}
+
 int fdv_create(struct fakedrv *f, const struct vdev_class *cls, const void *cfg, struct err *e)
 {
-	int rc = vdev_new(&f->d, cls, cls->name, cfg, f->mem, f->loop, e);
-
-	if (rc < 0)
-		return rc;
-	f->mode = &raw_mode;
-	f->d->transport = &raw_transport;
-	f->d->transport_priv = f;
-	return 0;
+	return f->mode->create(f, cls, cfg, e);
 }
 
 void fdv_destroy(struct fakedrv *f)
 {
-	vdev_free(f->d);
+	if (f->d)
+		f->mode->destroy(f);
 	f->d = NULL;
+}
+
+int fdv_quiesce(struct fakedrv *f, struct err *e)
+{
+	return f->mode->quiesce(f, e);
+}
+
+void fdv_resume(struct fakedrv *f)
+{
+	f->mode->resume(f);
+}
+
+int fdv_save(struct fakedrv *f, struct snap_w *w, struct err *e)
+{
+	return f->mode->save(f, w, e);
+}
+
+int fdv_load(struct fakedrv *f, struct snap_r *r, struct err *e)
+{
+	return f->mode->load(f, r, e);
 }
 
 static void layout_queue(struct fakedrv *f, struct fdv_queue *q)

@@ -4,7 +4,7 @@
  * that is not laid out is filled with descriptors that the queue walker would accept, so that a
  * check that is missing shows: a stray read finds something good, not zeros.
  *
- * In raw mode (fdv_create()) it drives vdev and vq directly, on the caller's thread, which also runs
+ * In raw mode (fdv_init()) it drives vdev and vq directly, on the caller's thread, which also runs
  * the device's loop. In PCI mode (fakedrv_pci.h) it goes through the transport's registers.
  *
  * Mistakes of a test (out of RAM, out of descriptors) abort. No cmocka here: fuzz targets use it too.
@@ -42,6 +42,13 @@ struct fdv_queue {
 
 /* How the driver reaches the device. */
 struct fdv_mode {
+	int (*create)(struct fakedrv *f, const struct vdev_class *cls, const void *cfg,
+		      struct err *e);
+	void (*destroy)(struct fakedrv *f);
+	int (*quiesce)(struct fakedrv *f, struct err *e);
+	void (*resume)(struct fakedrv *f);
+	int (*save)(struct fakedrv *f, struct snap_w *w, struct err *e);
+	int (*load)(struct fakedrv *f, struct snap_r *r, struct err *e);
 	void (*start)(struct fakedrv *f, uint64_t features); /* queues are laid out */
 	void (*reset)(struct fakedrv *f);
 	void (*kick)(struct fakedrv *f, unsigned q);
@@ -67,10 +74,14 @@ void fdv_init(struct fakedrv *f, const struct fdv_opts *o);
 /* Frees device, loop and memory. */
 void fdv_done(struct fakedrv *f);
 
-/* Raw mode: makes the device. 0 or what its create() said. */
+/* Makes the device. 0 or what its create() said. */
 int fdv_create(struct fakedrv *f, const struct vdev_class *cls, const void *cfg, struct err *e);
-/* Frees it, keeps memory and rings: what a snapshot does. fdv_create() and vdev_load() follow. */
+/* Frees it, keeps memory and rings: what a snapshot does. fdv_create() and fdv_load() follow. */
 void fdv_destroy(struct fakedrv *f);
+int fdv_quiesce(struct fakedrv *f, struct err *e);
+void fdv_resume(struct fakedrv *f); /* and kicks, as a transport does */
+int fdv_save(struct fakedrv *f, struct snap_w *w, struct err *e);
+int fdv_load(struct fakedrv *f, struct snap_r *r, struct err *e);
 
 /* Lays all queues out anew, empty, and brings the device to DRIVER_OK with those of @features that it
  * offers. ~0: all. */

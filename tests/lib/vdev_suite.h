@@ -35,6 +35,10 @@ void vdev_suite_reset_in_flight(void **state);
 void vdev_suite_config_bounds(void **state);
 void vdev_suite_bad_ring(void **state);
 void vdev_suite_kicks_armed(void **state);
+/* All but config_bounds again, through the registers of the PCI transport. */
+void vdev_suite_transport(void **state);
+/* Features that are not offered are refused, those that are one by one accepted. */
+void vdev_suite_features(void **state);
 
 #define VDEV_SUITE_TEST(fn, s) cmocka_unit_test_prestate(fn, (void *)(uintptr_t)(s))
 #define VDEV_SUITE_TESTS(s)                                   \
@@ -46,6 +50,8 @@ void vdev_suite_kicks_armed(void **state);
 	VDEV_SUITE_TEST(vdev_suite_reset_in_flight, s),       \
 	VDEV_SUITE_TEST(vdev_suite_config_bounds, s),         \
 	VDEV_SUITE_TEST(vdev_suite_bad_ring, s),              \
-	VDEV_SUITE_TEST(vdev_suite_kicks_armed, s)
+	VDEV_SUITE_TEST(vdev_suite_kicks_armed, s),           \
+	VDEV_SUITE_TEST(vdev_suite_transport, s),             \
+	VDEV_SUITE_TEST(vdev_suite_features, s)
 
 #endif
