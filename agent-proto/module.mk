@@ -25,3 +25,14 @@ TTRPC_SERVER_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/server
 AGENT_CLIENT_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/client agent-proto/client/calls \
 	agent-proto/client/decode agent-proto/client/text
 AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
+
+# The guest's end, without boot.c and main.c: tests run it on the host.
+AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
+	process child mounts resolve rootfs devices tty creds program stream relay cgroup procs devfilter)
+AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
+
+PROGRAMS += husk-agent
+husk-agent_OBJS := agent-proto/agent/main agent-proto/agent/boot $(AGENT_OBJS) $(LIB_BASE)
+husk-agent_GEN_OBJS := $(AGENT_GEN_OBJS)
+husk-agent_LIBS := $(AGENT_PROTO_LIBS)
+husk-agent_STATIC := 1

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent as a whole: what it listens to, its containers, its children. One thread, one loop; who may
+ * connect and where things lie is told by main.c (in tests, by the test).
+ *
+ *	agent.c      listeners, connections' table, children
+ *	conn.c       one control connection        service.c  the calls and their checks
+ *	container.c  life of a container           process.c  life of a process in it
+ *	child.c      between fork and exec; mounts.c rootfs.c devices.c tty.c creds.c program.c belong to it
+ *	stream.c relay.c  standard streams         cgroup.c procs.c devfilter.c  what their names say
+ *	boot.c main.c     the guest's world around it
+ */
+#ifndef AGENT_PROTO_AGENT_AGENT_H
+#define AGENT_PROTO_AGENT_AGENT_H
+
+#include <time.h>
+
+#include "agent-proto/proto/limits.h"
+#include "lib/err.h"
+#include "lib/evloop.h"
+
+struct agent_config {
+	int control_fd, stream_fd;     /* listening sockets; owned by the agent */
+	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
+	const char *shares_dir;        /* where the shared file system is mounted */
+	int (*mount_shares)(struct err *e); /* called once, before the first container; NULL: it is */
+	const char *rootfs_dir;        /* an empty folder to mount roots on */
+	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
+	int (*set_clock)(const struct timespec *now);        /* 0 or -errno */
+	int (*add_entropy)(const void *data, size_t len);    /* 0 or -errno */
+};
+
+struct conn;
+struct container;
+struct stream_hub;
+
+struct agent {
+	struct agent_config cfg;
+	struct evloop *loop;
+	struct evsrc control, stream, signals;
+	struct stream_hub *streams;
+	struct conn *conns;
+	unsigned nconns;
+	struct container *containers;
+	unsigned ncontainers;
+	int null;      /* /dev/null */
+	int own_pidns; /* the agent's own pid namespace, to come back to */
+	bool shares_mounted;
+	uint64_t born_ns; /* CLOCK_BOOTTIME */
+	void (*on_term)(struct agent *a); /* SIGTERM, SIGINT, SIGPWR; NULL: passed over */
+};
+
+/* Blocks the signals that it takes. Descriptors of @cfg are taken on success only. */
+int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *cfg, struct err *e);
+/* Kills what is left of the containers, without waiting. */
+void agent_free(struct agent *a);
+
+/* The control connection @owner has ended: what it made and did not delete is killed. */
+void agent_owner_gone(struct agent *a, const struct conn *owner);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's own world, made by PID 1 as fast as it can be, and its end. */
+#ifndef AGENT_PROTO_AGENT_BOOT_H
+#define AGENT_PROTO_AGENT_BOOT_H
+
+#include <time.h>
+
+#include "lib/err.h"
+
+#define BOOT_SHARES "/run/shares"
+#define BOOT_ROOTFS "/run/rootfs"
+#define BOOT_CGROUP "/run/cgroup"
+
+/* A root that can be pivoted from, proc, dev, cgroup2. */
+int boot_world(struct err *e);
+/* The virtio-fs device "husk" on BOOT_SHARES. */
+int boot_shares(struct err *e);
+int boot_loopback(struct err *e);
+/* A listening vsock socket; descriptor or -errno. */
+int boot_listen(unsigned port, struct err *e);
+/* Tells the host's AGENT_PORT_READY that the agent is up. */
+int boot_ready(struct err *e);
+/* The peer of a vsock connection is the host. */
+bool boot_is_host(int fd);
+
+int boot_set_clock(const struct timespec *now);
+int boot_add_entropy(const void *data, size_t len);
+
+/* The descriptor of an input device that has the power button, or -ENOENT. */
+int boot_power_button(void);
+/* Reads the button's events; true: it was pressed. */
+bool boot_power_pressed(int fd);
+
+_Noreturn void boot_power_off(void);
+/* One line on the console, then power off. */
+_Noreturn void boot_fatal(const char *what);
+
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/agent/check.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "agent-proto/agent/creds.h"
+#include "agent-proto/agent/devfilter.h"
+#include "agent-proto/proto/limits.h"
+
+#define MAX_MAJOR  ((INT64_C(1) << 12) - 1)
+#define MAX_MINOR  ((INT64_C(1) << 20) - 1)
+#define MAX_GROUPS 65536
+
+static int invalid(struct err *e, const char *field)
+{
+	return err_set(e, EINVAL, "%s: invalid value", field);
+}
+
+static int many(struct err *e, const char *field)
+{
+	return err_set(e, ENOSPC, "%s: beyond the limit", field);
+}
+
+static int check_text(const char *s, const char *field, struct err *e)
+{
+	return strlen(s) > AGENT_MAX_STRING ? many(e, field) : 0;
+}
+
+static int check_path(const char *s, const char *field, struct err *e)
+{
+	if (!*s || strlen(s) >= PATH_MAX)
+		return invalid(e, field);
+	return 0;
+}
+
+/* A name below the shared folder, never a path. */
+static int check_share(const char *s, const char *field, struct err *e)
+{
+	if (!*s || strlen(s) > NAME_MAX || strchr(s, '/') || strcmp(s, ".") == 0 ||
+	    strcmp(s, "..") == 0)
+		return invalid(e, field);
+	return 0;
+}
+
+static int check_id(const char *s, const char *field, struct err *e)
+{
+	size_t len = strlen(s);
+
+	if (len > AGENT_MAX_ID)
+		return many(e, field);
+	if (!len || strcmp(s, ".") == 0 || strcmp(s, "..") == 0 ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.") != len)
+		return invalid(e, field);
+	return 0;
+}
+
+int check_ids(const char *container_id, const char *exec_id, struct err *e)
+{
+	int rc = check_id(container_id, "container_id", e);
+
+	return rc == 0 && *exec_id ? check_id(exec_id, "exec_id", e) : rc;
+}
+
+static int check_strings(const ProtobufCBinaryData *v, size_t n, const char *field, struct err *e)
+{
+	size_t total = 0;
+
+	if (n > AGENT_MAX_ARGS)
+		return many(e, field);
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].len && memchr(v[i].data, 0, v[i].len))
+			return invalid(e, field);
+		total += v[i].len;
+	}
+	return total > AGENT_MAX_ARG_BYTES ? many(e, field) : 0;
+}
+
+static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
+{
+	const Husk__Agent__V1__Streams *s;
+	int rc;
+
+	if (!p || !p->n_args)
+		return err_set(e, EINVAL, "process: no args");
+	s = p->streams;
+	rc = check_strings(p->args, p->n_args, "process.args", e);
+	if (rc == 0)
+		rc = check_strings(p->env, p->n_env, "process.env", e);
+	if (rc < 0)
+		return rc;
+	if (*p->cwd != '/' || strlen(p->cwd) >= PATH_MAX)
+		return invalid(e, "process.cwd");
+	if (p->user && p->user->n_additional_gids > MAX_GROUPS)
+		return many(e, "process.user.additional_gids");
+	if (p->n_rlimits > 64)
+		return many(e, "process.rlimits");
+	for (size_t i = 0; i < p->n_rlimits; i++)
+		if (creds_rlimit_by_name(p->rlimits[i]->type) < 0)
+			return invalid(e, "process.rlimits");
+	if (p->rows > UINT16_MAX || p->columns > UINT16_MAX)
+		return invalid(e, "process.rows");
+	if (p->has_oom_score_adj && (p->oom_score_adj < -1000 || p->oom_score_adj > 1000))
+		return invalid(e, "process.oom_score_adj");
+	if (p->terminal && (!s || !s->stdin || s->stdout || s->stderr))
+		return invalid(e, "process.streams");
+	if (s && s->stdin && (s->stdin == s->stdout || s->stdin == s->stderr))
+		return invalid(e, "process.streams");
+	if (s && s->stdout && s->stdout == s->stderr)
+		return invalid(e, "process.streams");
+	return 0;
+}
+
+static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	if (c->n_mounts > AGENT_MAX_MOUNTS)
+		return many(e, "mounts");
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		const Husk__Agent__V1__Mount *m = c->mounts[i];
+		int rc = check_path(m->destination, "mounts.destination", e);
+
+		if (rc == 0)
+			rc = check_text(m->data, "mounts.data", e);
+		if (rc == 0)
+			rc = check_text(m->type, "mounts.type", e);
+		if (rc == 0)
+			rc = check_text(m->source, "mounts.source", e);
+		if (rc == 0 && strcmp(m->type, "bind") == 0)
+			rc = check_share(m->source, "mounts.source", e);
+		if (rc == 0)
+			rc = check_text(m->subpath, "mounts.subpath", e);
+		if (rc < 0)
+			return rc;
+		if (!*m->type)
+			return invalid(e, "mounts.type");
+	}
+	return 0;
+}
+
+static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	if (c->n_devices > AGENT_MAX_MOUNTS)
+		return many(e, "devices");
+	for (size_t i = 0; i < c->n_devices; i++) {
+		const Husk__Agent__V1__Device *d = c->devices[i];
+		int rc = check_path(d->path, "devices.path", e);
+
+		if (rc < 0)
+			return rc;
+		if (strlen(d->type) != 1 || !strchr("cbpu", d->type[0]))
+			return invalid(e, "devices.type");
+		if (d->type[0] != 'p' && (d->major < 0 || d->major > MAX_MAJOR || d->minor < 0 ||
+					  d->minor > MAX_MINOR))
+			return invalid(e, "devices.major");
+	}
+	if (c->n_device_rules > DEVFILTER_MAX_RULES)
+		return many(e, "device_rules");
+	for (size_t i = 0; i < c->n_device_rules; i++) {
+		const Husk__Agent__V1__DeviceRule *r = c->device_rules[i];
+
+		if (strlen(r->type) != 1 || !strchr("acb", r->type[0]))
+			return invalid(e, "device_rules.type");
+		if (r->major < -1 || r->major > MAX_MAJOR || r->minor < -1 || r->minor > MAX_MINOR)
+			return invalid(e, "device_rules.major");
+		if (strspn(r->access, "rwm") != strlen(r->access) || !*r->access)
+			return invalid(e, "device_rules.access");
+	}
+	return 0;
+}
+
+static int check_cgroup(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	if (strlen(c->cgroup) >= PATH_MAX / 2)
+		return invalid(e, "cgroup");
+	for (const char *p = c->cgroup; *p; p += strcspn(p, "/"), p += strspn(p, "/")) {
+		size_t len = strcspn(p, "/");
+
+		if ((len == 1 && p[0] == '.') || (len == 2 && p[0] == '.' && p[1] == '.'))
+			return invalid(e, "cgroup");
+	}
+	if (c->n_cgroup_values > 256)
+		return many(e, "cgroup_values");
+	for (size_t i = 0; i < c->n_cgroup_values; i++) {
+		const char *key = c->cgroup_values[i]->key;
+
+		if (!*key || *key == '.' || strchr(key, '/') || strlen(key) > NAME_MAX ||
+		    strlen(c->cgroup_values[i]->value) > AGENT_MAX_STRING)
+			return invalid(e, "cgroup_values");
+	}
+	return 0;
+}
+
+static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	unsigned have = 0;
+
+	if (c->n_new_namespaces > HUSK__AGENT__V1__NAMESPACE__NS_TIME)
+		return many(e, "new_namespaces");
+	for (size_t i = 0; i < c->n_new_namespaces; i++) {
+		unsigned ns = (unsigned)c->new_namespaces[i];
+
+		if (ns == HUSK__AGENT__V1__NAMESPACE__NS_USER ||
+		    ns == HUSK__AGENT__V1__NAMESPACE__NS_TIME)
+			return err_set(e, EINVAL, "new_namespaces: %s is not supported",
+				       ns == HUSK__AGENT__V1__NAMESPACE__NS_USER ? "user" : "time");
+		if (!ns || ns > HUSK__AGENT__V1__NAMESPACE__NS_TIME || have >> ns & 1)
+			return invalid(e, "new_namespaces");
+		have |= 1u << ns;
+	}
+	if (!(have >> HUSK__AGENT__V1__NAMESPACE__NS_MOUNT & 1))
+		return err_set(e, EINVAL, "new_namespaces: a mount namespace is required");
+	if ((*c->hostname || *c->domainname) && !(have >> HUSK__AGENT__V1__NAMESPACE__NS_UTS & 1))
+		return err_set(e, EINVAL, "hostname: needs a uts namespace of its own");
+	return 0;
+}
+
+static int check_container(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	int rc = check_share(c->rootfs_share, "rootfs_share", e);
+
+	if (rc == 0)
+		rc = check_namespaces(c, e);
+	if (rc == 0)
+		rc = check_mounts(c, e);
+	if (rc == 0)
+		rc = check_devices(c, e);
+	if (rc == 0)
+		rc = check_cgroup(c, e);
+	if (rc < 0)
+		return rc;
+	if (strlen(c->hostname) >= sizeof(((struct utsname *)0)->nodename))
+		return invalid(e, "hostname");
+	if (strlen(c->domainname) >= sizeof(((struct utsname *)0)->domainname))
+		return invalid(e, "domainname");
+	if (c->n_masked_paths > AGENT_MAX_MOUNTS || c->n_readonly_paths > AGENT_MAX_MOUNTS ||
+	    c->n_sysctl > AGENT_MAX_MOUNTS)
+		return many(e, "masked_paths, readonly_paths, sysctl");
+	for (size_t i = 0; rc == 0 && i < c->n_masked_paths; i++)
+		rc = check_path(c->masked_paths[i], "masked_paths", e);
+	for (size_t i = 0; rc == 0 && i < c->n_readonly_paths; i++)
+		rc = check_path(c->readonly_paths[i], "readonly_paths", e);
+	for (size_t i = 0; rc == 0 && i < c->n_sysctl; i++)
+		if (!*c->sysctl[i]->key || strlen(c->sysctl[i]->key) > NAME_MAX)
+			rc = invalid(e, "sysctl");
+	return rc;
+}
+
+int check_create(const Husk__Agent__V1__CreateContainerRequest *req, struct err *e)
+{
+	int rc = check_id(req->container_id, "container_id", e);
+
+	if (rc == 0 && !req->container)
+		rc = invalid(e, "container");
+	if (rc == 0)
+		rc = check_container(req->container, e);
+	return rc == 0 ? check_process(req->container->process, e) : rc;
+}
+
+int check_exec(const Husk__Agent__V1__ExecRequest *req, struct err *e)
+{
+	int rc = check_id(req->container_id, "container_id", e);
+
+	if (rc == 0)
+		rc = check_id(req->exec_id, "exec_id", e);
+	return rc == 0 ? check_process(req->process, e) : rc;
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/agent/child.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent-proto/agent/creds.h"
+#include "agent-proto/agent/mounts.h"
+#include "agent-proto/agent/program.h"
+#include "agent-proto/agent/resolve.h"
+#include "agent-proto/agent/rootfs.h"
+#include "agent-proto/agent/tty.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+int child_failure_status(int rc)
+{
+	return rc == -ENOENT ? 127 : 126;
+}
+
+static _Noreturn void fail(const struct child_job *j, int rc, const struct err *e)
+{
+	struct sync_msg m = { .kind = SYNC_FAILED, .rc = rc };
+
+	snprintf(m.text, sizeof(m.text), "%s", e->msg);
+	io_send_fds(j->sync, &m, sizeof(m), NULL, 0);
+	_exit(child_failure_status(rc));
+}
+
+/* What the agent blocks and ignores must not reach a program. */
+static void reset_signals(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		sigaction(sig, &sa, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_oom(const Husk__Agent__V1__Process *p, struct err *e)
+{
+	char text[16];
+	int rc;
+
+	if (!p->has_oom_score_adj)
+		return 0;
+	snprintf(text, sizeof(text), "%d", p->oom_score_adj);
+	rc = io_write_str(AT_FDCWD, "/proc/self/oom_score_adj", text);
+	return rc < 0 ? err_errno(e, -rc, "oom_score_adj") : 0;
+}
+
+static int loopback_up(struct err *e)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		return err_errno(e, errno, "loopback interface");
+	return 0;
+}
+
+static int set_names(const Husk__Agent__V1__Container *ct, struct err *e)
+{
+	if (*ct->hostname && sethostname(ct->hostname, strlen(ct->hostname)) < 0)
+		return err_errno(e, errno, "hostname");
+	if (*ct->domainname && setdomainname(ct->domainname, strlen(ct->domainname)) < 0)
+		return err_errno(e, errno, "domainname");
+	return 0;
+}
+
+/* Puts the container's root in place, in this process's new mount namespace. */
+static int mount_root(const struct child_job *j, struct mount_env *env, struct err *e)
+{
+	_cleanup_close_ int target = -1;
+	int rc;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno(e, errno, "private mounts");
+	env->cgroup = open(j->cgroup_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (env->cgroup < 0)
+		return err_errno(e, errno, "cgroup");
+	env->root = mount_clone_share(env, j->ct->rootfs_share, "", true, e);
+	if (env->root < 0)
+		return err_wrap(e, env->root, "container root");
+	target = open(j->rootfs_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return err_errno(e, errno, "%s", j->rootfs_dir);
+	rc = mount_put(env->root, target);
+	return rc < 0 ? err_errno(e, -rc, "container root") : 0;
+}
+
+static int make_root(const struct child_job *j, struct err *e)
+{
+	struct mount_env env = { .root = -1,
+				 .cgroup = -1,
+				 .shares_dir = j->shares_dir,
+				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };
+	int rc = mount_root(j, &env, e);
+
+	if (rc == 0)
+		rc = mounts_apply(&env, j->ct->mounts, j->ct->n_mounts, e);
+	if (rc == 0)
+		rc = rootfs_devices(env.root, j->ct, e);
+	if (rc == 0)
+		rc = rootfs_hide(env.root, j->ct, j->null, e);
+	if (rc == 0)
+		rc = rootfs_sysctl(j->ct, e);
+	if (rc == 0)
+		rc = rootfs_enter(env.root, j->ct, e);
+	close_and_reset(&env.root);
+	close_and_reset(&env.cgroup);
+	return rc;
+}
+
+/* As runc: missing parts are made with the container's own rights over its root, before the user
+ * changes; a failure shows when changing into it. */
+static void make_cwd(const char *cwd)
+{
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
+
+	if (root >= 0 && *cwd)
+		resolve_make(root, cwd, RESOLVE_DIR, &fd, NULL);
+}
+
+static int set_up_container(const struct child_job *j, struct err *e)
+{
+	int rc = 0;
+
+	/* Here, not in the fork: the namespace's root is the group that its maker is in. */
+	if (j->ns_flags & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
+		return err_errno(e, errno, "cgroup namespace");
+	if (j->ns_flags & CLONE_NEWNET)
+		rc = loopback_up(e);
+	if (rc == 0)
+		rc = set_names(j->ct, e);
+	if (rc == 0)
+		rc = make_root(j, e);
+	if (rc == 0)
+		make_cwd(j->proc->cwd);
+	return rc;
+}
+
+static int join_container(const struct child_job *j, struct err *e)
+{
+	/* The pid namespace was entered by the fork. */
+	int flags = j->ns_flags & ~CLONE_NEWPID;
+
+	if (setns(j->target, flags) < 0)
+		return err_errno(e, errno, "container's namespaces");
+	if (chdir("/") < 0)
+		return err_errno(e, errno, "container's root");
+	return 0;
+}
+
+static int take_terminal(const struct child_job *j, struct err *e)
+{
+	struct sync_msg m = { .kind = SYNC_TTY };
+	_cleanup_close_ int master = -1;
+	_cleanup_close_ int slave = -1;
+	int rc = tty_open(&master, &slave, e);
+
+	if (rc < 0)
+		return rc;
+	if (j->proc->rows || j->proc->columns)
+		tty_resize(slave, j->proc->rows, j->proc->columns);
+	if (j->ct)
+		rc = tty_console(slave, e);
+	if (rc == 0)
+		rc = tty_control(slave, e);
+	if (rc < 0)
+		return rc;
+	rc = io_send_fds(j->sync, &m, sizeof(m), &master, 1);
+	if (rc < 0)
+		return err_errno(e, -rc, "terminal");
+	for (int i = 0; i < 3; i++)
+		if (dup2(slave, i) < 0)
+			return err_errno(e, errno, "terminal");
+	return 0;
+}
+
+static int take_stdio(const struct child_job *j, struct err *e)
+{
+	for (int i = 0; i < 3; i++)
+		if (dup2(j->stdio[i] >= 0 ? j->stdio[i] : j->null, i) < 0)
+			return err_errno(e, errno, "standard streams");
+	return 0;
+}
+
+/* So that a process that is not root can open /dev/stdout again. */
+static void own_stdio(const Husk__Agent__V1__Process *p)
+{
+	struct stat st;
+
+	for (int i = 0; i < 3; i++)
+		if (p->user && fstat(i, &st) == 0 && !(S_ISCHR(st.st_mode) && !p->terminal) &&
+		    fchown(i, p->user->uid, (gid_t)-1) < 0)
+			return;
+}
+
+static int set_up_process(const struct child_job *j, struct program *prog, struct err *e)
+{
+	const Husk__Agent__V1__Process *p = j->proc;
+	int rc = p->terminal ? take_terminal(j, e) : take_stdio(j, e);
+
+	if (rc < 0)
+		return rc;
+	own_stdio(p);
+	/* From here on none of the agent's descriptors is there to be found: not by a working directory
+	 * below /proc/self/fd, not by a program of the image. */
+	if (close_range(3, (unsigned)j->sync - 1, 0) < 0 && j->sync > 3)
+		return err_errno(e, errno, "close_range");
+	if (close_range((unsigned)j->sync + 1, ~0u, 0) < 0)
+		return err_errno(e, errno, "close_range");
+	umask(p->user && p->user->has_umask ? p->user->umask & 0777 : 0022);
+	rc = creds_rlimits(p, e);
+	if (rc == 0)
+		rc = creds_become(p, e);
+	if (rc == 0)
+		rc = program_prepare(prog, p, e);
+	return rc;
+}
+
+static int set_up(const struct child_job *j, struct program *prog, struct err *e)
+{
+	int rc;
+
+	/* Until the exec this is the agent's memory, whatever the user. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_errno(e, errno, "dumpable");
+	reset_signals();
+	setsid();
+	rc = set_oom(j->proc, e);
+	if (rc == 0)
+		rc = j->ct ? set_up_container(j, e) : join_container(j, e);
+	if (rc == 0)
+		rc = set_up_process(j, prog, e);
+	/* -ENOENT and -EACCES are kept for what is said about the executable. */
+	return rc == -EINVAL || rc == 0 ? rc : -EIO;
+}
+
+_Noreturn void child_run(const struct child_job *j)
+{
+	struct sync_msg m = { .kind = SYNC_READY };
+	struct err e = ERR_INIT;
+	struct program prog;
+	char go;
+	int rc = set_up(j, &prog, &e);
+
+	if (rc == 0)
+		rc = program_find(&prog, &e);
+	if (rc < 0)
+		fail(j, rc, &e);
+	if (io_send_fds(j->sync, &m, sizeof(m), NULL, 0) < 0)
+		_exit(126);
+	/* End of file: nobody will ever start it. */
+	if (j->ct && read(j->sync, &go, 1) != 1)
+		_exit(126);
+	rc = program_exec(&prog, &e);
+	fail(j, rc, &e);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs between the fork and the exec of a container's process. It reports over a SEQPACKET
+ * socket pair, and its end closes at the exec: end of file without SYNC_FAILED means that the program
+ * runs.
+ *
+ *	child -> agent   SYNC_TTY (+ descriptor of the master), SYNC_READY, SYNC_FAILED
+ *	agent -> child   one byte: go (containers only; an exec goes on by itself)
+ */
+#ifndef AGENT_PROTO_AGENT_CHILD_H
+#define AGENT_PROTO_AGENT_CHILD_H
+
+#include "agent-proto/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+enum sync_kind { SYNC_TTY = 1, SYNC_READY = 2, SYNC_FAILED = 3 };
+
+struct sync_msg {
+	uint32_t kind;
+	/* SYNC_FAILED: -ENOENT and -EACCES are about the executable and nothing else. */
+	int32_t rc;
+	char text[500];
+};
+
+struct child_job {
+	const Husk__Agent__V1__Container *ct; /* NULL for an exec */
+	const Husk__Agent__V1__Process *proc;
+	int ns_flags;   /* CLONE_NEW*: made (container) or to be joined (exec) */
+	int target;     /* exec: pidfd of the container's process */
+	int sync;       /* the child's end */
+	int stdio[3];   /* -1: /dev/null; not used with a terminal */
+	int null;
+	const char *shares_dir, *rootfs_dir, *cgroup_dir;
+};
+
+/* The process's exit status when it never came to its program. */
+int child_failure_status(int rc);
+
+_Noreturn void child_run(const struct child_job *job);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container: its cgroup, its own process and the execs. It is gone, and nothing of it is held, when all its
+ * processes are dead and reaped (with the last one its mount namespace goes) and its cgroup is removed;
+ * Delete is answered then. A container whose creation fails goes the same way, and only then is
+ * CreateContainer answered, so that the host may take the shares back on either answer.
+ */
+#ifndef AGENT_PROTO_AGENT_CONTAINER_H
+#define AGENT_PROTO_AGENT_CONTAINER_H
+
+#include "agent-proto/agent/cgroup.h"
+#include "agent-proto/agent/process.h"
+
+struct agent;
+
+struct container {
+	struct container *next;
+	struct agent *agent;
+	char *id;
+	int ns_flags; /* CLONE_NEW* that it has of its own */
+	struct cgroup cgroup;
+	struct process init;
+	struct process *execs;
+	unsigned nexecs;
+	bool going;                  /* to be removed when nothing is left */
+	struct ttrpc_call *deleting; /* who is told, if anybody */
+	struct evsrc events;         /* cgroup.events, while going */
+	struct evtimer retry;
+};
+
+/* Checked requests only (check.h). Each keeps or answers @call in any case. */
+void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req,
+		      struct ttrpc_call *call, const struct conn *owner);
+void container_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *req,
+		    struct ttrpc_call *call, const struct conn *owner);
+/* @exec_id "": the container. */
+void container_delete(struct container *ct, const char *exec_id, struct ttrpc_call *call);
+
+struct container *container_find(struct agent *a, const char *id);
+/* @exec_id "": its own. NULL: no such. */
+struct process *container_process(struct container *ct, const char *exec_id);
+int container_signal_all(struct container *ct, int sig, struct err *e);
+
+/* A child of the agent has ended; false: it is none of this container's. */
+bool container_reaped(struct container *ct, pid_t pid, int wait_status);
+void container_owner_gone(struct container *ct, const struct conn *owner);
+/* Kills and frees without waiting. */
+void container_abandon(struct container *ct);
+
+#endif

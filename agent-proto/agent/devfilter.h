@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which device nodes a container's processes may make and open: a BPF program on its cgroup. */
+#ifndef AGENT_PROTO_AGENT_DEVFILTER_H
+#define AGENT_PROTO_AGENT_DEVFILTER_H
+
+#include "agent-proto/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+#define DEVFILTER_MAX_RULES 512
+
+/* The last rule that fits a device says. Before the first rule everything is denied but the devices that every
+ * container has; without rules there is no filter at all. */
+int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,
+		     struct err *e);
+
+#endif

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/agent/process.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/child.h"
+#include "agent-proto/agent/container.h"
+#include "agent-proto/agent/tty.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+struct waiter {
+	struct waiter *next;
+	struct process *p;
+	struct ttrpc_call *call;
+};
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+static void answer_waiters(struct process *p);
+
+static void relay_done(struct relay *r)
+{
+	struct stream *s = container_of(r, struct stream, relay);
+	struct process *p = s->owner;
+
+	if (p->state == PROC_ENDED)
+		answer_waiters(p);
+}
+
+static int open_stream(struct process *p, unsigned i, uint64_t token, enum relay_kind kind,
+		       struct err *e)
+{
+	int rc = stream_open(&p->io[i], p->ct->agent->streams, token, kind, relay_done, e);
+
+	p->io[i].owner = p;
+	return rc;
+}
+
+/* The pipe behind descriptor @i of the process; our end goes to the relay. */
+static int make_pipe(struct process *p, unsigned i, uint64_t token, int *ret_child, struct err *e)
+{
+	unsigned child = i == 0 ? 0 : 1;
+	int ends[2], rc;
+
+	if (!token)
+		return 0;
+	rc = open_stream(p, i, token, i == 0 ? RELAY_IN : RELAY_OUT, e);
+	if (rc < 0)
+		return rc;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "pipe");
+	*ret_child = ends[child];
+	relay_set_local(&p->io[i].relay, ends[!child]);
+	return 0;
+}
+
+static int make_streams(struct process *p, const Husk__Agent__V1__Process *spec, int stdio[3],
+			struct err *e)
+{
+	static const Husk__Agent__V1__Streams none;
+	const Husk__Agent__V1__Streams *s = spec->streams ? spec->streams : &none;
+	const uint64_t token[3] = { s->stdin, s->stdout, s->stderr };
+	int rc = 0;
+
+	if (p->terminal)
+		return open_stream(p, 0, token[0], RELAY_TTY, e);
+	for (unsigned i = 0; rc == 0 && i < 3; i++)
+		rc = make_pipe(p, i, token[i], &stdio[i], e);
+	return rc;
+}
+
+static bool streams_over(const struct process *p)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if (p->io[i].hub && !p->io[i].relay.over)
+			return false;
+	return true;
+}
+
+/* ---- waiting ---------------------------------------------------------------------------------- */
+
+static void reply_wait(const struct process *p, struct ttrpc_call *call)
+{
+	Husk__Agent__V1__WaitResponse m;
+
+	husk__agent__v1__wait_response__init(&m);
+	m.exit_status = p->status;
+	m.exited_at_sec = p->at.tv_sec;
+	m.exited_at_nsec = (uint32_t)p->at.tv_nsec;
+	m.oom = p->oom;
+	ttrpc_reply(call, &m.base);
+}
+
+static void answer_waiters(struct process *p)
+{
+	struct waiter *w;
+
+	if (!p->drained && !streams_over(p))
+		return;
+	while ((w = p->waiters)) {
+		p->waiters = w->next;
+		p->nwaiters--;
+		reply_wait(p, w->call);
+		free(w);
+	}
+}
+
+static void drain_late(struct evtimer *t)
+{
+	struct process *p = container_of(t, struct process, drain);
+
+	p->drained = true;
+	answer_waiters(p);
+}
+
+/* The connection that waited has ended. */
+static void wait_cancelled(struct ttrpc_call *call)
+{
+	struct waiter *w = call->arg, **at = &w->p->waiters;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	w->p->nwaiters--;
+	free(w);
+	ttrpc_reply(call, NULL);
+}
+
+void process_wait(struct process *p, struct ttrpc_call *call)
+{
+	struct waiter *w;
+
+	if (p->state == PROC_ENDED && (p->drained || streams_over(p))) {
+		reply_wait(p, call);
+		return;
+	}
+	w = p->nwaiters < PROCESS_MAX_WAITERS ? malloc(sizeof(*w)) : NULL;
+	if (!w) {
+		ttrpc_reply_err(call, -ENOSPC, "too many wait for this process");
+		return;
+	}
+	*w = (struct waiter){ .next = p->waiters, .p = p, .call = call };
+	p->waiters = w;
+	p->nwaiters++;
+	call->arg = w;
+	call->cancel = wait_cancelled;
+}
+
+/* ---- what the child says ---------------------------------------------------------------------- */
+
+static void reply_made(struct process *p)
+{
+	/* The two messages have the same one field. */
+	Husk__Agent__V1__CreateContainerResponse m;
+
+	husk__agent__v1__create_container_response__init(&m);
+	m.pid = (uint32_t)p->pid;
+	if (p->make)
+		ttrpc_reply(steal_ptr(&p->make), &m.base);
+}
+
+static void on_message(struct process *p, const struct sync_msg *m, int fd)
+{
+	bool is_exec = *p->exec_id;
+
+	if (m->kind == SYNC_TTY && fd >= 0 && p->terminal && p->state == PROC_PREPARING) {
+		relay_set_local(&p->io[0].relay, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (m->kind == SYNC_READY && p->state == PROC_PREPARING) {
+		p->state = is_exec ? PROC_STARTING : PROC_CREATED;
+		if (!is_exec)
+			reply_made(p);
+	} else if (m->kind == SYNC_FAILED) {
+		p->failed = true;
+		p->fail_rc = m->rc;
+		err_set(&p->fail, -m->rc, "%.*s", (int)strnlen(m->text, AGENT_MAX_ERROR_TEXT),
+			m->text);
+	}
+}
+
+/* The child's end has closed: its program runs, or it is dead and will be reaped. */
+static void on_end(struct process *p)
+{
+	evloop_del(&p->sync);
+	close_and_reset(&p->sync.fd);
+	if (p->failed || p->state != PROC_STARTING)
+		return;
+	p->state = PROC_RUNNING;
+	if (*p->exec_id)
+		reply_made(p);
+	if (p->start)
+		ttrpc_reply(steal_ptr(&p->start), NULL);
+}
+
+static void on_sync(struct evsrc *src, uint32_t events)
+{
+	struct process *p = container_of(src, struct process, sync);
+
+	(void)events;
+	while (p->sync.fd >= 0) {
+		struct sync_msg m;
+		size_t nfds = 1;
+		int fd = -1;
+		ssize_t n = io_recv_fds(p->sync.fd, &m, sizeof(m), &fd, &nfds, MSG_DONTWAIT);
+
+		if (n == -EAGAIN)
+			return;
+		if (n == sizeof(m)) {
+			m.text[sizeof(m.text) - 1] = 0;
+			on_message(p, &m, nfds ? fd : -1);
+			continue;
+		}
+		if (n > 0 && nfds)
+			close(fd);
+		on_end(p);
+	}
+}
+
+/* ---- birth ------------------------------------------------------------------------------------ */
+
+/* As fork(), into the container's cgroup and namespaces; *ret_pidfd is close-on-exec. */
+static pid_t fork_into(int flags, int cgroup, int *ret_pidfd)
+{
+	struct clone_args args = { .flags = (uint64_t)flags | CLONE_PIDFD | CLONE_INTO_CGROUP,
+				   .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+				   .exit_signal = SIGCHLD,
+				   .cgroup = (uint64_t)cgroup };
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	return pid < 0 ? -errno : (pid_t)pid;
+}
+
+static pid_t fork_child(struct process *p, const struct child_job *job, struct err *e)
+{
+	struct agent *a = p->ct->agent;
+	bool join = !job->ct && job->ns_flags & CLONE_NEWPID;
+	pid_t pid;
+
+	if (join && setns(job->target, CLONE_NEWPID) < 0)
+		return err_errno(e, errno, "container's pid namespace");
+	pid = fork_into(job->ct ? job->ns_flags & ~CLONE_NEWCGROUP : 0, p->ct->cgroup.fd,
+			&p->pidfd);
+	if (pid == 0)
+		child_run(job);
+	/* The agent's next child would end up in there: no going on without. */
+	if (join)
+		bug_on(setns(a->own_pidns, CLONE_NEWPID) < 0);
+	if (pid < 0)
+		return err_errno(e, -pid, "fork");
+	return pid;
+}
+
+static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
+		 const Husk__Agent__V1__Process *spec, int stdio[3], struct err *e)
+{
+	struct agent *a = p->ct->agent;
+	_cleanup_close_ int theirs = -1;
+	int ends[2], rc;
+	struct child_job job = { .ct = ct_spec,
+				 .proc = spec,
+				 .ns_flags = p->ct->ns_flags,
+				 .target = p->ct->init.pidfd,
+				 .stdio = { -1, -1, -1 },
+				 .null = a->null,
+				 .shares_dir = a->cfg.shares_dir,
+				 .rootfs_dir = a->cfg.rootfs_dir,
+				 .cgroup_dir = p->ct->cgroup.dir };
+
+	rc = make_streams(p, spec, stdio, e);
+	if (rc < 0)
+		return rc;
+	memcpy(job.stdio, stdio, sizeof(job.stdio));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_errno(e, errno, "socketpair");
+	theirs = job.sync = ends[1];
+	p->sync.fd = ends[0];
+	rc = evloop_add(a->loop, &p->sync, EPOLLIN);
+	if (rc < 0)
+		return err_errno(e, -rc, "epoll");
+	p->pid = fork_child(p, &job, e);
+	return p->pid < 0 ? p->pid : 0;
+}
+
+int process_spawn(struct process *p, struct container *ct, const char *exec_id,
+		  const Husk__Agent__V1__Container *ct_spec, const Husk__Agent__V1__Process *spec,
+		  struct ttrpc_call *call, const struct conn *owner, struct err *e)
+{
+	int stdio[3] = { -1, -1, -1 };
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	p->ct = ct;
+	p->pidfd = -1;
+	p->terminal = spec->terminal;
+	p->owner = owner;
+	p->sync = (struct evsrc){ .fd = -1, .fn = on_sync, .name = "child" };
+	p->drain.src.fd = -1;
+	p->exec_id = strdup(exec_id);
+	rc = p->exec_id ? spawn(p, ct_spec, spec, stdio, e) : err_set(e, ENOMEM, "out of memory");
+	for (unsigned i = 0; i < 3; i++)
+		close_and_reset(&stdio[i]);
+	if (rc < 0) {
+		process_done(p);
+		return rc;
+	}
+	p->make = call;
+	return 0;
+}
+
+void process_done(struct process *p)
+{
+	struct waiter *w;
+
+	while ((w = p->waiters)) {
+		p->waiters = w->next;
+		ttrpc_reply_err(w->call, -ECANCELED, "process was forgotten");
+		free(w);
+	}
+	if (p->make)
+		ttrpc_reply_err(steal_ptr(&p->make), -ECANCELED, "process was forgotten");
+	if (p->start)
+		ttrpc_reply_err(steal_ptr(&p->start), -ECANCELED, "process was forgotten");
+	for (unsigned i = 0; i < 3; i++)
+		stream_close(&p->io[i]);
+	evloop_del(&p->sync);
+	close_and_reset(&p->sync.fd);
+	evtimer_done(&p->drain);
+	close_and_reset(&p->pidfd);
+	free(p->exec_id);
+	p->exec_id = NULL;
+}
+
+/* ---- life and death --------------------------------------------------------------------------- */
+
+void process_start(struct process *p, struct ttrpc_call *call)
+{
+	if (p->state != PROC_CREATED) {
+		ttrpc_reply_err(call, -ESRCH,
+				p->state == PROC_ENDED ? "process already finished" :
+							 "process is not in the created state");
+		return;
+	}
+	if (send(p->sync.fd, "g", 1, MSG_NOSIGNAL) < 0) {
+		ttrpc_reply_err(call, -ESRCH, "process already finished");
+		return;
+	}
+	p->state = PROC_STARTING;
+	p->start = call;
+}
+
+int process_signal(struct process *p, int sig, struct err *e)
+{
+	if (p->state == PROC_ENDED || p->pidfd < 0)
+		return err_set(e, ESRCH, "process already finished");
+	if (syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0) < 0)
+		return err_errno(e, errno, "signal %d", sig);
+	return 0;
+}
+
+int process_resize(struct process *p, uint32_t rows, uint32_t columns, struct err *e)
+{
+	int fd = p->io[0].relay.local.fd, rc;
+
+	if (!p->terminal)
+		return err_set(e, EINVAL, "process has no terminal");
+	if (p->state == PROC_ENDED || p->state == PROC_PREPARING || p->io[0].relay.over || fd < 0)
+		return err_set(e, ESRCH, "terminal is not open");
+	rc = tty_resize(fd, rows, columns);
+	return rc < 0 ? err_errno(e, -rc, "resize") : 0;
+}
+
+static uint32_t exit_status(int wait_status)
+{
+	if (WIFSIGNALED(wait_status))
+		return 128u + (uint32_t)WTERMSIG(wait_status);
+	return (uint32_t)WEXITSTATUS(wait_status);
+}
+
+static void fail_start(struct process *p)
+{
+	struct ttrpc_call *call = steal_ptr(&p->start);
+
+	if (!call)
+		return;
+	if (p->failed)
+		ttrpc_reply_err(call, p->fail_rc, p->fail.msg);
+	else
+		ttrpc_reply_err(call, -EIO, "process died while it was started");
+}
+
+void process_fail_make(struct process *p)
+{
+	char text[128];
+
+	if (!p->make)
+		return;
+	if (p->failed) {
+		ttrpc_reply_err(steal_ptr(&p->make), p->fail_rc, p->fail.msg);
+		return;
+	}
+	snprintf(text, sizeof(text), "process died while it was set up (status %u)", p->status);
+	ttrpc_reply_err(steal_ptr(&p->make), -EIO, text);
+}
+
+void process_reaped(struct process *p, int wait_status)
+{
+	/* What it said last, before what became of it. */
+	if (p->sync.fd >= 0)
+		on_sync(&p->sync, EPOLLIN);
+	p->state = PROC_ENDED;
+	p->status = exit_status(wait_status);
+	p->oom = p->status == 128 + SIGKILL && cgroup_oom_killed(&p->ct->cgroup);
+	clock_gettime(CLOCK_REALTIME, &p->at);
+	close_and_reset(&p->pidfd);
+	fail_start(p);
+	if (evtimer_init(p->ct->agent->loop, &p->drain, "drain", drain_late) < 0 ||
+	    evtimer_set_ns(&p->drain, AGENT_DRAIN_MS * UINT64_C(1000000)) < 0)
+		p->drained = true;
+	for (unsigned i = 0; i < 3; i++)
+		if (p->io[i].hub)
+			relay_finish(&p->io[i].relay);
+	answer_waiters(p);
+}

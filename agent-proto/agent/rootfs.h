@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container's root: devices, hidden paths, and the change into it. Called in the container's own
+ * mount namespace, in the order of this file. */
+#ifndef AGENT_PROTO_AGENT_ROOTFS_H
+#define AGENT_PROTO_AGENT_ROOTFS_H
+
+#include "agent-proto/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+/* Default and extra device nodes and /dev's links, unless the container brings a /dev of its own by a
+ * bind mount. A node that the file system refuses becomes a bind mount of the guest's. */
+int rootfs_devices(int root, const Husk__Agent__V1__Container *ct, struct err *e);
+/* readonlyPaths, then maskedPaths; those that are not there are passed over. @null: /dev/null of the guest,
+ * opened by the agent itself, never a path that the image could have prepared. */
+int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, int null, struct err *e);
+/* Namespaced settings, through the guest's own /proc/sys (not the container's). */
+int rootfs_sysctl(const Husk__Agent__V1__Container *ct, struct err *e);
+/* Makes @root "/" and lets go of everything else. */
+int rootfs_enter(int root, const Husk__Agent__V1__Container *ct, struct err *e);
+
+#endif
