@@ -11,7 +11,7 @@
 #include "tests/lib/fuzzbytes.h"
 #include "tests/lib/vsock_guest.h"
 
-#define MAX_FDS     8
+#define MAX_FDS	    8
 #define MAX_ACTIONS 400
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,7 +22,7 @@ struct run {
 	int fd[MAX_FDS];
 	struct vg_conn conn[4]; /* those that the device answered or asked for last */
 	unsigned nconns;
-	bool rude;              /* does not answer the device's requests */
+	bool rude; /* does not answer the device's requests */
 	uint64_t token[4];
 	unsigned ntokens;
 	unsigned asked, done;
@@ -288,8 +288,11 @@ static void act(struct run *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct run r;
-	struct vg_opts o = { .features = ~0ull, .no_decoy = true,
-			     .cfg = { .ready_fd = -1, .ops = &ops, .ops_arg = &r, .max_conns = 16 } };
+	struct vg_opts o = {
+		.features = ~0ull,
+		.no_decoy = true,
+		.cfg = { .ready_fd = -1, .ops = &ops, .ops_arg = &r, .max_conns = 16 }
+	};
 	uint8_t shape;
 
 	memset(&r, 0, sizeof(r));

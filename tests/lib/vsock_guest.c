@@ -124,8 +124,8 @@ bool vg_send_hdr(struct vg *g, const struct vsock_hdr *h, const void *data, uint
 		if (len)
 			seg[n++] = (struct fdv_seg){ gpa(at.v + sizeof(*h)), (len + 1) / 2, false };
 		if (len > 1)
-			seg[n++] = (struct fdv_seg){ gpa(at.v + sizeof(*h) + (len + 1) / 2), len / 2,
-						     false };
+			seg[n++] = (struct fdv_seg){ gpa(at.v + sizeof(*h) + (len + 1) / 2),
+						     len / 2, false };
 	} else {
 		seg[n++] = (struct fdv_seg){ at, (uint32_t)sizeof(*h) + len, false };
 	}
@@ -167,7 +167,8 @@ bool vg_recv(struct vg *g, struct vg_pkt *p, unsigned ms)
 	if (!fdv_wait_used(&g->f, VSOCK_RXQ, &head, &len, ms))
 		return false;
 	at = g->rx_at[head];
-	n = min_t(uint32_t, len, (uint32_t)min_t(size_t, sizeof(p->h) + sizeof(p->data), g->o.rx_size));
+	n = min_t(uint32_t, len,
+		  (uint32_t)min_t(size_t, sizeof(p->h) + sizeof(p->data), g->o.rx_size));
 	memcpy(&p->h, fdv_ptr(&g->f, at, sizeof(p->h)), sizeof(p->h));
 	p->used = len;
 	if (n > sizeof(p->h))

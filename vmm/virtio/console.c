@@ -322,7 +322,8 @@ static void console_config_read(const struct vdev *d, uint32_t off, void *dst, s
 {
 	const struct console *con = (const struct console *)(const void *)d;
 	uint32_t size = atomic_load(&con->size);
-	const struct config c = { .cols = htole16((uint16_t)size), .rows = htole16((uint16_t)(size >> 16)),
+	const struct config c = { .cols = htole16((uint16_t)size),
+				  .rows = htole16((uint16_t)(size >> 16)),
 				  .max_nr_ports = htole32(1) };
 
 	memcpy(dst, (const uint8_t *)&c + off, len);

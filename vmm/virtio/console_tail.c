@@ -70,7 +70,8 @@ static size_t filter(struct console_ring *r)
 		enum esc before = state;
 
 		state = next_state(state, b);
-		if (b == '\n' || (before == TEXT && state == TEXT && (b == '\t' || (b >= 0x20 && b < 0x7f))))
+		if (b == '\n' ||
+		    (before == TEXT && state == TEXT && (b == '\t' || (b >= 0x20 && b < 0x7f))))
 			r->text[out++] = (char)b;
 		else if (before == TEXT && b >= 0x80)
 			r->text[out++] = '?';
@@ -92,7 +93,8 @@ size_t console_ring_text(struct console_ring *r, char *dst, size_t size)
 		const char *line;
 
 		start = len - (size - 1);
-		line = r->text[start - 1] == '\n' ? NULL : memchr(r->text + start, '\n', len - start);
+		line = r->text[start - 1] == '\n' ? NULL
+						  : memchr(r->text + start, '\n', len - start);
 		if (line && line + 1 < r->text + len)
 			start = (size_t)(line + 1 - r->text);
 	}

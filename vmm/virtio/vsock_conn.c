@@ -14,10 +14,11 @@ uint32_t vsock_conn_credit(const struct vsock_conn *c)
 	return c->peer_alloc > in_flight ? c->peer_alloc - in_flight : 0;
 }
 
-/* Watches what can be served now: level-triggered readiness that we cannot serve would spin. */
+/* Watches what can be served: level-triggered readiness that we cannot serve would spin. It may be
+ * reported once more, since most is served before the loop looks again, and masking costs a call. */
 static void conn_watch(struct vsock_conn *c)
 {
-	bool read = c->state == VSOCK_OPEN && !c->readable && !c->host_eof && !c->guest_deaf;
+	bool read = c->state == VSOCK_OPEN && !c->stuck && !c->host_eof && !c->guest_deaf;
 	uint32_t mask = (read ? EPOLLIN : 0u) | (vsock_buffered(c) ? EPOLLOUT : 0u);
 
 	if (c->src.fd < 0 || c->v->paused)
@@ -91,6 +92,7 @@ static void settle_open(struct vsock_conn *c)
 
 void vsock_conn_settle(struct vsock_conn *c)
 {
+	c->stuck &= c->readable;
 	if (c->state == VSOCK_OPEN)
 		settle_open(c);
 	if (c->state == VSOCK_FLUSHING && (c->hup || !vsock_buffered(c))) {
@@ -163,8 +165,10 @@ void vsock_conn_event(struct evsrc *src, uint32_t events)
 		c->hup = true;
 		c->readable = true;
 	}
-	if (events & EPOLLIN)
+	if (events & EPOLLIN) {
+		c->stuck = c->readable;
 		c->readable = true;
+	}
 	if (events & EPOLLOUT)
 		vsock_buf_flush(c);
 	vsock_conn_settle(c);

@@ -119,6 +119,7 @@ struct vsock_conn {
 	bool from_guest;               /* who opened it */
 	bool request_sent;
 	bool readable;                 /* the host end may have bytes or its end of file */
+	bool stuck;                    /* and that was told before: stop watching for it */
 	bool hup;                      /* host end is shut both ways; not watched any more */
 	bool host_eof;                 /* nothing more comes from the host end */
 	bool host_deaf;                /* host end takes no more */

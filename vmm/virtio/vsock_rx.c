@@ -179,8 +179,8 @@ static void deliver(struct vsock_conn *c, int n, uint64_t len)
 	left = len;
 	for (int i = 0; i < used; i++) {
 		struct vq_chain *ch = &v->chain[i];
-		uint32_t part = (uint32_t)min_t(uint64_t, left,
-						ch->write_len - sizeof(struct vsock_hdr));
+		uint32_t part =
+			(uint32_t)min_t(uint64_t, left, ch->write_len - sizeof(struct vsock_hdr));
 		struct vsock_hdr h = conn_hdr(c, VSOCK_OP_RW, part, 0);
 
 		hdr_write(v, ch, &h);
