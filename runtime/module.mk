@@ -23,3 +23,16 @@ husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop run
 	runtime/proxy/session runtime/proxy/serve $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
+
+UNIT_TESTS += container cgroup cli_options relay proxy
+container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
+	runtime/container/folder runtime/host/proc runtime/host/flat $(LIB_JSON) $(LIB_BASE)
+container_TEST_LIBS := $(LIB_JSON_LIBS)
+cgroup_TEST_OBJS := runtime/host/cgroup $(LIB_BASE)
+cli_options_TEST_OBJS := runtime/cli/options $(LIB_BASE)
+relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
+proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/serve runtime/proxy/relay runtime/proxy/client \
+	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
+	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
+proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
+proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)

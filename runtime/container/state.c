@@ -117,13 +117,15 @@ int container_state_parse(const char *text, size_t len, struct container_state *
 						.max_memory = 64u << 20 };
 	struct container_state s = { .doc = NULL };
 	const char *bad = NULL;
+	const struct json *v;
 	uint64_t version;
 	int rc;
 
 	rc = json_parse(&s.doc, text, len, &lim, e);
 	if (rc < 0)
 		return err_wrap(e, rc, "state.json");
-	if (json_uint64(json_get(s.doc, "version"), &version) < 0)
+	v = s.doc->type == JSON_OBJECT ? json_get(s.doc, "version") : NULL;
+	if (!v || json_uint64(v, &version) < 0)
 		bad = "version";
 	else if (version != CONTAINER_STATE_VERSION) {
 		rc = err_set(e, EPROTONOSUPPORT, "state.json: version %llu is not known",

@@ -387,18 +387,10 @@ static int wait_ready(struct session *s, int ready, struct err *e)
 				       s->at.timeout_ms / 1000);
 		if (n > 0 && p[2].revents)
 			return err_set(e, ECANCELED, "husk has gone");
-		if (n > 0 && p[1].revents) {
-			err_set(e, EIO, "the virtual machine has ended unexpectedly");
-			machine_end(s, e);
-			return -EIO;
-		}
 		if (n > 0 && (p[0].revents & POLLIN))
 			return 0;
-		if (n > 0 && p[0].revents) {
-			err_set(e, EIO, "the virtual machine has ended unexpectedly");
-			machine_end(s, e);
-			return -EIO;
-		}
+		if (n > 0 && (p[0].revents || p[1].revents))
+			return -EPIPE;
 	}
 }
 
@@ -432,6 +424,11 @@ void session_attach(struct session *s, const void *request, int ready)
 	struct err e = ERR_INIT;
 	int rc = begin(s, request, ready, &e);
 
+	if (rc == -EPIPE) {
+		err_set(&e, EIO, "the virtual machine has ended unexpectedly");
+		machine_end(s, &e);
+		rc = -EIO;
+	}
 	if (rc < 0)
 		session_fail(s, rc, &e);
 }

@@ -63,6 +63,13 @@ int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e)
 	return rc < 0 ? err_errno(e, -rc, "cannot write the sandbox's state.json") : 0;
 }
 
+static int number(const struct json *doc, const char *key, uint64_t *ret)
+{
+	const struct json *v = doc->type == JSON_OBJECT ? json_get(doc, key) : NULL;
+
+	return v ? json_uint64(v, ret) : -EINVAL;
+}
+
 static int load(int dir, struct proc_id *ret, struct err *e)
 {
 	static const struct json_limits lim = { .max_depth = 4, .max_values = 64,
@@ -78,9 +85,9 @@ static int load(int dir, struct proc_id *ret, struct err *e)
 	rc = json_parse(&doc, text, len, &lim, e);
 	if (rc < 0)
 		return err_wrap(e, rc, "sandbox's state.json");
-	if (json_uint64(json_get(doc, "version"), &version) < 0 || version != STATE_VERSION ||
-	    json_uint64(json_get(doc, "machinePid"), &pid) < 0 || pid == 0 || pid > INT32_MAX ||
-	    json_uint64(json_get(doc, "machineStart"), &start) < 0)
+	if (number(doc, "version", &version) < 0 || version != STATE_VERSION ||
+	    number(doc, "machinePid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
+	    number(doc, "machineStart", &start) < 0)
 		rc = err_set(e, EINVAL, "sandbox's state.json: malformed");
 	else
 		*ret = (struct proc_id){ .pid = (pid_t)pid, .start = start };

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lib/fakeworld.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent-proto/proto/agent.pb-c.h"
+#include "agent-proto/proto/limits.h"
+#include "agent-proto/ttrpc/server.h"
+#include "lib/io.h"
+#include "vmm/control/server.h"
+
+#define MAX_STREAMS 8
+
+struct stream {
+	struct fakeworld *w;
+	struct evsrc src;
+	bool has_token;
+	uint64_t token;
+};
+
+struct fakeworld {
+	struct fakeworld_plan plan;
+	struct evloop *loop;
+	pthread_t thread;
+	struct control *ctl;
+	struct ttrpc_server *agent;
+	struct evsrc agent_src;
+	struct stream streams[MAX_STREAMS];
+	unsigned nstreams;
+	struct ttrpc_call *waiting;
+	bool running, ended;
+	unsigned status;
+	char said[4096];
+};
+
+static void say(struct fakeworld *w, const char *what, const char *more)
+{
+	size_t n = strlen(w->said);
+
+	snprintf(w->said + n, sizeof(w->said) - n, "%s%s ", what, more);
+}
+
+/* ---- the guest -------------------------------------------------------------------------------- */
+
+/* Streams by the order of their connecting: stdin, stdout, stderr. */
+static void close_stream(struct stream *s)
+{
+	if (s->src.fd < 0)
+		return;
+	evloop_del(&s->src);
+	close(s->src.fd);
+	s->src.fd = -1;
+}
+
+static void answer_wait(struct fakeworld *w)
+{
+	Husk__Agent__V1__WaitResponse r = HUSK__AGENT__V1__WAIT_RESPONSE__INIT;
+
+	if (!w->waiting || !w->ended)
+		return;
+	r.exit_status = w->plan.lie_at_wait ? 4711 : w->status;
+	ttrpc_reply(w->waiting, &r.base);
+	w->waiting = NULL;
+}
+
+static void end_process(struct fakeworld *w, unsigned status)
+{
+	static char words[65536];
+
+	if (w->ended)
+		return;
+	w->ended = true;
+	w->status = status;
+	memset(words, 'e', sizeof(words));
+	for (size_t n = w->plan.last_words; n && w->nstreams > 2;) {
+		size_t piece = min_t(size_t, n, sizeof(words));
+
+		if (io_write_full(w->streams[2].src.fd, words, piece) < 0)
+			break;
+		n -= piece;
+	}
+	for (unsigned i = 0; i < w->nstreams; i++)
+		close_stream(&w->streams[i]);
+	answer_wait(w);
+}
+
+static void stream_event(struct evsrc *src, uint32_t events)
+{
+	struct stream *s = container_of(src, struct stream, src);
+	struct fakeworld *w = s->w;
+	char buf[65536];
+	ssize_t n;
+
+	(void)events;
+	if (!s->has_token) {
+		s->has_token = io_read_full(src->fd, &s->token, sizeof(s->token)) == 0;
+		if (!s->has_token || s != &w->streams[0])
+			evloop_del(src);
+		return;
+	}
+	n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	if (n < 0)
+		return;
+	if (n == 0) {
+		if (w->running)
+			end_process(w, w->plan.exit_status);
+		else
+			evloop_del(src);
+		return;
+	}
+	if (w->nstreams > 1)
+		io_write_full(w->streams[1].src.fd, buf, (size_t)n);
+	else /* a terminal */
+		io_write_full(src->fd, buf, (size_t)n);
+}
+
+static void die(struct fakeworld *w)
+{
+	static struct nc_event ev;
+
+	if (w->plan.end_text) {
+		memset(&ev, 0, sizeof(ev));
+		ev.kind = NC_EV_END;
+		ev.value = NC_END_PANIC;
+		snprintf(ev.console, sizeof(ev.console), "%s", w->plan.end_text);
+		control_event(w->ctl, &ev, 0);
+	}
+	evloop_stop(w->loop);
+}
+
+/* ---- the agent's calls ------------------------------------------------------------------------- */
+
+static void on_hello(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__HelloResponse r;
+	static char version[] = "test", kernel[] = "6.12";
+
+	(void)ctx;
+	(void)p;
+	(void)len;
+	husk__agent__v1__hello_response__init(&r);
+	r.version = AGENT_VERSION;
+	r.agent_version = version;
+	r.kernel_release = kernel;
+	ttrpc_reply(call, &r.base);
+}
+
+static void on_create(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__CreateContainerResponse r = HUSK__AGENT__V1__CREATE_CONTAINER_RESPONSE__INIT;
+	struct fakeworld *w = ctx;
+
+	(void)p;
+	(void)len;
+	say(w, "create", "");
+	if (w->plan.die_at_create) {
+		die(w);
+	} else if (w->plan.create_rc < 0) {
+		ttrpc_reply_err(call, w->plan.create_rc, w->plan.create_text);
+		return;
+	}
+	r.pid = 10;
+	if (!w->plan.die_at_create)
+		ttrpc_reply(call, &r.base);
+}
+
+static void on_exec(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+
+	on_create(ctx, call, p, len);
+	w->running = true;
+}
+
+static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+
+	(void)p;
+	(void)len;
+	say(w, "start", "");
+	if (w->plan.die_at_start) {
+		die(w);
+		return;
+	}
+	if (w->plan.start_rc < 0) {
+		ttrpc_reply_err(call, w->plan.start_rc, "no such program");
+		return;
+	}
+	w->running = true;
+	ttrpc_reply(call, NULL);
+	if (w->nstreams)
+		evloop_add(w->loop, &w->streams[0].src, EPOLLIN);
+	else
+		end_process(w, w->plan.exit_status);
+}
+
+static void on_wait(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+
+	(void)p;
+	(void)len;
+	say(w, "wait", "");
+	w->waiting = call;
+	answer_wait(w);
+}
+
+static void on_signal(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+	Husk__Agent__V1__SignalRequest *r = husk__agent__v1__signal_request__unpack(NULL, len, p);
+	char n[24];
+
+	snprintf(n, sizeof(n), "signal:%u%s", r->signal, r->all ? "a" : "");
+	say(w, n, "");
+	ttrpc_reply(call, NULL);
+	if (r->signal == SIGTERM || r->signal == SIGKILL)
+		end_process(w, 128 + r->signal);
+	husk__agent__v1__signal_request__free_unpacked(r, NULL);
+}
+
+static void on_ok(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	(void)ctx;
+	(void)p;
+	(void)len;
+	ttrpc_reply(call, NULL);
+}
+
+static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	say(ctx, "delete", "");
+	on_ok(ctx, call, p, len);
+}
+
+static void on_list(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__ListProcessesResponse r = HUSK__AGENT__V1__LIST_PROCESSES_RESPONSE__INIT;
+	struct fakeworld *w = ctx;
+	Husk__Agent__V1__ProcessInfo row[8];
+	Husk__Agent__V1__ProcessInfo *rows[8];
+	static char tty[] = "pts/0";
+
+	(void)p;
+	(void)len;
+	for (unsigned i = 0; i < w->plan.processes && i < 8; i++) {
+		husk__agent__v1__process_info__init(&row[i]);
+		row[i].pid = 100 + i;
+		row[i].tty = tty;
+		row[i].command.data = (uint8_t *)tty;
+		row[i].command.len = 3;
+		rows[r.n_processes++] = &row[i];
+	}
+	r.processes = rows;
+	ttrpc_reply(call, &r.base);
+}
+
+#define METHOD(name, fn) { "husk.agent.v1.Agent", name, fn }
+static const struct ttrpc_method methods[] = {
+	METHOD("Hello", on_hello),   METHOD("CreateContainer", on_create),
+	METHOD("Exec", on_exec),     METHOD("Start", on_start),
+	METHOD("Wait", on_wait),     METHOD("Signal", on_signal),
+	METHOD("Resize", on_ok),     METHOD("ListProcesses", on_list),
+	METHOD("Delete", on_delete), { NULL, NULL, NULL },
+};
+
+static void flush_agent(void *arg)
+{
+	struct fakeworld *w = arg;
+	struct buf *out = ttrpc_server_output(w->agent);
+
+	if (out->len && io_write_full(w->agent_src.fd, out->data, out->len) == 0)
+		buf_consume(out, out->len);
+}
+
+static void agent_event(struct evsrc *src, uint32_t events)
+{
+	struct fakeworld *w = container_of(src, struct fakeworld, agent_src);
+	uint8_t buf[65536];
+	ssize_t n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	(void)events;
+	if (n > 0)
+		ttrpc_server_input(w->agent, buf, (size_t)n, NULL);
+	else if (n == 0)
+		evloop_del(src);
+	flush_agent(w);
+}
+
+/* ---- the machine's commands -------------------------------------------------------------------- */
+
+static void accept_control(struct fakeworld *w, int fd)
+{
+	const struct ttrpc_server_config cfg = { .methods = methods, .ctx = w,
+						 .max_frame = AGENT_MAX_FRAME,
+						 .max_out = 2 * AGENT_MAX_FRAME,
+						 .max_unpack = 16u << 20, .max_calls = 64 };
+
+	ttrpc_server_new(&w->agent, &cfg, NULL);
+	ttrpc_server_on_output(w->agent, flush_agent, w);
+	w->agent_src = (struct evsrc){ .fd = fd, .fn = agent_event, .name = "agent" };
+	evloop_add(w->loop, &w->agent_src, EPOLLIN);
+}
+
+static int on_connect(void *arg, struct control_request *r, struct err *e)
+{
+	const struct nc_connect *m = r->msg;
+	struct nc_simple reply;
+	struct fakeworld *w = arg;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	if (m->port == AGENT_PORT_CONTROL) {
+		accept_control(w, pair[0]);
+	} else {
+		struct stream *s = &w->streams[w->nstreams++];
+
+		*s = (struct stream){ .w = w, .src = { .fd = pair[0], .fn = stream_event } };
+		evloop_add(w->loop, &s->src, EPOLLIN);
+	}
+	control_reply(w->ctl, &r->token, &reply, sizeof(reply), pair[1]);
+	close(pair[1]);
+	return CONTROL_REPLIED;
+}
+
+static int on_share_remove(void *arg, struct control_request *r, struct err *e)
+{
+	const struct nc_share *m = r->msg;
+
+	(void)e;
+	say(arg, "share-remove:", m->name);
+	return 0;
+}
+
+static int on_quit(void *arg, struct control_request *r, struct err *e)
+{
+	struct fakeworld *w = arg;
+
+	(void)r;
+	(void)e;
+	say(w, "quit", "");
+	evloop_stop(w->loop);
+	return 0;
+}
+
+static const struct control_cmd cmds[] = {
+	{ NC_CONNECT, sizeof(struct nc_connect), 0, 0, NC_MAY_CONNECT, on_connect },
+	{ NC_SHARE_REMOVE, sizeof(struct nc_share), 0, 0, NC_MAY_SHARE, on_share_remove },
+	{ NC_QUIT, sizeof(struct nc_simple), 0, 0, NC_MAY_QUIT, on_quit },
+};
+
+static void lost(void *arg)
+{
+	struct fakeworld *w = arg;
+
+	say(w, "lost", "");
+	evloop_stop(w->loop);
+}
+
+static void *world(void *arg)
+{
+	struct fakeworld *w = arg;
+
+	evloop_run(w->loop);
+	ttrpc_server_free(w->agent);
+	if (w->agent)
+		close(w->agent_src.fd);
+	for (unsigned i = 0; i < w->nstreams; i++)
+		close_stream(&w->streams[i]);
+	control_free(w->ctl);
+	return NULL;
+}
+
+struct fakeworld *fakeworld_new(const struct fakeworld_plan *plan, int *ret_machine)
+{
+	static const struct control_ops ops = { .cmds = cmds, .ncmds = ARRAY_SIZE(cmds),
+						.lifeline_lost = lost };
+	struct fakeworld *w = calloc(1, sizeof(*w));
+	int pair[2];
+
+	w->plan = *plan;
+	if (evloop_new(&w->loop, NULL) < 0 || control_new(&w->ctl, w->loop, &ops, w, NULL) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
+	    control_add_client(w->ctl, pair[0], NC_MAY_ALL | NC_LIFELINE, NULL) < 0 ||
+	    pthread_create(&w->thread, NULL, world, w))
+		abort();
+	*ret_machine = pair[1];
+	return w;
+}
+
+const char *fakeworld_end(struct fakeworld *w)
+{
+	pthread_join(w->thread, NULL);
+	return w->said;
+}
+
+void fakeworld_free(struct fakeworld *w)
+{
+	evloop_free(w->loop);
+	free(w);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine and an agent in one thread, for what stands between husk and them: the native control
+ * protocol on one side, ttrpc and streams behind NC_CONNECT, and knobs for what goes wrong.
+ *
+ * The one process of the fake guest: what comes on stdin is written to stdout; at the end of stdin, or when
+ * signalled, it writes @last_words to stderr and ends.
+ */
+#ifndef TESTS_LIB_FAKEWORLD_H
+#define TESTS_LIB_FAKEWORLD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "lib/evloop.h"
+
+struct fakeworld;
+
+struct fakeworld_plan {
+	int create_rc;            /* answer to create, 0 or -errno */
+	const char *create_text;
+	int start_rc;
+	unsigned exit_status;     /* when stdin ends */
+	size_t last_words;        /* bytes */
+	bool die_at_create;       /* the machine closes everything instead of answering */
+	bool die_at_start;
+	bool lie_at_wait;         /* an exit status that is none */
+	const char *end_text;     /* of NC_EV_END when dying; NULL: none is sent */
+	unsigned processes;       /* that ps shows */
+};
+
+/* *ret_machine: the client's end of the machine's control socket. */
+struct fakeworld *fakeworld_new(const struct fakeworld_plan *plan, int *ret_machine);
+/* Joins the thread. What was asked of the machine, in words: "create start wait share-remove:s0 quit ". */
+const char *fakeworld_end(struct fakeworld *w);
+void fakeworld_free(struct fakeworld *w);
+
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Command line options, written in every way that runc takes them. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/cli/cli.h"
+
+struct values {
+	bool flag;
+	const char *text;
+	int number;
+	struct cli_list list;
+};
+
+static const struct cli_option table[] = {
+	{ "flag", "f", CLI_BOOL, offsetof(struct values, flag), "" },
+	{ "text", "t", CLI_STRING, offsetof(struct values, text), "" },
+	{ "number", NULL, CLI_INT, offsetof(struct values, number), "" },
+	{ "list", "l", CLI_LIST, offsetof(struct values, list), "" },
+	{ "never", NULL, CLI_REFUSED, 0, "" },
+	{ .name = NULL },
+};
+
+static void test_good(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *argv[6];
+		bool flag;
+		const char *text;
+		int number;
+		size_t list;
+		int rest; /* index of the first word that is no option */
+	} rows[] = {
+		{ "nothing", { NULL }, false, NULL, 0, 0, 0 },
+		{ "no option first", { "id", "--flag" }, false, NULL, 0, 0, 0 },
+		{ "long", { "--flag", "id" }, true, NULL, 0, 0, 1 },
+		{ "one dash", { "-flag", "id" }, true, NULL, 0, 0, 1 },
+		{ "letter", { "-f", "id" }, true, NULL, 0, 0, 1 },
+		{ "letter with two dashes", { "--f", "id" }, true, NULL, 0, 0, 1 },
+		{ "a flag's value", { "--flag=false" }, false, NULL, 0, 0, 1 },
+		{ "a flag takes no next word", { "--flag", "false" }, true, NULL, 0, 0, 1 },
+		{ "value behind =", { "--text=a=b" }, false, "a=b", 0, 0, 1 },
+		{ "empty value", { "--text=" }, false, "", 0, 0, 1 },
+		{ "value in the next word", { "-t", "--flag" }, false, "--flag", 0, 0, 2 },
+		{ "the last one counts", { "-t", "a", "-t", "b" }, false, "b", 0, 0, 4 },
+		{ "number", { "--number", "-3" }, false, NULL, -3, 0, 2 },
+		{ "hexadecimal", { "--number=0x10" }, false, NULL, 16, 0, 1 },
+		{ "list", { "-l", "a", "--list=b" }, false, NULL, 0, 2, 3 },
+		{ "end of options", { "--", "--flag" }, false, NULL, 0, 0, 1 },
+		{ "a lone dash is a word", { "-", "--flag" }, false, NULL, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct values v = { .flag = false };
+		struct err e = ERR_INIT;
+		int argc = 0, at = 0, rc;
+
+		while (argc < 6 && rows[i].argv[argc])
+			argc++;
+		rc = cli_parse(table, &v, (char **)(uintptr_t)rows[i].argv, argc, &at, &e);
+		if (rc || v.flag != rows[i].flag || v.number != rows[i].number ||
+		    v.list.n != rows[i].list || at != rows[i].rest || !v.text != !rows[i].text ||
+		    (v.text && strcmp(v.text, rows[i].text)))
+			fail_msg("%s: %d %s, at %d", rows[i].why, rc, e.msg, at);
+		cli_free(table, &v);
+	}
+}
+
+static void test_bad(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *argv[3];
+		const char *text;
+	} rows[] = {
+		{ "unknown", { "--frob" }, "flag provided but not defined: -frob" },
+		{ "unknown with a value", { "--frob=1" }, "flag provided but not defined: -frob" },
+		{ "the beginning of a name", { "--fla" }, "flag provided but not defined: -fla" },
+		{ "letters joined", { "-ft" }, "flag provided but not defined: -ft" },
+		{ "value missing", { "--text" }, "flag needs an argument: -text" },
+		{ "letter's value missing", { "-t" }, "flag needs an argument: -t" },
+		{ "no boolean", { "--flag=maybe" },
+		  "invalid boolean value \"maybe\" for -flag: parse error" },
+		{ "no number", { "--number", "x" }, "invalid value \"x\" for flag -number: parse error" },
+		{ "number with a tail", { "--number=3x" },
+		  "invalid value \"3x\" for flag -number: parse error" },
+		{ "empty number", { "--number=" }, "invalid value \"\" for flag -number: parse error" },
+		{ "number too large", { "--number=4294967296" },
+		  "invalid value \"4294967296\" for flag -number: parse error" },
+		{ "three dashes", { "---flag" }, "bad flag syntax: ---flag" },
+		{ "no name", { "--=x" }, "bad flag syntax: --=x" },
+		{ "refused by name", { "--never", "x" }, "--never is not supported" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct values v = { .flag = false };
+		struct err e = ERR_INIT;
+		int argc = 0, at = 0, rc;
+
+		while (argc < 3 && rows[i].argv[argc])
+			argc++;
+		rc = cli_parse(table, &v, (char **)(uintptr_t)rows[i].argv, argc, &at, &e);
+		if (rc >= 0 || strcmp(e.msg, rows[i].text))
+			fail_msg("%s: %d %s", rows[i].why, rc, e.msg);
+		cli_free(table, &v);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

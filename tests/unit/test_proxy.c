@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+/* husk-proxy's session between a husk (this test) and a fake machine and agent: what it answers, what
+ * it asks for in which order, its exit status, and every byte of output. */
+#include "tests/unit/check.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "runtime/proxy/client.h"
+#include "runtime/proxy/session.h"
+#include "tests/lib/fakeworld.h"
+
+#define WAIT_MS 15000
+
+/* A proxy in a thread, with the three streams as socket pairs whose other ends are the test's. */
+struct bench {
+	struct session s;
+	struct fakeworld *world;
+	pthread_t thread;
+	int husk;      /* our end of its first connection */
+	int stdio[3];  /* our ends */
+};
+
+static void *proxy(void *arg)
+{
+	struct bench *b = arg;
+
+	session_attach(&b->s, "request", -1);
+	if (!b->s.torn_down)
+		evloop_run(b->s.loop);
+	return NULL;
+}
+
+static struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct session *s = &b->s;
+	int machine, pair[2];
+
+	b->world = fakeworld_new(plan, &machine);
+	assert_int_equal(evloop_new(&s->loop, NULL), 0);
+	assert_int_equal(ncl_new(&s->machine, machine, NULL), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	b->husk = pair[0];
+	assert_int_equal(serve_add(s, pair[1], &s->first), 0);
+	s->at.flags = flags;
+	s->at.nshares = 2;
+	s->at.request_len = 7;
+	s->at.timeout_ms = 5000;
+	strcpy(s->at.container_id, "c");
+	strcpy(s->at.exec_id, "e");
+	strcpy(s->at.fs_device, "fs");
+	strcpy(s->at.share_prefix, "s");
+	s->exit_code = EXIT_LOST;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		b->stdio[i] = pair[0];
+		s->stdio[i] = relay_prepare(pair[1], i != 0);
+		s->at.token[i] = (uint64_t)i + 1;
+	}
+	assert_int_equal(pthread_create(&b->thread, NULL, proxy, b), 0);
+	return b;
+}
+
+/* Waits for its end; the words of the world's machine. */
+static const char *bench_end(struct bench *b)
+{
+	pthread_join(b->thread, NULL);
+	ncl_free(b->s.machine);
+	agent_client_free(b->s.agent);
+	relay_stop(&b->s.in);
+	relay_stop(&b->s.out);
+	relay_stop(&b->s.err);
+	for (size_t i = 0; i < SESSION_MAX_CLIENTS; i++)
+		if (b->s.clients[i].s)
+			serve_close(&b->s.clients[i]);
+	evloop_free(b->s.loop);
+	return fakeworld_end(b->world);
+}
+
+static void bench_free(struct bench *b)
+{
+	for (int i = 0; i < 3; i++)
+		if (b->stdio[i] >= 0)
+			close(b->stdio[i]);
+	if (b->husk >= 0)
+		close(b->husk);
+	fakeworld_free(b->world);
+	free(b);
+}
+
+static size_t read_to_end(int fd)
+{
+	char buf[65536];
+	size_t sum = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		sum += (size_t)n;
+	return sum;
+}
+
+#define LAST PROXY_ATTACH_LAST
+
+static void a_container_from_create_to_its_end(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 7, .last_words = 300000 };
+	struct bench *b = bench_new(&plan, LAST);
+	struct proxy_reply r;
+	struct err e = ERR_INIT;
+	char text[6] = "";
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, &r, WAIT_MS, &e), 0);
+	assert_int_equal(r.state, PROXY_ST_CREATED);
+	assert_int_equal(proxy_call(b->husk, PROXY_COMMIT, NULL, WAIT_MS, &e), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, &r, WAIT_MS, &e), 0);
+	assert_int_equal(r.state, PROXY_ST_RUNNING);
+	assert_true(r.stamp[PROXY_T_STARTED] >= r.stamp[PROXY_T_CREATED]);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EBUSY);
+	assert_string_equal(e.msg, "cannot start an already running container");
+	assert_int_equal(write(b->stdio[0], "hello", 5), 5);
+	assert_int_equal(io_read_full(b->stdio[1], text, 5), 0);
+	assert_string_equal(text, "hello");
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_int_equal(read_to_end(b->stdio[2]), 300000);
+	assert_int_equal(read_to_end(b->stdio[1]), 0);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, &r, WAIT_MS, &e), 0);
+	assert_int_equal(r.state, PROXY_ST_ENDED);
+	assert_int_equal(r.exit_status, 7);
+	/* The order of the end: the shares are dropped when nothing is left in the guest. */
+	assert_string_equal(bench_end(b),
+			    "create wait start delete share-remove:s0 share-remove:s1 quit ");
+	assert_int_equal(b->s.exit_code, 7);
+	bench_free(b);
+}
+
+static void output_that_is_read_late_is_not_lost(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0, .last_words = 4 << 20 };
+	struct bench *b = bench_new(&plan, LAST);
+	struct proxy_reply r;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, &r, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	shutdown(b->stdio[0], SHUT_WR);
+	/* Nobody reads; commands are answered all the same. */
+	usleep(100000);
+	assert_int_equal(proxy_call(b->husk, PROXY_STATUS, &r, WAIT_MS, NULL), 0);
+	assert_int_equal(read_to_end(b->stdio[2]), 4 << 20);
+	bench_end(b);
+	assert_int_equal(b->s.exit_code, 0);
+	bench_free(b);
+}
+
+static void signals_reach_the_process(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0 };
+	struct bench *b = bench_new(&plan, LAST);
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGHUP, false, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGTERM, true, WAIT_MS, NULL), 0);
+	assert_string_equal(bench_end(b), "create wait start signal:1 signal:15a delete share-remove:s0 "
+					  "share-remove:s1 quit ");
+	assert_int_equal(b->s.exit_code, 128 + SIGTERM);
+	bench_free(b);
+}
+
+static void count_row(void *arg, const struct proxy_ps *p)
+{
+	unsigned *n = arg;
+
+	assert_int_equal(p->pid, 100 + *n);
+	assert_string_equal(p->tty, "pts/0");
+	assert_string_equal(p->command, "pts");
+	(*n)++;
+}
+
+static void processes_are_listed(void **state)
+{
+	const struct fakeworld_plan plan = { .processes = 3 };
+	struct bench *b = bench_new(&plan, LAST);
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_ps(b->husk, count_row, &n, WAIT_MS, NULL), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	bench_end(b);
+	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
+	bench_free(b);
+}
+
+static void a_refused_create_is_told(void **state)
+{
+	const struct fakeworld_plan plan = { .create_rc = -ENOENT,
+					     .create_text = "exec: \"x\": not found" };
+	struct bench *b = bench_new(&plan, LAST);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, &e), -ENOENT);
+	assert_string_equal(e.msg, "exec: \"x\": not found");
+	assert_string_equal(bench_end(b), "create lost ");
+	assert_int_equal(b->s.exit_code, EXIT_LOST);
+	bench_free(b);
+}
+
+static void an_exec_runs_at_once_and_leaves_the_machine_alone(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 3 };
+	struct bench *b = bench_new(&plan, PROXY_ATTACH_EXEC);
+	struct proxy_reply r;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, &r, WAIT_MS, NULL), 0);
+	assert_int_equal(r.state, PROXY_ST_RUNNING);
+	assert_int_equal(proxy_call(b->husk, PROXY_COMMIT, NULL, WAIT_MS, NULL), 0);
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_string_equal(bench_end(b), "create wait delete lost ");
+	assert_int_equal(b->s.exit_code, 3);
+	bench_free(b);
+}
+
+static void a_machine_that_dies(void **state)
+{
+	static const struct {
+		const char *why;
+		struct fakeworld_plan plan;
+		bool started;
+		const char *text;
+	} rows[] = {
+		{ "while creating", { .die_at_create = true, .end_text = "Oops: 0002" }, false,
+		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: 0002" },
+		{ "while running", { .die_at_start = true, .end_text = "Oops: 0003" }, true,
+		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: 0003" },
+		{ "without a word", { .die_at_start = true }, true, "" },
+		{ "by a lying agent", { .lie_at_wait = true }, true, "agent broke the protocol" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct bench *b = bench_new(&rows[i].plan, LAST);
+		struct err e = ERR_INIT;
+		int rc = proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, &e);
+
+		if (rows[i].started) {
+			check_row(rows[i].why, rc == 0);
+			proxy_call(b->husk, PROXY_START, NULL, 300, NULL);
+			shutdown(b->stdio[0], SHUT_WR);
+			rc = proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, &e);
+		}
+		if (rc != -EIO || !strstr(e.msg, rows[i].text))
+			fail_msg("%s: %d %s", rows[i].why, rc, e.msg);
+		bench_end(b);
+		check_row(rows[i].why, b->s.exit_code == EXIT_LOST);
+		bench_free(b);
+	}
+}
+
+static void husk_is_killed(void **state)
+{
+	static const struct {
+		const char *why;
+		uint32_t flags;
+		bool commit;
+		const char *said;
+	} rows[] = {
+		{ "before it was content: gone", LAST, false, "create wait lost " },
+		{ "an exec before it was content: killed", PROXY_ATTACH_EXEC, false,
+		  "create wait signal:9 delete lost " },
+		{ "after: nothing happens, until it is told to end", LAST, true,
+		  "create wait signal:9 delete share-remove:s0 share-remove:s1 quit " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 0 };
+		struct bench *b = bench_new(&plan, rows[i].flags);
+		int later[2] = { -1, -1 };
+		const char *said;
+
+		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+		if (rows[i].commit) {
+			assert_int_equal(proxy_call(b->husk, PROXY_COMMIT, NULL, WAIT_MS, NULL), 0);
+			assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, later), 0);
+			assert_int_equal(serve_add(&b->s, later[1], NULL), 0);
+		}
+		close(b->husk);
+		b->husk = -1;
+		if (rows[i].commit) {
+			usleep(50000);
+			assert_int_equal(proxy_signal(later[0], SIGKILL, false, WAIT_MS, NULL), 0);
+			close(later[0]);
+		}
+		said = bench_end(b);
+		if (strcmp(said, rows[i].said))
+			fail_msg("%s: %s", rows[i].why, said);
+		bench_free(b);
+	}
+}
+
+static void malformed_commands_end_their_connection_only(void **state)
+{
+	static const struct {
+		const char *why;
+		struct proxy_hdr hdr;
+		size_t len;
+		bool answered;
+	} rows[] = {
+		{ "short", { PROXY_VERSION, PROXY_STATUS, 0, 8 }, 8, false },
+		{ "another version", { 99, PROXY_STATUS, 0, 16 }, 16, false },
+		{ "size that is not the packet's", { PROXY_VERSION, PROXY_STATUS, 0, 17 }, 16, false },
+		{ "unknown command", { PROXY_VERSION, 77, 0, 16 }, 16, true },
+		{ "a command without its arguments", { PROXY_VERSION, PROXY_SIGNAL, 0, 16 }, 16, true },
+	};
+	const struct fakeworld_plan plan = { .exit_status = 0 };
+	struct bench *b = bench_new(&plan, LAST);
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct proxy_reply r;
+		int pair[2];
+		ssize_t n;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+		assert_int_equal(serve_add(&b->s, pair[1], NULL), 0);
+		assert_int_equal(send(pair[0], &rows[i].hdr, rows[i].len, 0), rows[i].len);
+		n = recv(pair[0], &r, sizeof(r), 0);
+		if (rows[i].answered ? n != sizeof(r) || r.hdr.rc != -EINVAL : n != 0)
+			fail_msg("%s: %zd", rows[i].why, n);
+		close(pair[0]);
+		usleep(20000);
+	}
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	bench_end(b);
+	bench_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_container_from_create_to_its_end),
+		cmocka_unit_test(output_that_is_read_late_is_not_lost),
+		cmocka_unit_test(signals_reach_the_process),
+		cmocka_unit_test(processes_are_listed),
+		cmocka_unit_test(a_refused_create_is_told),
+		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
+		cmocka_unit_test(a_machine_that_dies),
+		cmocka_unit_test(husk_is_killed),
+		cmocka_unit_test(malformed_commands_end_their_connection_only),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
