@@ -9,6 +9,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "tests/lib/until.h"
 #include "tests/lib/vdev_suite.h"
 #include "tests/lib/vsock_guest.h"
 
@@ -96,7 +97,7 @@ static bool host_read(const char *why, int fd, uint64_t *at)
 }
 
 /* Takes what the device sends for one connection, checking data; the guest's application is quick. */
-static void guest_take(struct vg *g, struct vg_conn *c, const char *why, uint64_t *at)
+static bool guest_take(struct vg *g, struct vg_conn *c, const char *why, uint64_t *at)
 {
 	uint32_t told = c->fwd_cnt;
 
@@ -114,7 +115,12 @@ static void guest_take(struct vg *g, struct vg_conn *c, const char *why, uint64_
 			told = c->fwd_cnt;
 		}
 	}
+	return true;
 }
+
+/* Takes what comes until @cond. */
+#define take_until(g, c, why, at, cond) \
+	check_row(why, until((g)->f.loop, guest_take(g, c, why, at) && (cond)))
 
 /* --- tests -------------------------------------------------------------------------------------------- */
 
@@ -215,7 +221,7 @@ static void test_driver_not_there_yet(void **state)
 
 	/* One that the guest knows of dies with the driver; one that nobody saw, with the device. */
 	start_connect(&g, 6, VSOCK_NO_TIMEOUT, &o);
-	fdv_run(&g.f, 5);
+	assert_true(vg_recv(&g, &pkt, 1000));
 	fdv_reset(&g.f);
 	assert_int_equal(o.rc, -ECONNRESET);
 	start_connect(&g, 6, VSOCK_NO_TIMEOUT, &never);
@@ -226,6 +232,54 @@ static void test_driver_not_there_yet(void **state)
 	assert_int_equal(never.rc, -ECANCELED);
 	assert_int_equal(o.calls, 1);
 	assert_int_equal(o.rc, -ECANCELED);
+}
+
+static atomic_uint told;
+
+static void count_timeout(void *arg, int rc, int fd)
+{
+	(void)arg;
+	if (rc == -ETIMEDOUT && fd == -1)
+		atomic_fetch_add(&told, 1);
+}
+
+static void *ask(void *arg)
+{
+	struct vdev *d = arg;
+
+	for (int i = 0; i < 50; i++)
+		if (vsock_connect(d, 1, 1000000, count_timeout, NULL) < 0)
+			return NULL;
+	return NULL;
+}
+
+static void *run_loop(void *arg)
+{
+	evloop_run(arg);
+	return NULL;
+}
+
+/* Callers on any thread, while the loop runs on its own. */
+static void test_threads(void **state)
+{
+	const struct vg_opts opt = { .features = ~0ull, .cfg = { .ready_fd = -1 } };
+	uint64_t end = io_now_ns() + 5000000000ull;
+	pthread_t loop, t[4];
+	struct vg g;
+
+	(void)state;
+	assert_int_equal(vg_init(&g, &opt, true), 0);
+	assert_int_equal(pthread_create(&loop, NULL, run_loop, g.f.loop), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
+		assert_int_equal(pthread_create(&t[i], NULL, ask, g.f.d), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
+		pthread_join(t[i], NULL);
+	while (atomic_load(&told) < 200 && io_now_ns() < end)
+		usleep(1000);
+	evloop_stop(g.f.loop);
+	pthread_join(loop, NULL);
+	assert_int_equal(atomic_load(&told), 200);
+	vg_done(&g);
 }
 
 /* Local ports do not come again soon, and the guest cannot guess one into being open. */
@@ -443,9 +497,8 @@ static void test_traffic(void **state)
 		vsock_get_stats(g.f.d, &st);
 		check_row(why, st.to_guest == total && st.from_guest == total && st.conns == 1);
 		close(fd);
-		fdv_run(&g.f, 50);
-		guest_take(&g, &c, why, &in_seen);
-		check_row(why, c.shut == VSOCK_SHUT_BOTH && !c.reset);
+		take_until(&g, &c, why, &in_seen, c.shut == VSOCK_SHUT_BOTH);
+		check_row(why, !c.reset);
 		vg_conn_op(&g, &c, VSOCK_OP_SHUTDOWN, VSOCK_SHUT_BOTH);
 		guest_take(&g, &c, why, &in_seen);
 		check_row(why, c.reset && !fdv_needs_reset(&g.f));
@@ -498,11 +551,10 @@ static void test_many(void **state)
 	assert_int_equal(st.conns, N);
 	for (int i = 0; i < N; i++)
 		close(fd[i]);
-	fdv_run(&g.f, 100);
-	at = 0;
-	while (vg_recv(&g, &pkt, 20))
+	for (at = 0; at < N;) {
+		assert_true(vg_recv(&g, &pkt, 5000));
 		at += pkt.h.op == VSOCK_OP_SHUTDOWN && pkt.h.flags == VSOCK_SHUT_BOTH;
-	assert_int_equal(at, N);
+	}
 	vg_done(&g);
 }
 
@@ -521,17 +573,14 @@ static void test_half_close(void **state)
 	fill(b, 0, sizeof(b));
 	assert_int_equal(write(fd, b, sizeof(b)), sizeof(b));
 	shutdown(fd, SHUT_WR);
-	fdv_run(&g.f, 20);
-	guest_take(&g, &c, "host ends", &at);
+	take_until(&g, &c, "host ends", &at, c.shut);
 	assert_int_equal(at, sizeof(b));
 	assert_int_equal(c.shut, VSOCK_SHUT_SEND);
 	assert_int_equal(vg_conn_send(&g, &c, "xy", 2), 2);
 	assert_int_equal(read(fd, b, sizeof(b)), 2);
 	vg_conn_op(&g, &c, VSOCK_OP_SHUTDOWN, VSOCK_SHUT_SEND);
 	assert_int_equal(read(fd, b, sizeof(b)), 0);
-	fdv_run(&g.f, 20);
-	guest_take(&g, &c, "both ended", &at);
-	assert_int_equal(c.shut, VSOCK_SHUT_BOTH);
+	take_until(&g, &c, "both ended", &at, c.shut == VSOCK_SHUT_BOTH);
 	close(fd);
 
 	/* The guest ends first; the host goes on. */
@@ -540,10 +589,8 @@ static void test_half_close(void **state)
 	assert_int_equal(read(fd, b, sizeof(b)), 0);
 	fill(b, 0, sizeof(b));
 	assert_int_equal(write(fd, b, sizeof(b)), sizeof(b));
-	fdv_run(&g.f, 20);
 	at = 0;
-	guest_take(&g, &c, "guest ended", &at);
-	assert_int_equal(at, sizeof(b));
+	take_until(&g, &c, "guest ended", &at, at == sizeof(b));
 	assert_int_equal(c.shut, 0);
 	/* And then listens no more. */
 	vg_conn_op(&g, &c, VSOCK_OP_SHUTDOWN, VSOCK_SHUT_BOTH);
@@ -562,9 +609,7 @@ static void test_half_close(void **state)
 	/* The host listens no more. */
 	shutdown(fd, SHUT_RD);
 	assert_int_equal(vg_conn_send(&g, &c, "xy", 2), 2);
-	fdv_run(&g.f, 20);
-	guest_take(&g, &c, "host deaf", &at);
-	assert_int_equal(c.shut & VSOCK_SHUT_RCV, VSOCK_SHUT_RCV);
+	take_until(&g, &c, "host deaf", &at, c.shut & VSOCK_SHUT_RCV);
 	close(fd);
 	vg_done(&g);
 }
@@ -630,17 +675,6 @@ static void test_last_words(void **state)
 	}
 }
 
-/* True when the loop has nothing to do: readiness that cannot be served must not spin it. */
-static bool loop_sleeps(struct vg *g)
-{
-	uint64_t before;
-
-	fdv_run(&g->f, 50);
-	before = io_now_ns();
-	evloop_turn(g->f.loop, 30);
-	return io_now_ns() - before >= 25000000u;
-}
-
 static void test_stalled_reader(void **state)
 {
 	static uint8_t chunk[65536];
@@ -667,21 +701,17 @@ static void test_stalled_reader(void **state)
 	/* A socket's buffer, and ours. */
 	assert_in_range(sent, VSOCK_BUF, 2 * VSOCK_BUF + 512 * 1024);
 	assert_int_equal(vg_conn_credit(&c), 0);
-	assert_true(loop_sleeps(&g));
+	assert_true(loop_sleeps(g.f.loop));
 	/* Others are none the worse. */
 	fill(chunk, 0, 1000);
 	assert_int_equal(vg_conn_send(&g, &c2, chunk, 1000), 1000);
 	host_read("other", fd2, &other);
 	assert_int_equal(other, 1000);
 	/* The reader wakes: credit comes without being asked for. */
-	for (int i = 0; i < 50; i++) {
-		host_read("slow", fd, &seen);
-		fdv_run(&g.f, 1);
-		guest_take(&g, &c, "credit", &dummy);
-	}
-	assert_int_equal(seen, sent);
-	assert_true(vg_conn_credit(&c) >= VSOCK_BUF / 2);
-	assert_true(loop_sleeps(&g));
+	take_until(&g, &c, "credit", &dummy,
+		   (host_read("slow", fd, &seen), seen == sent) &&
+			   vg_conn_credit(&c) >= VSOCK_BUF / 2);
+	assert_true(loop_sleeps(g.f.loop));
 	close(fd);
 	close(fd2);
 	vg_done(&g);
@@ -708,7 +738,7 @@ static void test_stalled_guest(void **state)
 		fdv_run(&g.f, 1);
 	} while (n > 0);
 	/* The application in the guest reads nothing: not a byte beyond its window comes. */
-	while (vg_recv(&g, &pkt, 10)) {
+	while (vg_recv(&g, &pkt, 100)) {
 		vg_conn_take(&c, &pkt);
 		asked += pkt.h.op == VSOCK_OP_CREDIT_REQUEST;
 		if (pkt.h.op == VSOCK_OP_RW) {
@@ -718,17 +748,13 @@ static void test_stalled_guest(void **state)
 	}
 	assert_int_equal(in_seen, 10000);
 	assert_int_equal(asked, 1);
-	assert_true(loop_sleeps(&g));
+	assert_true(loop_sleeps(g.f.loop));
 	close(fd); /* EPOLLHUP, which cannot be masked */
-	assert_true(loop_sleeps(&g));
+	assert_true(loop_sleeps(g.f.loop));
 	c.fwd_cnt = c.rx_cnt;
 	vg_conn_op(&g, &c, VSOCK_OP_CREDIT_UPDATE, 0);
-	for (int i = 0; i < 200; i++) {
-		guest_take(&g, &c, "window opens", &in_seen);
-		evloop_turn(g.f.loop, 0);
-	}
+	take_until(&g, &c, "window opens", &in_seen, c.shut == VSOCK_SHUT_BOTH);
 	assert_int_equal(in_seen, in);
-	assert_int_equal(c.shut, VSOCK_SHUT_BOTH);
 	vg_done(&g);
 }
 
@@ -750,19 +776,15 @@ static void test_no_receive_buffers(void **state)
 		assert_int_equal(write(fd, b, sizeof(b)), sizeof(b));
 		fdv_run(&g.f, 1);
 	}
-	assert_true(loop_sleeps(&g));
+	assert_true(loop_sleeps(g.f.loop));
 	guest_take(&g, &c, "held", &at);
 	assert_true(at < 64 * sizeof(b));
 	close(fd);
-	assert_true(loop_sleeps(&g));
+	assert_true(loop_sleeps(g.f.loop));
 	g.rx_hold = false;
 	vg_restock(&g);
-	for (int i = 0; i < 10; i++) {
-		evloop_turn(g.f.loop, 0);
-		guest_take(&g, &c, "given", &at);
-	}
+	take_until(&g, &c, "given", &at, c.shut == VSOCK_SHUT_BOTH);
 	assert_int_equal(at, 64 * sizeof(b));
-	assert_int_equal(c.shut, VSOCK_SHUT_BOTH);
 	vg_done(&g);
 }
 
@@ -794,10 +816,8 @@ static void test_pause_and_load(void **state)
 	vdev_resume(g.f.d);
 	for (unsigned q = 0; q < VSOCK_NQUEUES; q++)
 		fdv_kick(&g.f, q);
-	fdv_run(&g.f, 20);
 	assert_int_equal(read(fd, b, sizeof(b)), 3);
-	guest_take(&g, &c, "resumed", &at);
-	assert_int_equal(at, 10);
+	take_until(&g, &c, "resumed", &at, at == 10);
 	assert_int_equal(c.reset, false);
 	assert_int_equal(vdev_quiesce(g.f.d, NULL), 0);
 	assert_int_equal(vdev_save(g.f.d, &w, NULL), 0);
@@ -877,6 +897,7 @@ int main(void)
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_refused_and_late),
 		cmocka_unit_test(test_driver_not_there_yet),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_ready_port),
 		cmocka_unit_test(test_host_ports),
