@@ -33,7 +33,7 @@ struct fakeworld {
 	struct evsrc agent_src;
 	struct stream streams[MAX_STREAMS];
 	unsigned nstreams;
-	struct ttrpc_call *waiting;
+	struct ttrpc_call *waiting, *dropped; /* dropped: never answered */
 	bool running, ended;
 	unsigned status;
 	char said[4096];
@@ -160,6 +160,7 @@ static void on_create(void *ctx, struct ttrpc_call *call, const uint8_t *p, size
 	(void)len;
 	say(w, "create", "");
 	if (w->plan.die_at_create) {
+		w->dropped = call;
 		die(w);
 	} else if (w->plan.create_rc < 0) {
 		ttrpc_reply_err(call, w->plan.create_rc, w->plan.create_text);
@@ -186,6 +187,7 @@ static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	(void)len;
 	say(w, "start", "");
 	if (w->plan.die_at_start) {
+		w->dropped = call;
 		die(w);
 		return;
 	}
@@ -371,6 +373,11 @@ static void *world(void *arg)
 
 	evloop_run(w->loop);
 	ttrpc_server_free(w->agent);
+	/* An answer that goes nowhere frees the call. */
+	if (w->waiting)
+		ttrpc_reply(w->waiting, NULL);
+	if (w->dropped)
+		ttrpc_reply(w->dropped, NULL);
 	if (w->agent)
 		close(w->agent_src.fd);
 	for (unsigned i = 0; i < w->nstreams; i++)
