@@ -11,7 +11,7 @@
 #   config    System.map    inputs    what it was made from
 # and everything else (steps, with elapsed time) on standard error. The folder lies in a cache outside the source tree,
 # ${HUSK_CACHE:-${XDG_CACHE_HOME:-~/.cache}/husk}/kernel-KEY, where KEY is a hash of everything that goes in: the
-# configuration fragments, this script, the version of the source package, the compiler. A second call with the same
+# configuration fragments and patches, these scripts, the version of the source package, the compiler. A second call with the same
 # inputs answers at once. A build appears in the cache whole or not at all; two builds at once do not disturb each other.
 #
 #   --rich        also what few images need (rich.config): more file systems, tunnels, the rest of netfilter
@@ -29,6 +29,7 @@ step() { printf 'guest kernel: %3d s  %s\n' $((SECONDS - start)) "$*" >&2; }
 
 arch=$(uname -m) work='' print_key=0 config_only=0
 fragments=("$here/husk.config") extra=()
+patches=("$here"/patches/*.patch)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--arch) arch=${2:?}; shift ;;
@@ -54,7 +55,7 @@ cc=${cross}gcc
 # --- what goes in -----------------------------------------------------------------------------------------------------
 source=/usr/src/linux-source-6.12.tar.xz
 [ -r $source ] || die "$source is missing: apt-get install linux-source-6.12"
-for tool in "$cc" make flex bison bc xz; do
+for tool in "$cc" make flex bison bc xz patch python3; do
 	command -v "$tool" >/dev/null || die "$tool is missing; packages.txt lists what a build needs"
 done
 version=$(dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null) || version=$(sha256sum <$source)
@@ -62,7 +63,8 @@ inputs() {
 	echo "arch $arch"
 	echo "source linux-source-6.12 $version"
 	echo "compiler $("$cc" -dumpfullversion) $("$cc" -dumpmachine) $("${cross}ld" --version | head -1)"
-	echo "script $(sha256sum <"${BASH_SOURCE[0]}")"
+	echo "script $(cat "$here/build.sh" "$here/presort" | sha256sum)"
+	echo "patches $(cat "${patches[@]}" | sha256sum)"
 	# comments may change without a new kernel
 	for f in "${fragments[@]}"; do
 		echo "fragment ${f##*/} $(grep -vE '^(# ?(SPDX|---)|#$|$)|^# [A-Za-z].*[^t]$' "$f" | sha256sum)"
@@ -100,13 +102,16 @@ if [ -z "$work" ]; then
 fi
 
 # --- unpack -------------------------------------------------------------------------------------------------------------
-src=$work/linux-$version
+src=$work/linux-$version-$(cat "${patches[@]}" | sha256sum | cut -c1-8)
 if [ ! -e "$src/.unpacked" ]; then
 	step "unpacking $source"
 	rm -rf "$src"
 	mkdir -p "$src"
 	# other architectures, documentation and most drivers' folders are not needed, but Kconfig reads them all
 	tar -C "$src" --strip-components=1 -xf $source --exclude='*/Documentation/*' --exclude='*/tools/testing/*'
+	for p in "${patches[@]}"; do
+		patch -d "$src" -p1 -s --fuzz=1 --no-backup-if-mismatch <"$p" >&2 || die "${p##*/} does not apply to linux-source-6.12 $version"
+	done
 	touch "$src/.unpacked"
 fi
 
@@ -143,6 +148,10 @@ awk '
 		exit bad ? 1 : 0
 	}' "$out/.fragments" "$out/.config" >"$out/.missing" ||
 	{ echo "build.sh: options that did not come out as asked (dependencies? renamed?):" >&2; cat "$out/.missing" >&2; exit 1; }
+# A new mitigation in a newer source package must not stay off because nobody has heard of it.
+undecided=$(sed -n 's/.*\(CONFIG_MITIGATION_[A-Z0-9_]*\).*/\1/p' "$out/.config" | sort -u |
+	while read -r option; do grep -qw "$option" "$out/.fragments" || echo "$option"; done)
+[ -z "$undecided" ] || die "mitigations that no fragment decides on:" $undecided
 if [ $config_only = 1 ]; then
 	echo "$out/.config"
 	exit 0
@@ -167,6 +176,7 @@ wait $ticker 2>/dev/null || :
 # --- store --------------------------------------------------------------------------------------------------------------
 step "storing"
 if [ "$arch" = x86_64 ]; then
+	"$here/presort" "$out/vmlinux"
 	# what is loaded stays, symbol tables go; the PVH note is a loaded section
 	"${cross}objcopy" --strip-all "$out/vmlinux" "$new/vmlinux"
 	readelf -n "$new/vmlinux" 2>/dev/null | grep -q Xen || die "vmlinux lost its PVH note"
