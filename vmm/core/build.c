@@ -147,6 +147,15 @@ static int load_payload(struct machine *m, struct err *e)
 	return rc;
 }
 
+/* Only where the process ends with the machine; whoever frees it does not want it to linger. */
+static void defer_teardown(struct machine *m)
+{
+	struct err e = ERR_INIT;
+
+	if (m->vm->ops->vm_defer_teardown && m->vm->ops->vm_defer_teardown(m->vm, &e) < 0)
+		log_debug("the end of the process will wait for the VM's: %s", e.msg);
+}
+
 int machine_build(struct machine *m, struct err *e)
 {
 	const unsigned max = m->setup.hv->ops->max_vcpus(m->setup.hv);
@@ -156,6 +165,8 @@ int machine_build(struct machine *m, struct err *e)
 		return err_set(e, EINVAL, "%u vCPUs are more than the %u that %s allows",
 			       m->cfg->vcpus, max, m->setup.hv->ops->name);
 	rc = m->setup.hv->ops->vm_new(m->setup.hv, &m->vm, e);
+	if (rc == 0 && m->setup.jail)
+		defer_teardown(m);
 	if (rc == 0)
 		rc = evloop_new(&m->io.loop, e);
 	if (rc == 0)

@@ -109,6 +109,9 @@ struct hv_ops {
 	void (*close)(struct hv *hv);
 	int (*vm_new)(struct hv *hv, struct hv_vm **ret, struct err *e);
 	void (*vm_free)(struct hv_vm *vm);
+	/* May be NULL. From now on the process can end without waiting for the VM to be taken down; for
+	 * whoever ends by _exit() and never calls vm_free(). */
+	int (*vm_defer_teardown)(struct hv_vm *vm, struct err *e);
 	unsigned (*max_vcpus)(struct hv *hv);
 	unsigned (*phys_bits)(struct hv *hv);
 

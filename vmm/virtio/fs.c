@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define QUEUE_MAX   VQ_MAX_SIZE /* 1 MiB in pages of 4 KiB, and headers, in one chain */
 #define QUIESCE_MS  10000
@@ -116,6 +118,18 @@ static int fs_kick(struct vdev *d, unsigned q)
 	return q < d->nqueues ? serve(x, q) : 0;
 }
 
+/* Megabytes of which a few pages are ever touched: where the host gives huge pages to everybody, the
+ * first one would cost 2 MiB. */
+static void no_huge_pages(void *p, size_t len)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)p + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)p + len) & ~(page - 1);
+
+	if (to > from)
+		madvise((void *)from, to - from, MADV_NOHUGEPAGE); /* if not, it costs memory */
+}
+
 static int fs_create(struct vdev *d, const void *cfg_arg, struct err *e)
 {
 	const struct fs_dev_cfg *cfg = cfg_arg;
@@ -144,6 +158,7 @@ static int fs_create(struct vdev *d, const void *cfg_arg, struct err *e)
 	x->jobs = calloc(FS_JOBS, sizeof(*x->jobs));
 	if (!x->jobs)
 		return err_set(e, ENOMEM, "fs: no memory");
+	no_huge_pages(x->jobs, FS_JOBS * sizeof(*x->jobs));
 	return 0;
 }
 

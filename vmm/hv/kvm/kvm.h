@@ -79,6 +79,7 @@ static inline struct kvm_vm *vcpu_vm(struct kvm_vcpu *c)
 /* vm.c */
 int kvm_vm_new(struct hv *hv, struct hv_vm **ret, struct err *e);
 void kvm_vm_free(struct hv_vm *vm);
+int kvm_vm_defer_teardown(struct hv_vm *vm, struct err *e); /* defer.c */
 int kvm_slot_set(struct hv_vm *vm, unsigned slot, gpa_t base, uint64_t size, void *host,
 		 bool readonly, struct err *e);
 int kvm_dirty_log(struct hv_vm *vm, unsigned slot, bool enable, struct err *e);

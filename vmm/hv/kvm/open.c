@@ -48,6 +48,7 @@ static const struct hv_ops kvm_ops = {
 	.close = kvm_close,
 	.vm_new = kvm_vm_new,
 	.vm_free = kvm_vm_free,
+	.vm_defer_teardown = kvm_vm_defer_teardown,
 	.max_vcpus = kvm_max_vcpus,
 	.phys_bits = kvm_phys_bits,
 	.slot_set = kvm_slot_set,
