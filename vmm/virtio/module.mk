@@ -12,7 +12,6 @@ VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail
 # A fuzz target takes the first alone.
 FDV_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_SNAP_OBJS) $(VMM_VIRTIO_CORE_OBJS) tests/lib/fakedrv \
 	tests/lib/fakedrv_ring
-VMM_HV_FAKE_OBJS ?= tests/lib/minihv
 FDV_PCI_OBJS = $(FDV_OBJS) $(VMM_BUS_OBJS) $(VMM_PCI_OBJS) $(VMM_VIRTIO_PCI_OBJS) \
 	$(VMM_HV_FAKE_OBJS) tests/lib/fakedrv_pci
 VDEV_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/vdev_suite
@@ -20,6 +19,9 @@ VDEV_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/vdev_suite
 UNIT_TESTS += vq vdev
 vq_TEST_OBJS = $(FDV_OBJS) tests/lib/echodev
 vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
+
+UNIT_TESTS += virtio_pci
+virtio_pci_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/echodev
 
 UNIT_TESTS += vsock
 vsock_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
