@@ -15,3 +15,9 @@ hv-smoke_OBJS = tests/guest/hv_smoke tests/guest/hv_boot $(LIB_BASE) $(VMM_HV_KV
 else
 VMM_ARCH_OBJS := vmm/arch/aarch64/layout vmm/arch/aarch64/absent
 endif
+
+ifeq ($(ARCH),x86_64)
+UNIT_TESTS += ioapic serial
+ioapic_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_HV_FAKE_OBJS) vmm/arch/x86_64/ioapic
+serial_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_LEGACY_OBJS)
+endif
