@@ -281,6 +281,7 @@ void msix_save(struct msix *m, struct snap_w *w, uint16_t tag)
 	uint32_t table[MSIX_MAX][ENTRY_WORDS];
 	uint8_t pending[MSIX_MAX / 8] = { 0 };
 
+	pthread_mutex_lock(&m->lock);
 	for (unsigned i = 0; i < m->n; i++) {
 		memcpy(table[i], m->vec[i].word, ENTRY_LEN);
 		if (m->vec[i].pending)
