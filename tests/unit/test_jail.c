@@ -126,8 +126,8 @@ static const struct call deadly[] = {
 	{ "enter namespaces", ALL, SYS_setns, { 0, 0 } },
 	{ "clone into namespaces", ALL, SYS_clone, { CLONE_NEWUSER | SIGCHLD } },
 	{ "make a process", ALL, SYS_clone, { SIGCHLD } },
-	{ "make a thread", IO | VCPU, SYS_clone, { CLONE_VM | CLONE_THREAD | CLONE_SIGHAND } },
-	{ "clone3 elsewhere than in the file server", IO | VCPU, SYS_clone3, { 0 } },
+	{ "make a thread", IO | VCPU | CONTROL, SYS_clone, { CLONE_VM | CLONE_THREAD | CLONE_SIGHAND } },
+	{ "clone3 elsewhere than in the file server", IO | VCPU | CONTROL, SYS_clone3, { 0 } },
 	{ "a network socket", ALL, SYS_socket, { AF_INET, SOCK_STREAM, 0 } },
 	{ "a netlink socket", ALL, SYS_socket, { AF_NETLINK, SOCK_RAW, 0 } },
 	{ "a unix socket", ALL, SYS_socket, { AF_UNIX, SOCK_STREAM, 0 } },
@@ -156,10 +156,10 @@ static const struct call deadly[] = {
 	{ "guest memory mapped anew", ALL, SYS_ioctl, { 0, KVM_SET_USER_MEMORY_REGION, 0 } },
 	{ "run a guest elsewhere than in a vcpu's thread", CONTROL | IO | FS, SYS_ioctl,
 	  { 0, KVM_RUN, 0 } },
-	{ "file calls in a vcpu's thread", VCPU | IO, SYS_openat, { AT_FDCWD, PTR("/"), 0 } },
-	{ "change owner in a vcpu's thread", VCPU | IO, SYS_fchown, { 0 } },
+	{ "file calls elsewhere than in the file server", VCPU | IO | CONTROL, SYS_openat, { AT_FDCWD, PTR("/"), 0 } },
+	{ "change owner elsewhere", VCPU | IO | CONTROL, SYS_fchown, { 0 } },
 	{ "a device node", ALL, SYS_mknodat, { AT_FDCWD, PTR("/nowhere/x"), S_IFBLK | 0600, 0 } },
-	{ "become another user in a vcpu's thread", VCPU | IO, SYS_setresuid, { 0 } },
+	{ "become another user elsewhere", VCPU | IO | CONTROL, SYS_setresuid, { 0 } },
 };
 
 static void forbidden_calls_kill(void **state)

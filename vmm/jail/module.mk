@@ -2,7 +2,8 @@
 VMM_JAIL_OBJS := vmm/jail/early vmm/jail/userns vmm/jail/root vmm/jail/thread
 VMM_JAIL_GEN_OBJS := jail_filters
 VMM_JAIL_LIBS := -lcap
-JAIL_POLICY_OBJS := vmm/jail/policy vmm/jail/policy_common vmm/jail/policy_roles vmm/jail/policy_fs
+JAIL_POLICY_OBJS := vmm/jail/policy vmm/jail/policy_common vmm/jail/policy_roles vmm/jail/policy_fs \
+	vmm/hv/kvm/policy
 
 # make JAIL=log: forbidden calls are logged by the kernel and done, to find out what a policy lacks.
 JAIL ?= kill

@@ -34,7 +34,9 @@ struct jail_policy {
 /* By enum jail_role. */
 extern const struct jail_policy jail_policies[];
 
-extern const struct jail_rule jail_rules_common[], jail_rules_loop[], jail_rules_irq[],
-	jail_rules_control[], jail_rules_io[], jail_rules_vcpu[], jail_rules_fs[];
+extern const struct jail_rule jail_rules_common[], jail_rules_loop[], jail_rules_control[],
+	jail_rules_io[], jail_rules_vcpu[], jail_rules_fs[];
+/* Who issues the hypervisor's calls lists them: vmm/hv/kvm/policy.c. */
+extern const struct jail_rule jail_rules_hv_irq[], jail_rules_hv_run[];
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the control, io and vcpu threads do besides. */
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -10,17 +9,6 @@
 
 /* The C library keeps the first two real-time signals for itself: SIGRTMIN is no constant. */
 #define KICK (34 + HV_KICK_SIGNAL)
-#define KVM(request) { ARG32(1, request) }
-
-/* Interrupts and doorbells change while a guest runs: it enables devices and moves their BARs. */
-const struct jail_rule jail_rules_irq[] = {
-	{ "ioctl", "interrupt routes of MSI-X vectors", KVM(KVM_SET_GSI_ROUTING), 0 },
-	{ "ioctl", "a vector's eventfd", KVM(KVM_IRQFD), 0 },
-	{ "ioctl", "a queue's doorbell", KVM(KVM_IOEVENTFD), 0 },
-	{ "ioctl", "an interrupt by message", KVM(KVM_SIGNAL_MSI), 0 },
-	{ "eventfd2", "queues and vectors", {}, 0 },
-	{ NULL, NULL, {}, 0 },
-};
 
 const struct jail_rule jail_rules_control[] = {
 	{ "recvmsg", "commands, with descriptors", {}, 0 },
@@ -30,6 +18,8 @@ const struct jail_rule jail_rules_control[] = {
 	{ "fcntl", "non-blocking", { ARG32(1, F_SETFL) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_GETFL) }, 0 },
 	{ "tgkill", "a vcpu leaves the guest", { ARG32(2, KICK) }, 0 },
+	{ "statx", "what a new share is", {}, 0 },
+	{ "fstatfs", "what a new share lies on", {}, 0 },
 	{ NULL, NULL, {}, 0 },
 };
 
@@ -51,7 +41,6 @@ const struct jail_rule jail_rules_io[] = {
 };
 
 const struct jail_rule jail_rules_vcpu[] = {
-	{ "ioctl", "run the guest", KVM(KVM_RUN), 0 },
 	{ "tgkill", "a vcpu that ends the machine stops the others", { ARG32(2, KICK) }, 0 },
 	{ NULL, NULL, {}, 0 },
 };
