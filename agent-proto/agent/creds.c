@@ -88,8 +88,10 @@ static int set_caps(const Husk__Agent__V1__Capabilities *c, uint64_t known, stru
 		return err_errno(e, errno, "unable to apply caps");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return err_errno(e, errno, "ambient capabilities");
+	/* The kernel raises what is inheritable and permitted, and runc passes the rest over: its own default
+	 * configuration asks for more. */
 	for (unsigned n = 0; n < 64; n++)
-		if ((c->ambient & known) >> n & 1 &&
+		if ((c->ambient & c->inheritable & c->permitted & known) >> n & 1 &&
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0)
 			return err_errno(e, errno, "ambient capability %u", n);
 	return 0;

@@ -139,6 +139,7 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 	_cleanup_close_ int prog = -1;
 	_cleanup_free_ struct bpf_insn *insn = NULL;
 	struct filter f = { .insn = NULL };
+	bool decided = false;
 	int rc;
 
 	if (!n)
@@ -151,11 +152,18 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
 		emit_rule(&f, always[i].type, always[i].major, always[i].minor, always[i].access,
 			  true);
-	for (size_t i = n; i-- > 0;)
+	for (size_t i = n; i-- > 0 && !decided;) {
 		emit_rule(&f, type_bits(rules[i]->type), (int)rules[i]->major,
 			  (int)rules[i]->minor, access_bits(rules[i]->access), rules[i]->allow);
-	emit(&f, ALU64_IMM(BPF_MOV, BPF_REG_0, 0));
-	emit(&f, EXIT());
+		/* Nothing falls out of a rule without a condition, and the verifier refuses
+		 * instructions that nothing reaches. */
+		decided = !type_bits(rules[i]->type) && rules[i]->major < 0 &&
+			  rules[i]->minor < 0 && access_bits(rules[i]->access) == ALL;
+	}
+	if (!decided) {
+		emit(&f, ALU64_IMM(BPF_MOV, BPF_REG_0, 0));
+		emit(&f, EXIT());
+	}
 	prog = load(&f);
 	rc = prog < 0 ? prog : attach(cgroup, prog);
 	return rc < 0 ? err_errno(e, -rc, "device filter") : 0;
