@@ -295,6 +295,21 @@ static void better_reason(struct creation *c, int *rc, struct err *e)
 	}
 }
 
+/* How husk-machine itself ended, when it did so by no word of its own. */
+static void machine_reason(struct creation *c, struct err *e)
+{
+	struct err was = *e;
+	int st = 0;
+
+	if (!c->vm.machine.pid || waitpid(c->vm.machine.pid, &st, WNOHANG) != c->vm.machine.pid)
+		return;
+	c->vm.machine.pid = 0;
+	if (WIFSIGNALED(st))
+		err_set(e, was.code, "%s (husk-machine was killed by signal %d)", was.msg, WTERMSIG(st));
+	else
+		err_set(e, was.code, "%s (husk-machine ended with status %d)", was.msg, WEXITSTATUS(st));
+}
+
 static void undo(struct creation *c)
 {
 	struct err e = ERR_INIT;
@@ -327,6 +342,7 @@ int container_create(const struct container_request *r, struct container_made *r
 		rc = make_all(c, &local);
 		if (rc < 0) {
 			better_reason(c, &rc, &local);
+			machine_reason(c, &local);
 			undo(c);
 		} else {
 			*ret = c->proxy.made;

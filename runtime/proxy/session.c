@@ -153,24 +153,36 @@ static void waited(void *arg, const struct agent_reply *r)
 	ended(s, (int)(r->exit.status & 0xff));
 }
 
+/* Looks at the machine's events for @timeout_ms each. True: it has ended, and says so in s->end, or its
+ * connection has. */
+static bool machine_ended(struct session *s, int timeout_ms)
+{
+	int rc;
+
+	if (s->has_end)
+		return true;
+	do
+		rc = ncl_event(s->machine, &s->end, timeout_ms, NULL);
+	while (rc == 1 && s->end.kind != NC_EV_END);
+	s->has_end = rc == 1;
+	return rc != 0;
+}
+
 /* Why the machine ended, when it says so; true when it was told to quit, in good order. */
 static bool machine_end(struct session *s, struct err *e)
 {
-	static struct nc_event ev;
+	const struct nc_event *ev = &s->end;
 	const char *tail;
 	size_t len;
-	int rc;
 
-	do
-		rc = ncl_event(s->machine, &ev, WHY_TIMEOUT_MS, NULL);
-	while (rc == 1 && ev.kind != NC_EV_END);
-	if (rc != 1)
+	machine_ended(s, WHY_TIMEOUT_MS);
+	if (!s->has_end)
 		return false;
-	len = strlen(ev.console);
-	tail = ev.console + (len > 300 ? len - 300 : 0);
-	err_set(e, EIO, "the virtual machine has ended: %s%s%s%s%s", nc_end_name(ev.value),
-		ev.text[0] ? ": " : "", ev.text, *tail ? "; last on its console: " : "", tail);
-	return ev.value == NC_END_QUIT;
+	len = strlen(ev->console);
+	tail = ev->console + (len > 300 ? len - 300 : 0);
+	err_set(e, EIO, "the virtual machine has ended: %s%s%s%s%s", nc_end_name(ev->value),
+		ev->text[0] ? ": " : "", ev->text, *tail ? "; last on its console: " : "", tail);
+	return ev->value == NC_END_QUIT;
 }
 
 static void agent_dead(void *arg, int rc, const struct err *why)
@@ -389,7 +401,7 @@ static int wait_ready(struct session *s, int ready, struct err *e)
 			return err_set(e, ECANCELED, "husk has gone");
 		if (n > 0 && (p[0].revents & POLLIN))
 			return 0;
-		if (n > 0 && (p[0].revents || p[1].revents))
+		if (n > 0 && (p[0].revents || (p[1].revents && machine_ended(s, 0))))
 			return -EPIPE;
 	}
 }

@@ -44,6 +44,8 @@ struct session {
 	char why[500];         /* exit_code EXIT_LOST: why */
 
 	struct ncl *machine;
+	bool has_end;
+	struct nc_event end;   /* the machine's last word */
 	struct agent_client *agent;
 	struct session_client *first; /* descriptor 3, NULL when gone */
 	struct session_client clients[SESSION_MAX_CLIENTS];
