@@ -31,7 +31,6 @@ static void pci_host(struct aml *a, const struct acpi_pci *p, size_t i)
 	aml_name_int(a, "_UID", i);
 	aml_name_int(a, "_SEG", p->segment);
 	aml_name_int(a, "_BBN", 0);
-	aml_name_int(a, "_ADR", 0);
 	aml_name_int(a, "_CCA", 1);
 	aml_name(a, "_CRS");
 	aml_resources(a);
@@ -78,11 +77,11 @@ static void event_device(struct aml *a, const struct acpi_desc *d)
 	aml_end(a);
 }
 
-/* Names as in Microsoft's "Virtual Machine Generation ID"; ADDR is low and high half. */
+/* _CID, _DDN and ADDR (low and high half) as in Microsoft's "Virtual Machine Generation ID". */
 static void generation_device(struct aml *a, const struct acpi_desc *d)
 {
 	aml_device(a, "VGEN");
-	aml_name_str(a, "_HID", "QEMUVGID");
+	aml_name_str(a, "_HID", "HUSK0001");
 	aml_name_str(a, "_CID", "VM_GEN_COUNTER");
 	aml_name_str(a, "_DDN", "VM_Gen_Counter");
 	aml_name(a, "ADDR");

@@ -93,6 +93,8 @@ void acpi_table_end(struct buf *b, size_t start)
 	uint32_t len = (uint32_t)(b->len - start);
 	uint8_t *t = b->data + start;
 
+	if (b->failed)
+		return; /* the header itself may not be there; acpi_build() looks at it in the end */
 	memcpy(t + offsetof(struct header, length), &len, sizeof(len));
 	t[offsetof(struct header, checksum)] = 0;
 	t[offsetof(struct header, checksum)] = (uint8_t)-sum(t, len);
