@@ -36,3 +36,14 @@ husk-agent_OBJS := agent-proto/agent/main agent-proto/agent/boot $(AGENT_OBJS) $
 husk-agent_GEN_OBJS := $(AGENT_GEN_OBJS)
 husk-agent_LIBS := $(AGENT_PROTO_LIBS)
 husk-agent_STATIC := 1
+
+# The real agent and the real client, over Unix sockets.
+AGENTHOST_OBJS := tests/lib/agenthost tests/lib/agentreq $(AGENT_OBJS) \
+	$(filter-out $(AGENT_OBJS),$(AGENT_CLIENT_OBJS)) $(LIB_BASE)
+define agenthost_test
+UNIT_TESTS += $(1)
+$(1)_TEST_OBJS := $$(AGENTHOST_OBJS)
+$(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
+$(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
+endef
+$(foreach t,agent_container agent_process,$(eval $(call agenthost_test,$(t))))

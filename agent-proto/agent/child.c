@@ -115,7 +115,7 @@ static int make_root(const struct child_job *j, struct err *e)
 	if (rc == 0)
 		rc = rootfs_devices(env.root, j->ct, e);
 	if (rc == 0)
-		rc = rootfs_hide(env.root, j->ct, j->null, e);
+		rc = rootfs_hide(env.root, j->ct, e);
 	if (rc == 0)
 		rc = rootfs_sysctl(j->ct, e);
 	if (rc == 0)

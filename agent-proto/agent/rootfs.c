@@ -8,13 +8,29 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/mounts.h"
 #include "agent-proto/agent/resolve.h"
 #include "lib/cleanup.h"
 
-static int hide_one(int root, const char *path, int null, struct err *e)
+/* The guest's own, still "/" here, in this mount namespace: nothing that an image could have prepared. */
+static int clone_null(void)
+{
+	int tree = open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	struct stat st;
+
+	if (tree < 0)
+		return -errno;
+	if (fstat(tree, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) {
+		close(tree);
+		return -ENODEV;
+	}
+	return tree;
+}
+
+static int hide_one(int root, const char *path, struct err *e)
 {
 	_cleanup_close_ int fd = resolve_open(root, path, O_PATH, false);
 	_cleanup_close_ int tree = -1;
@@ -33,7 +49,7 @@ static int hide_one(int root, const char *path, int null, struct err *e)
 					 MOUNT_ATTR_NOEXEC,
 				 e);
 	else
-		tree = mount_clone(null, false);
+		tree = clone_null();
 	if (tree < 0)
 		return err_wrap(e, tree, "masked path %s", path);
 	rc = mount_put(tree, fd);
@@ -59,7 +75,7 @@ static int freeze_one(int root, const char *path, struct err *e)
 	return rc < 0 ? err_errno(e, -rc, "read-only path %s", path) : 0;
 }
 
-int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, int null, struct err *e)
+int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, struct err *e)
 {
 	int rc;
 
@@ -69,7 +85,7 @@ int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, int null, struct
 			return rc;
 	}
 	for (size_t i = 0; i < ct->n_masked_paths; i++) {
-		rc = hide_one(root, ct->masked_paths[i], null, e);
+		rc = hide_one(root, ct->masked_paths[i], e);
 		if (rc < 0)
 			return rc;
 	}

@@ -10,9 +10,8 @@
 /* Default and extra device nodes and /dev's links, unless the container brings a /dev of its own by a
  * bind mount. A node that the file system refuses becomes a bind mount of the guest's. */
 int rootfs_devices(int root, const Husk__Agent__V1__Container *ct, struct err *e);
-/* readonlyPaths, then maskedPaths; those that are not there are passed over. @null: /dev/null of the guest,
- * opened by the agent itself, never a path that the image could have prepared. */
-int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, int null, struct err *e);
+/* readonlyPaths, then maskedPaths; those that are not there are passed over. */
+int rootfs_hide(int root, const Husk__Agent__V1__Container *ct, struct err *e);
 /* Namespaced settings, through the guest's own /proc/sys (not the container's). */
 int rootfs_sysctl(const Husk__Agent__V1__Container *ct, struct err *e);
 /* Makes @root "/" and lets go of everything else. */

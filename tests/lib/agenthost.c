@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lib/agenthost.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent-proto/agent/agent.h"
+#include "lib/io.h"
+#include "tests/unit/check.h"
+
+static int unix_socket(const char *dir, const char *name, bool listens)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/%s", dir, name);
+	rc = listens ? bind(fd, (struct sockaddr *)&at, sizeof(at)) :
+		       connect(fd, (struct sockaddr *)&at, sizeof(at));
+	if (rc < 0 || (listens && listen(fd, 128) < 0)) {
+		perror(at.sun_path);
+		_exit(99);
+	}
+	return fd;
+}
+
+/* ---- the agent's side ------------------------------------------------------------------------- */
+
+static int no_clock(const struct timespec *now)
+{
+	(void)now;
+	return 0;
+}
+
+static int no_entropy(const void *data, size_t len)
+{
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+static const char make_root[] =
+	"set -e; cd \"$0\"; mkdir -p shares/root shares/data rootfs cg\n"
+	"mount -t cgroup2 none cg; mkdir \"cg/$(basename \"$0\")\"\n"
+	"cd shares/root; mkdir -p bin etc tmp proc sys dev home/jo; chmod 1777 tmp\n"
+	"cp /bin/busybox bin/; for a in $(/bin/busybox --list); do [ -e bin/$a ] || ln -s busybox bin/$a; done\n"
+	"echo 'root:x:0:0:root:/root:/bin/sh' >etc/passwd\n"
+	"echo 'jo:x:1000:1000:Jo:/home/jo:/bin/sh' >>etc/passwd; echo no >etc/plain; echo data >../data/f\n"
+	"printf '#!/no/such/interpreter\\n' >bin/badscript; chmod +x bin/badscript\n"
+	"printf 'garbage' >bin/noformat; chmod +x bin/noformat; echo one >../onefile\n";
+
+static int run_sh(const char *script, const char *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", script, arg, NULL);
+		_exit(98);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+static _Noreturn void be_agent(const struct agenthost *h, int ready)
+{
+	struct err e = ERR_INIT;
+	char shares[128], rootfs[128], cgroup[160];
+	struct agent_config cfg = { .shares_dir = shares,
+				    .rootfs_dir = rootfs,
+				    .cgroup_dir = cgroup,
+				    .set_clock = no_clock,
+				    .add_entropy = no_entropy };
+	struct evloop *l;
+	struct agent *a;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("tmpfs", h->dir, "tmpfs", 0, NULL);
+	if (run_sh(make_root, h->dir) != 0)
+		_exit(97);
+	snprintf(shares, sizeof(shares), "%s/shares", h->dir);
+	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", h->dir);
+	snprintf(cgroup, sizeof(cgroup), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
+	cfg.control_fd = unix_socket(h->dir, "control", true);
+	cfg.stream_fd = unix_socket(h->dir, "stream", true);
+	if (evloop_new(&l, &e) < 0 || agent_new(&a, l, &cfg, &e) < 0) {
+		fprintf(stderr, "agent: %s\n", e.msg);
+		_exit(96);
+	}
+	if (write(ready, "", 1) != 1)
+		_exit(95);
+	close(ready);
+	evloop_run(l);
+	_exit(0);
+}
+
+/* Between the test and the agent: makes the namespaces, clears the cgroups away at the end. */
+static _Noreturn void be_outer(const struct agenthost *h, int pid_pipe, int ready)
+{
+	pid_t pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET) < 0)
+		_exit(94);
+	pid = fork();
+	if (pid == 0)
+		be_agent(h, ready);
+	close(ready);
+	io_write_full(pid_pipe, &pid, sizeof(pid));
+	waitpid(pid, NULL, 0);
+	/* Nothing can be forked in a pid namespace whose first process is gone: by hand. */
+	for (int i = 0; i < 100; i++) {
+		char path[160];
+
+		snprintf(path, sizeof(path), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
+		if (rmdir(path) == 0 || errno == ENOENT)
+			break;
+		usleep(20000);
+	}
+	_exit(0);
+}
+
+struct agenthost *agenthost_new(void)
+{
+	struct agenthost *h;
+	int pids[2], ready[2];
+	char byte;
+
+	if (geteuid() != 0 || access("/bin/busybox", X_OK) != 0) {
+		print_message("skipped: needs root and /bin/busybox\n");
+		return NULL;
+	}
+	h = calloc(1, sizeof(*h));
+	assert_non_null(h);
+	snprintf(h->dir, sizeof(h->dir), "/tmp/husk-agent.XXXXXX");
+	assert_non_null(mkdtemp(h->dir));
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(pids, O_CLOEXEC), 0);
+	h->outer = fork();
+	if (h->outer == 0)
+		be_outer(h, pids[1], ready[1]);
+	close(ready[1]);
+	close(pids[1]);
+	assert_int_equal(io_read_full(pids[0], &h->pid, sizeof(h->pid)), 0);
+	assert_int_equal(io_read_full(ready[0], &byte, 1), 0);
+	close(ready[0]);
+	close(pids[0]);
+	assert_int_equal(evloop_new(&h->loop, NULL), 0);
+	return h;
+}
+
+void agenthost_free(struct agenthost *h)
+{
+	if (!h)
+		return;
+	agent_client_free(h->c);
+	evloop_free(h->loop);
+	kill(h->pid, SIGKILL);
+	waitpid(h->outer, NULL, 0);
+	rmdir(h->dir);
+	free(h);
+}
+
+/* ---- the host's side -------------------------------------------------------------------------- */
+
+static int dial(const struct agenthost *h, const char *name)
+{
+	char dir[128];
+
+	snprintf(dir, sizeof(dir), "/proc/%d/root%s", h->pid, h->dir);
+	return unix_socket(dir, name, false);
+}
+
+struct agent_client *agenthost_connect(struct agenthost *h, agent_dead_fn *dead, void *arg)
+{
+	struct agent_client *c;
+
+	assert_int_equal(agent_client_new(&c, h->loop, dial(h, "control"), dead, arg, NULL), 0);
+	return c;
+}
+
+unsigned agenthost_fds(const struct agenthost *h)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", h->pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+int agenthost_sh(const struct agenthost *h, const char *script)
+{
+	char pid[16];
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		snprintf(pid, sizeof(pid), "%d", h->pid);
+		execl("/usr/bin/nsenter", "nsenter", "-m", "-t", pid, "/bin/sh", "-c", script,
+		      h->dir, NULL);
+		_exit(98);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+uint64_t agenthost_token(void)
+{
+	static uint64_t last = 0x1122334455667700;
+
+	return ++last;
+}
+
+int agenthost_stream(const struct agenthost *h, uint64_t token)
+{
+	int fd = dial(h, "stream");
+
+	assert_int_equal(io_write_full(fd, &token, sizeof(token)), 0);
+	return fd;
+}
+
+char *agenthost_read_all(int fd, size_t *ret_len)
+{
+	char *data = malloc(1);
+	size_t len = 0, size = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (poll(&p, 1, 10000) != 1)
+			fail_msg("stream does not end");
+		if (len + 65536 > size) {
+			size = 2 * size + 65536;
+			data = realloc(data, size + 1);
+			assert_non_null(data);
+		}
+		n = read(fd, data + len, size - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	close(fd);
+	data[len] = 0;
+	if (ret_len)
+		*ret_len = len;
+	return data;
+}
+
+void reply_fn(void *arg, const struct agent_reply *r)
+{
+	struct reply *to = arg;
+
+	assert_false(to->done);
+	to->done = true;
+	to->r = *r;
+}
+
+void agenthost_turn(struct agenthost *h, int ms)
+{
+	assert_int_equal(evloop_turn(h->loop, ms), 0);
+}
+
+const struct agent_reply *reply_wait(struct agenthost *h, struct reply *r, int rc)
+{
+	uint64_t end = io_now_ns() + UINT64_C(20000000000);
+
+	assert_int_equal(rc, 0);
+	while (!r->done && io_now_ns() < end)
+		agenthost_turn(h, 100);
+	if (!r->done)
+		fail_msg("no answer");
+	return &r->r;
+}

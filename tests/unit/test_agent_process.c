@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Processes of a container through the real agent: streams, terminals, execs, signals, errors, ends. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "tests/lib/agenthost.h"
+#include "tests/unit/check.h"
+
+static struct agenthost *h;
+
+static int start(const char *id)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_start(h->c, id, "", reply_fn, &r, NULL))->rc;
+}
+
+static const struct agent_reply *wait_for(const char *id, const char *exec_id, struct reply *r)
+{
+	memset(r, 0, sizeof(*r));
+	return reply_wait(h, r, agent_wait(h->c, id, exec_id, reply_fn, r, NULL));
+}
+
+static int delete(const char *id, const char *exec_id)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_delete(h->c, id, exec_id, reply_fn, &r, NULL))->rc;
+}
+
+static int send_signal(const char *id, const char *exec_id, int sig, bool all)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_signal(h->c, id, exec_id, (uint32_t)sig, all, reply_fn, &r, NULL))
+		->rc;
+}
+
+/* A container that sleeps, started. */
+static void sleeper(struct ct_request *q, const char *id)
+{
+	struct reply r = { 0 };
+
+	request_init(q, id);
+	request_args(q, "sleep", "1000", NULL);
+	request_create(h, q, &r);
+	if (r.r.rc < 0)
+		fail_msg("create: %s", r.r.err.msg);
+	assert_int_equal(start(id), 0);
+}
+
+/* An exec of `sh -c @script` with its output; its status. */
+static uint32_t exec_sh(const char *id, const char *exec_id, const char *script, char **ret_out)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+	int out;
+
+	request_init(&q, id);
+	request_sh(&q, script);
+	q.streams.stdout = agenthost_token();
+	out = agenthost_stream(h, q.streams.stdout);
+	request_exec(h, &q, exec_id, &r);
+	if (r.r.rc < 0)
+		fail_msg("exec: %s", r.r.err.msg);
+	*ret_out = agenthost_read_all(out, NULL);
+	wait_for(id, exec_id, &r);
+	assert_int_equal(r.r.rc, 0);
+	assert_int_equal(delete(id, exec_id), 0);
+	return r.r.exit.status;
+}
+
+static void execs(void **state)
+{
+	struct ct_request q;
+	struct reply r;
+	char *out;
+
+	(void)state;
+	if (!h)
+		return;
+	sleeper(&q, "execs");
+	assert_int_equal(exec_sh("execs", "a", "echo $HOME; [ $$ -gt 1 ] && exit 3", &out), 3);
+	assert_string_equal(out, "/root\n");
+	free(out);
+	/* The container's namespaces: its first process, its mounts, its group. */
+	assert_int_equal(exec_sh("execs", "b", "cat /proc/1/comm; tail -n 1 /proc/self/cgroup; "
+			 "for n in mnt pid net ipc uts cgroup; do "
+			 "[ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] || echo $n; done",
+			 &out), 0);
+	assert_string_equal(out, "sleep\n0::/\n");
+	free(out);
+	/* An id can be used again once it is deleted, not before; output is not lost to a background child. */
+	assert_int_equal(exec_sh("execs", "b", "sleep 50 & echo last", &out), 0);
+	assert_string_equal(out, "last\n");
+	free(out);
+	assert_int_equal(send_signal("execs", "", SIGKILL, false), 0);
+	assert_int_equal(wait_for("execs", "", &r)->exit.status, 137);
+	memset(&r, 0, sizeof(r));
+	request_exec(h, &q, "late", &r);
+	assert_int_equal(r.r.rc, -ESRCH);
+	assert_string_equal(r.r.err.msg, "cannot exec in a stopped container");
+	assert_int_equal(delete("execs", ""), 0);
+}
+
+/* Megabytes both ways, so that every buffer on the way fills. */
+static void copy_through(void **state)
+{
+	const size_t len = 8u << 20;
+	struct ct_request q;
+	struct reply r = { 0 };
+	uint8_t *data = malloc(len);
+	size_t got = 0, sent = 0;
+	int in, out;
+
+	(void)state;
+	if (!h) {
+		free(data);
+		return;
+	}
+	for (size_t i = 0; i < len; i++)
+		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	request_init(&q, "copy");
+	request_args(&q, "cat", NULL);
+	q.streams.stdin = agenthost_token();
+	q.streams.stdout = agenthost_token();
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, 0);
+	/* These come after the container was made. */
+	in = agenthost_stream(h, q.streams.stdin);
+	out = agenthost_stream(h, q.streams.stdout);
+	assert_int_equal(start("copy"), 0);
+	io_set_nonblock(in, true);
+	io_set_nonblock(out, true);
+	for (uint64_t end = io_now_ns() + UINT64_C(20000000000); got < len && io_now_ns() < end;) {
+		uint8_t buf[65536];
+		ssize_t n = sent < len ? write(in, data + sent, len - sent) : 0;
+
+		sent += n > 0 ? (size_t)n : 0;
+		if (sent == len && n > 0)
+			shutdown(in, SHUT_WR);
+		n = read(out, buf, sizeof(buf));
+		if (n > 0) {
+			assert_memory_equal(buf, data + got, (size_t)n);
+			got += (size_t)n;
+		}
+	}
+	assert_int_equal(got, len);
+	wait_for("copy", "", &r);
+	assert_int_equal(r.r.exit.status, 0);
+	assert_int_equal(read(out, data, 1), 0);
+	close(in);
+	close(out);
+	free(data);
+	assert_int_equal(delete("copy", ""), 0);
+}
+
+/* The process ends while its reader stands still: nothing is lost, and Wait waits. */
+static void late_reader(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 }, w = { 0 };
+	size_t len;
+	char *data;
+	int out, small = 4096;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "late");
+	/* More than the socket takes, less than that and a pipe. */
+	request_sh(&q, "dd if=/dev/zero bs=1000 count=250 2>/dev/null; exec 1>&-; exit 5");
+	q.streams.stdout = agenthost_token();
+	out = agenthost_stream(h, q.streams.stdout);
+	setsockopt(out, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, 0);
+	assert_int_equal(start("late"), 0);
+	assert_int_equal(agent_wait(h->c, "late", "", reply_fn, &w, NULL), 0);
+	for (int i = 0; i < 5; i++)
+		agenthost_turn(h, 100);
+	assert_false(w.done);
+	data = agenthost_read_all(out, &len);
+	free(data);
+	assert_int_equal(len, 250000);
+	reply_wait(h, &w, 0);
+	assert_int_equal(w.r.exit.status, 5);
+	assert_int_equal(delete("late", ""), 0);
+}
+
+/* Neither does a host that goes away leave a writer hanging. */
+static void reader_gone(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+	int out;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "gone");
+	request_args(&q, "yes", NULL);
+	q.streams.stdout = agenthost_token();
+	out = agenthost_stream(h, q.streams.stdout);
+	request_create(h, &q, &r);
+	assert_int_equal(start("gone"), 0);
+	agenthost_turn(h, 50);
+	close(out);
+	/* SIGPIPE; busybox's yes may also just end with an error. */
+	wait_for("gone", "", &r);
+	assert_int_not_equal(r.r.exit.status, 0);
+	assert_int_equal(delete("gone", ""), 0);
+}
+
+static void terminal(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+	char *text;
+	int tty;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "tty");
+	request_sh(&q, "tty; [ -c /dev/console ] && stty size; trap 'stty size; exit 4' WINCH; echo ready; "
+		       "read x; echo got $x; while :; do sleep 0.05; done");
+	q.proc.terminal = true;
+	q.proc.rows = 24;
+	q.proc.columns = 80;
+	q.user.uid = 1000;
+	q.streams.stdin = agenthost_token();
+	tty = agenthost_stream(h, q.streams.stdin);
+	request_create(h, &q, &r);
+	if (r.r.rc < 0)
+		fail_msg("create: %s", r.r.err.msg);
+	assert_int_equal(start("tty"), 0);
+	assert_int_equal(io_write_full(tty, "line\n", 5), 0);
+	for (int i = 0; i < 4; i++)
+		agenthost_turn(h, 100);
+	memset(&r, 0, sizeof(r));
+	reply_wait(h, &r, agent_resize(h->c, "tty", "", 40, 132, reply_fn, &r, NULL));
+	assert_int_equal(r.r.rc, 0);
+	text = agenthost_read_all(tty, NULL);
+	wait_for("tty", "", &r);
+	assert_int_equal(r.r.exit.status, 4);
+	/* The echo of what was typed may come anywhere before it is read. */
+	assert_non_null(strstr(text, "/dev/pts/0\r\n24 80\r\n"));
+	assert_non_null(strstr(text, "ready\r\n"));
+	assert_non_null(strstr(text, "got line\r\n"));
+	assert_non_null(strstr(text, "40 132\r\n"));
+	free(text);
+	assert_int_equal(delete("tty", ""), 0);
+}
+
+static void missing_programs(void **state)
+{
+	static const struct {
+		const char *why, *arg, *text;
+		int rc;
+		bool at_start; /* found, but it does not run */
+	} cases[] = {
+		{ "not in PATH", "nosuch", "exec: \"nosuch\": executable file not found in $PATH",
+		  -ENOENT, false },
+		{ "no such path", "/no/such", "exec: \"/no/such\": stat /no/such: no such file or directory",
+		  -ENOENT, false },
+		{ "not executable", "/etc/passwd", "exec: \"/etc/passwd\": permission denied", -EACCES,
+		  false },
+		{ "a folder", "/etc", "exec: \"/etc\": is a directory", -EACCES, false },
+		{ "no format", "noformat", "exec /bin/noformat: exec format error", -EACCES, true },
+		{ "interpreter missing", "badscript", "exec /bin/badscript: no such file or directory",
+		  -ENOENT, true },
+	};
+	struct ct_request q, box;
+
+	(void)state;
+	if (!h)
+		return;
+	sleeper(&box, "missing-exec");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct reply r = { 0 }, s = { 0 };
+
+		request_init(&q, "missing");
+		request_args(&q, cases[i].arg, NULL);
+		request_create(h, &q, &r);
+		if (cases[i].at_start) {
+			check_row(cases[i].why, r.r.rc == 0);
+			r = s;
+			reply_wait(h, &r, agent_start(h->c, "missing", "", reply_fn, &r, NULL));
+			wait_for("missing", "", &s);
+			check_row(cases[i].why, s.r.exit.status == (cases[i].rc == -ENOENT ? 127 : 126));
+			check_row(cases[i].why, delete("missing", "") == 0);
+		}
+		check_row(cases[i].why, r.r.rc == cases[i].rc);
+		if (strcasecmp(r.r.err.msg, cases[i].text) != 0)
+			fail_msg("%s: %s", cases[i].why, r.r.err.msg);
+		check_row(cases[i].why, delete("missing", "") == -ENOENT);
+		/* The same of an exec, which leaves nothing either. */
+		memset(&r, 0, sizeof(r));
+		request_init(&q, "missing-exec");
+		request_args(&q, cases[i].arg, NULL);
+		request_exec(h, &q, "e", &r);
+		check_row(cases[i].why, r.r.rc == cases[i].rc);
+		check_row(cases[i].why, strcasecmp(r.r.err.msg, cases[i].text) == 0);
+		check_row(cases[i].why, delete("missing-exec", "e") == -ENOENT);
+	}
+	assert_int_equal(delete("missing-exec", ""), 0);
+}
+
+static void wrong_order(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	assert_int_equal(start("nobody"), -ENOENT);
+	request_init(&q, "order");
+	request_args(&q, "sleep", "1000", NULL);
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, 0);
+	memset(&r, 0, sizeof(r));
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, -EEXIST);
+	assert_int_equal(start("order"), 0);
+	assert_int_equal(start("order"), -ESRCH);
+	assert_int_equal(send_signal("order", "", 65, false), -EINVAL);
+	assert_int_equal(send_signal("order", "", 0, false), -EINVAL);
+	assert_int_equal(send_signal("order", "x", 9, false), -ENOENT);
+	assert_int_equal(delete("order", "x"), -ENOENT);
+	memset(&r, 0, sizeof(r));
+	reply_wait(h, &r, agent_resize(h->c, "order", "", 1, 1, reply_fn, &r, NULL));
+	assert_int_equal(r.r.rc, -EINVAL);
+	/* The first of a pid namespace does not see what it has no handler for, as with runc. */
+	assert_int_equal(send_signal("order", "", SIGTERM, false), 0);
+	assert_int_equal(send_signal("order", "", SIGKILL, true), 0);
+	assert_int_equal(wait_for("order", "", &r)->exit.status, 137);
+	assert_int_equal(send_signal("order", "", SIGKILL, false), -ESRCH);
+	assert_int_equal(wait_for("order", "", &r)->exit.status, 137);
+	assert_int_equal(delete("order", ""), 0);
+	/* Deleted without ever having been started, and while it runs. */
+	memset(&r, 0, sizeof(r));
+	request_create(h, &q, &r);
+	assert_int_equal(delete("order", ""), 0);
+	sleeper(&q, "order");
+	assert_int_equal(delete("order", ""), 0);
+	assert_int_equal(delete("order", ""), -ENOENT);
+}
+
+struct seen {
+	unsigned n, host, sleepers;
+	bool done;
+};
+
+static void see(void *arg, const struct agent_ps_info *p)
+{
+	struct seen *s = arg;
+
+	s->n++;
+	s->host += p->is_host_started;
+	s->sleepers += strcmp(p->command, "sleep 1000") == 0 && p->uid == 0 && p->pid > 1;
+}
+
+static void seen_all(void *arg, const struct agent_reply *r)
+{
+	struct seen *s = arg;
+
+	assert_int_equal(r->rc, 0);
+	s->done = true;
+}
+
+static void listing(void **state)
+{
+	struct ct_request q, x;
+	struct seen seen = { 0 };
+	struct reply r = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	sleeper(&q, "list");
+	request_init(&x, "list");
+	request_sh(&x, "sleep 1000 & wait");
+	request_exec(h, &x, "e1", &r);
+	assert_int_equal(r.r.rc, 0);
+	/* Until the shell has come to its child. */
+	for (int i = 0; i < 200 && seen.sleepers < 2; i++) {
+		memset(&seen, 0, sizeof(seen));
+		assert_int_equal(agent_list(h->c, "list", see, seen_all, &seen, NULL), 0);
+		while (!seen.done)
+			agenthost_turn(h, 100);
+	}
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.host, 2);
+	assert_int_equal(seen.sleepers, 2);
+	assert_int_equal(delete("list", "e1"), -ESRCH);
+	assert_int_equal(send_signal("list", "e1", SIGKILL, false), 0);
+	assert_int_equal(wait_for("list", "e1", &r)->exit.status, 137);
+	assert_int_equal(delete("list", ""), 0);
+}
+
+/* Who made a process and goes away takes it along. */
+static void owner_gone(void **state)
+{
+	struct agent_client *mine, *first;
+	struct ct_request q, x;
+	struct reply r = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	first = h->c;
+	sleeper(&q, "owned");
+	mine = h->c = agenthost_connect(h, NULL, NULL);
+	request_init(&x, "owned");
+	request_args(&x, "sleep", "1000", NULL);
+	request_exec(h, &x, "e", &r);
+	assert_int_equal(r.r.rc, 0);
+	h->c = first;
+	assert_int_equal(agent_wait(h->c, "owned", "e", reply_fn, memset(&r, 0, sizeof(r)), NULL), 0);
+	agent_client_free(mine);
+	reply_wait(h, &r, 0);
+	assert_int_equal(r.r.exit.status, 137);
+	/* The container itself, by the connection that made it. */
+	h->c = agenthost_connect(h, NULL, NULL);
+	assert_int_equal(agent_wait(h->c, "owned", "", reply_fn, memset(&r, 0, sizeof(r)), NULL), 0);
+	agenthost_turn(h, 20);
+	agent_client_free(first);
+	reply_wait(h, &r, 0);
+	assert_int_equal(r.r.exit.status, 137);
+	assert_int_equal(delete("owned", ""), 0);
+}
+
+/* Nothing of all that stays. */
+static void no_leak(void **state)
+{
+	unsigned before = 0;
+
+	(void)state;
+	for (int i = 0; h && i < 30; i++) {
+		struct ct_request q;
+		char *out;
+
+		request_init(&q, "cycle");
+		request_sh(&q, "echo $0 >/dev/stderr; cat; echo $?");
+		q.streams.stdin = 0;
+		assert_int_equal(agenthost_run(h, &q, &out), 0);
+		free(out);
+		if (i == 5)
+			before = agenthost_fds(h);
+	}
+	if (!h)
+		return;
+	assert_int_equal(agenthost_fds(h), before);
+	assert_int_equal(agenthost_sh(h, "[ -z \"$(ls -d $0/cg/husk-agent.*/*/ 2>/dev/null)\" ]"), 0);
+	assert_int_equal(agenthost_sh(h, "[ $(grep -c shares /proc/self/mountinfo) = 0 ]"), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	h = agenthost_new();
+	if (h)
+		h->c = agenthost_connect(h, NULL, NULL);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	agenthost_free(h);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(execs),	    cmocka_unit_test(copy_through),
+		cmocka_unit_test(late_reader),	    cmocka_unit_test(reader_gone),
+		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
+		cmocka_unit_test(wrong_order),	    cmocka_unit_test(listing),
+		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
