@@ -1,44 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Each operation of the file server, by what it does to the host's directory. Run as root. */
-#include "tests/unit/check.h"
+#include "tests/unit/fs_setup.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
-
-#include "tests/lib/fsfix.h"
-
-static int setup(void **state)
-{
-	struct fsfix *f = malloc(sizeof(*f));
-
-	fsfix_init(f, NULL, NULL, 0);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fsfix *f = *state;
-	int intact = fsfix_outside_intact(f);
-
-	fsfix_done(f);
-	free(f);
-	return intact ? 0 : -1;
-}
-
-static struct stat host_stat(struct fsfix *f, const char *path)
-{
-	struct stat st;
-
-	if (fstatat(f->share_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		fail_msg("no %s on the host", path);
-	return st;
-}
 
 static void lookup_and_attr(void **state)
 {
@@ -301,13 +268,13 @@ static void directories(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(lookup_and_attr, setup, teardown),
-		cmocka_unit_test_setup_teardown(read_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(appending, setup, teardown),
-		cmocka_unit_test_setup_teardown(setting_attributes, setup, teardown),
-		cmocka_unit_test_setup_teardown(suid_goes_with_a_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(names, setup, teardown),
-		cmocka_unit_test_setup_teardown(directories, setup, teardown),
+		FS_TEST(lookup_and_attr),
+		FS_TEST(read_write),
+		FS_TEST(appending),
+		FS_TEST(setting_attributes),
+		FS_TEST(suid_goes_with_a_write),
+		FS_TEST(names),
+		FS_TEST(directories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

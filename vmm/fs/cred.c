@@ -3,7 +3,7 @@
  * Whose files new files are. The guest has checked permissions (default_permissions), so everything runs
  * as user 0 of our namespace, but for making files: there the file system ids of this
  * thread are the caller's, so that owner, quota and SGID come out right at once. setfsuid() reports
- * no failure: what was made is looked at afterwards (fs_cred_own()).
+ * no failure: what was made is looked at afterwards (fs_cred_right()).
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -121,25 +121,31 @@ int fs_cred_mode(struct fs_req *rq, struct fs_node *dir, uint32_t mode, uint32_t
 	return 0;
 }
 
-int fs_cred_own(struct fs_server *s, int dirfd, const char *name, const struct fs_cred *c, mode_t mode)
+bool fs_cred_right(const struct fs_cred *c, uint32_t uid, uint32_t mode, mode_t want)
+{
+	if (uid != c->uid)
+		return false;
+	return !S_ISREG(want) || !S_ISREG(mode) || !(want & (S_ISUID | S_ISGID) & ~mode);
+}
+
+int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode)
 {
 	struct statx dir, st;
 	gid_t gid = c->gid;
-	int rc, fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, false);
+	int rc = fs_stat_fd(fd, &st);
 
-	if (fd < 0)
-		return fd;
+	if (rc < 0)
+		return rc;
 	if (fs_stat_fd(dirfd, &dir) == 0 && (dir.stx_mode & S_ISGID))
 		gid = (gid_t)-1; /* the directory's group, as the kernel gave it */
-	rc = fs_stat_fd(fd, &st);
-	if (rc == 0 && fchownat(fd, "", c->uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-		rc = -errno;
-	/* chown took these away */
-	if (rc == 0 && (mode & (S_ISUID | S_ISGID)) && S_ISREG(st.stx_mode) &&
+	if (st.stx_uid != c->uid &&
+	    fchownat(fd, "", c->uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	/* chown took these away, or the kernel did, which does not know the caller's other groups. */
+	if ((mode & (S_ISUID | S_ISGID)) && S_ISREG(mode) && S_ISREG(st.stx_mode) &&
 	    fchmodat(s->proc_fd, fs_num(fd).s, mode & 07777, 0) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
+		return -errno;
+	return 0;
 }
 
 int fs_cred_kill(int fd)

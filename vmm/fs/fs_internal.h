@@ -270,8 +270,10 @@ void fs_cred_leave(struct fs_cred *c);
 /* The mode for a new file: the umask is for directories without a default ACL only; SGID is kept for
  * members of the group only. */
 int fs_cred_mode(struct fs_req *rq, struct fs_node *dir, uint32_t mode, uint32_t umask, mode_t *ret);
-/* After making a file as root on a caller's behalf: give it to the caller. */
-int fs_cred_own(struct fs_server *s, int dirfd, const char *name, const struct fs_cred *c, mode_t mode);
+/* Is what was made as it should be, or did setfsuid() fail, or the kernel know less than the guest? */
+bool fs_cred_right(const struct fs_cred *c, uint32_t uid, uint32_t mode, mode_t want);
+/* Then: give it to the caller. @fd: O_PATH or not, in directory @dirfd. */
+int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode);
 /* Clears SUID, and SGID where the group may execute. @fd: not O_PATH. */
 int fs_cred_kill(int fd);
 

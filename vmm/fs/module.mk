@@ -13,3 +13,6 @@ fs_ops_TEST_OBJS = $(FS_TEST_OBJS)
 
 UNIT_TESTS += fs_dev
 fs_dev_TEST_OBJS = $(VDEV_TEST_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)
+
+UNIT_TESTS += fs_meta
+fs_meta_TEST_OBJS = $(FS_TEST_OBJS)

@@ -167,6 +167,16 @@ static int open_new(struct fs_server *s, int dirfd, const char *name, int flags,
 	return fd < 0 ? -errno : fd;
 }
 
+static int see_to_owner(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return fs_cred_right(c, st.st_uid, st.st_mode, mode) ? 0 :
+							       fs_cred_give(s, dirfd, fd, c, mode);
+}
+
 /* Opens a new file as the caller, or as root where only the guest knows why the caller may. */
 static int create_fd(struct fs_req *rq, const char *name, int flags, mode_t mode)
 {
@@ -185,16 +195,13 @@ static int create_fd(struct fs_req *rq, const char *name, int flags, mode_t mode
 	fs_cred_leave(&c);
 	if ((fd == -EACCES || fd == -EPERM) && (c.uid || c.gid))
 		fd = open_new(rq->s, dirfd, name, flags, mode);
-	if (fd >= 0 && c.uid) {
-		struct stat st;
-
-		if (fstat(fd, &st) < 0 || (st.st_uid != c.uid && fchown(fd, c.uid, c.gid) < 0)) {
-			rc = -errno;
-			if (name)
-				unlinkat(dirfd, name, 0);
-			close(fd);
-			fd = rc;
-		}
+	if (fd >= 0 && c.uid)
+		rc = see_to_owner(rq->s, dirfd, fd, &c, mode);
+	if (rc < 0) {
+		if (name)
+			unlinkat(dirfd, name, 0);
+		close(fd);
+		fd = rc;
 	}
 	fs_node_fd_put(rq->s, rq->node);
 	return fd;

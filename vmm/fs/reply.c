@@ -87,21 +87,33 @@ int fs_reply_entry(struct fs_req *rq, struct fs_node *parent, const char *name)
 	return 0;
 }
 
+static int give(struct fs_server *s, struct fs_node *parent, struct fs_node *n,
+		const struct fs_cred *c, mode_t mode)
+{
+	int dirfd = fs_node_fd(s, parent), fd, rc;
+
+	if (dirfd < 0)
+		return dirfd;
+	fd = fs_node_fd(s, n);
+	rc = fd < 0 ? fd : fs_cred_give(s, dirfd, fd, c, mode);
+	if (fd >= 0)
+		fs_node_fd_put(s, n);
+	fs_node_fd_put(s, parent);
+	return rc;
+}
+
 int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name, const struct fs_cred *c,
 		 mode_t mode)
 {
 	struct fuse_entry_out out;
 	struct fs_node *n;
 	struct statx st;
-	int rc = fs_lookup(rq->s, parent, name, &st, &n), dirfd;
+	int rc = fs_lookup(rq->s, parent, name, &st, &n);
 
 	if (rc < 0)
 		return rc;
-	if (st.stx_uid != c->uid) {
-		dirfd = fs_node_fd(rq->s, parent);
-		rc = dirfd < 0 ? dirfd : fs_cred_own(rq->s, dirfd, name, c, mode);
-		if (dirfd >= 0)
-			fs_node_fd_put(rq->s, parent);
+	if (!fs_cred_right(c, st.stx_uid, st.stx_mode, mode)) {
+		rc = give(rq->s, parent, n, c, mode);
 		if (rc == 0)
 			rc = fs_node_stat(rq->s, n, &st);
 	}
