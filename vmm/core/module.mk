@@ -22,3 +22,10 @@ $(B)/tests/guest/init: tests/guest/init.c $(B)/flags
 $(TEST_GUEST): $(B)/tests/guest/init rootfs-tools/initramfs/pack
 	$(call say,PACK,$@)
 	$(Q)rootfs-tools/initramfs/pack $< $@
+
+ifeq ($(ARCH),x86_64)
+UNIT_TESTS += machine
+machine_TEST_OBJS = $(VMM_MACHINE_OBJS) $(VMM_HV_FAKE_OBJS) $(NATIVE_CLIENT_OBJS)
+machine_TEST_GEN_OBJS = $(VMM_JAIL_GEN_OBJS)
+machine_TEST_LIBS = $(VMM_JAIL_LIBS)
+endif

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * husk-machine without its jail, on a fake hypervisor: a client drives it over the native socket, the
+ * guest is a script of exits.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/evloop.h"
+#include "lib/io.h"
+#include "tests/unit/check.h"
+#include "vmm/control/native_client.h"
+#include "vmm/core/commands.h"
+#include "vmm/core/runstate.h"
+#include "vmm/hv/fake/fake.h"
+
+#define CALL_MS 5000
+
+/* --- the fake hypervisor, with its vCPUs where a test finds them ------------------------------------------ */
+
+static struct hv_ops ops;
+static int (*fake_vcpu_new_op)(struct hv_vm *vm, unsigned index, struct hv_vcpu **ret,
+			       struct err *e);
+static struct hv_vcpu *vcpus[8];
+static const char *fail_op; /* the next machine's creation fails here */
+
+static int keep_vcpu(struct hv_vm *vm, unsigned index, struct hv_vcpu **ret, struct err *e)
+{
+	int rc = fake_vcpu_new_op(vm, index, ret, e);
+
+	if (rc == 0 && index < 8)
+		vcpus[index] = *ret;
+	return rc;
+}
+
+static int open_fake(struct hv **ret, int kvm_fd, struct err *e)
+{
+	int rc = hv_fake_open(ret, e);
+
+	assert_int_equal(rc, 0);
+	close(kvm_fd);
+	ops = *(*ret)->ops;
+	fake_vcpu_new_op = ops.vcpu_new;
+	ops.vcpu_new = keep_vcpu;
+	(*ret)->ops = &ops;
+	if (fail_op)
+		fake_fail_next(*ret, fail_op, EIO);
+	return 0;
+}
+
+/* --- a kernel: the smallest that the PVH loader takes ------------------------------------------------------- */
+
+struct kernel {
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph[2];
+	struct {
+		Elf64_Nhdr nh;
+		char name[4];
+		uint32_t entry;
+	} note;
+	uint8_t code[16];
+};
+
+static int make_kernel(void)
+{
+	static const struct kernel k = {
+		.eh = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_entry = 0x1000000,
+			.e_phoff = offsetof(struct kernel, ph),
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 2 },
+		.ph = { { .p_type = PT_LOAD, .p_offset = offsetof(struct kernel, code),
+			  .p_vaddr = 0x1000000, .p_paddr = 0x1000000, .p_filesz = 16, .p_memsz = 4096 },
+			{ .p_type = PT_NOTE, .p_offset = offsetof(struct kernel, note),
+			  .p_filesz = 20, .p_memsz = 20, .p_align = 4 } },
+		.note = { .nh = { .n_namesz = 4, .n_descsz = 4, .n_type = 18 }, .name = "Xen",
+			  .entry = 0x1000000 },
+		.code = { 0xf4 },
+	};
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(io_write_full(fd, &k, sizeof(k)), 0);
+	return fd;
+}
+
+/* --- the process -------------------------------------------------------------------------------------------- */
+
+struct fix {
+	struct evloop *loop;
+	struct commands *cmds;
+	struct ncl *c;
+	pthread_t thread;
+	bool joined;
+	struct ncl_desc *d;
+	int kernel;
+	unsigned fds_before;
+};
+
+static unsigned open_fds(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < 512; i++)
+		n += fcntl(i, F_GETFD) >= 0;
+	return n;
+}
+
+static void *serve(void *arg)
+{
+	struct fix *f = arg;
+
+	evloop_run(f->loop);
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	struct commands_setup s = { .proc_fd = -1, .jail = false, .open_hv = open_fake };
+	int pair[2];
+
+	f->fds_before = open_fds();
+	fail_op = NULL;
+	memset(vcpus, 0, sizeof(vcpus));
+	assert_int_equal(evloop_new(&f->loop, NULL), 0);
+	s.loop = f->loop;
+	assert_int_equal(commands_new(&f->cmds, &s, NULL), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(commands_add_first(f->cmds, pair[1], NULL), 0);
+	assert_int_equal(ncl_new(&f->c, pair[0], NULL), 0);
+	pthread_create(&f->thread, NULL, serve, f);
+	f->kernel = make_kernel();
+	f->d = malloc(sizeof(*f->d));
+	*state = f;
+	return 0;
+}
+
+static void join(struct fix *f)
+{
+	if (!f->joined)
+		pthread_join(f->thread, NULL);
+	f->joined = true;
+}
+
+static int teardown(void **state)
+{
+	struct fix *f = *state;
+
+	if (!f->joined)
+		evloop_stop(f->loop);
+	join(f);
+	if (f->c)
+		ncl_free(f->c);
+	commands_free(f->cmds);
+	evloop_free(f->loop);
+	close(f->kernel);
+	free(f->d);
+	assert_int_equal(open_fds(), f->fds_before);
+	free(f);
+	return 0;
+}
+
+/* A description with @n vCPUs and one of each device but fs, which needs more of the world. */
+static struct nc_create *describe(struct fix *f, unsigned n)
+{
+	struct nc_create *m = &f->d->m;
+	struct nc_device *dev;
+
+	ncl_desc_init(f->d);
+	m->vcpus = m->max_vcpus = n;
+	m->memory = MIB(64);
+	m->flags = NC_CREATE_PVPANIC;
+	assert_int_equal(ncl_desc_fd(f->d, STDERR_FILENO, &m->kvm, NULL), 0);
+	assert_int_equal(ncl_desc_fd(f->d, f->kernel, &m->kernel, NULL), 0);
+	ncl_desc_device(f->d, NC_DEV_CONSOLE, "console");
+	ncl_desc_device(f->d, NC_DEV_RNG, "rng");
+	dev = ncl_desc_device(f->d, NC_DEV_VSOCK, "vsock");
+	dev->vsock.cid = 3;
+	return m;
+}
+
+static void bring_up(struct fix *f, unsigned n)
+{
+	struct err e = ERR_INIT;
+
+	describe(f, n);
+	if (ncl_create(f->c, f->d, CALL_MS, &e) < 0)
+		fail_msg("create: %s", e.msg);
+	assert_int_equal(ncl_command(f->c, NC_SUBSCRIBE, CALL_MS, &e), 0);
+	if (ncl_boot(f->c, CALL_MS, &e) < 0)
+		fail_msg("boot: %s", e.msg);
+}
+
+static uint32_t state_of(struct fix *f)
+{
+	struct nc_info_reply info;
+
+	assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
+	return info.state;
+}
+
+/* Reads events up to the end. */
+static void await_end(struct fix *f, struct nc_event *ev)
+{
+	struct err e = ERR_INIT;
+	int rc;
+
+	do {
+		rc = ncl_event(f->c, ev, CALL_MS, &e);
+		if (rc != 1)
+			fail_msg("no end: %d %s", rc, e.msg);
+	} while (ev->kind != NC_EV_END);
+	join(f);
+}
+
+/* --- run states ----------------------------------------------------------------------------------------------- */
+
+static void moves(void **state)
+{
+	static const char allowed[5][6] = {
+		/* to:     NCRPE      from */
+		[NC_STATE_NEW] = ".x..x",
+		[NC_STATE_CREATED] = "..x.x",
+		[NC_STATE_RUNNING] = "...xx",
+		[NC_STATE_PAUSED] = "..x.x",
+		[NC_STATE_ENDED] = ".....",
+	};
+
+	(void)state;
+	for (unsigned from = 0; from < 5; from++)
+		for (unsigned to = 0; to < 5; to++)
+			if (runstate_allowed(from, to) != (allowed[from][to] == 'x'))
+				fail_msg("%s to %s", runstate_name(from), runstate_name(to));
+}
+
+static void commands_in_each_state(void **state)
+{
+	static const enum nc_cmd all[] = { NC_BOOT, NC_PAUSE, NC_RESUME, NC_POWER_BUTTON };
+	static const struct {
+		const char *why;
+		enum nc_state s;
+		int want[4]; /* of all[] */
+	} rows[] = {
+		{ "new", NC_STATE_NEW, { -EINVAL, -EINVAL, -EINVAL, -EINVAL } },
+		{ "created", NC_STATE_CREATED, { 1, -EINVAL, -EINVAL, -EINVAL } },
+		{ "running", NC_STATE_RUNNING, { -EINVAL, 1, -EINVAL, 0 } },
+		{ "paused", NC_STATE_PAUSED, { -EINVAL, -EINVAL, 1, -EINVAL } },
+	};
+	struct fix *f = *state;
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].s == NC_STATE_CREATED) {
+			describe(f, 2);
+			assert_int_equal(ncl_create(f->c, f->d, CALL_MS, &e), 0);
+			assert_int_equal(ncl_create(f->c, f->d, CALL_MS, &e), -EEXIST);
+		}
+		assert_int_equal(state_of(f), rows[i].s);
+		for (size_t k = 0; k < ARRAY_SIZE(all); k++)
+			if (rows[i].want[k] != 1 &&
+			    ncl_command(f->c, all[k], CALL_MS, &e) != rows[i].want[k])
+				fail_msg("%s: command %u: %s", rows[i].why, all[k], e.msg);
+		for (size_t k = 0; k < ARRAY_SIZE(all) && i; k++)
+			if (rows[i].want[k] == 1)
+				assert_int_equal(ncl_command(f->c, all[k], CALL_MS, &e), 0);
+	}
+	assert_int_equal(state_of(f), NC_STATE_RUNNING);
+}
+
+/* --- descriptions that are refused --------------------------------------------------------------------------- */
+
+static void one_vcpu_too_many(struct nc_create *m) { m->vcpus = m->max_vcpus = 255; }
+static void no_vcpu(struct nc_create *m) { m->vcpus = m->max_vcpus = 0; }
+static void hotplug(struct nc_create *m) { m->max_vcpus++; }
+static void no_memory(struct nc_create *m) { m->memory = 0; }
+static void odd_memory(struct nc_create *m) { m->memory += 4096; }
+static void endless_memory(struct nc_create *m) { m->memory = ~0ull << 21; }
+static void unknown_flag(struct nc_create *m) { m->flags |= 1u << 31; }
+static void no_jail(struct nc_create *m) { m->flags |= NC_CREATE_NO_JAIL; }
+static void no_kvm(struct nc_create *m) { m->kvm = -1; }
+static void no_kernel(struct nc_create *m) { m->kernel = -1; }
+static void fd_beyond(struct nc_create *m) { m->initramfs = 2; }
+static void fd_below(struct nc_create *m) { m->initramfs = -2; }
+static void fd_twice(struct nc_create *m) { m->initramfs = m->kernel; }
+static void kernel_is_kvm(struct nc_create *m) { m->kernel = 0; m->kvm = 1; }
+static void endless_cmdline(struct nc_create *m) { memset(m->cmdline, 'x', sizeof(m->cmdline)); }
+static void odd_name(struct nc_create *m) { strcpy(m->name, "a b"); }
+static void endless_name(struct nc_create *m) { memset(m->name, 'x', sizeof(m->name)); }
+static void many_devices(struct nc_create *m) { m->ndevices = NC_MAX_DEVICES + 1; }
+static void unknown_device(struct nc_create *m) { m->dev[0].type = 99; }
+static void no_id(struct nc_create *m) { m->dev[0].id[0] = 0; }
+static void endless_id(struct nc_create *m) { memset(m->dev[0].id, 'x', sizeof(m->dev[0].id)); }
+static void same_id(struct nc_create *m) { strcpy(m->dev[1].id, m->dev[0].id); }
+static void slot_0(struct nc_create *m) { m->dev[0].slot = 0; }
+static void slot_32(struct nc_create *m) { m->dev[0].slot = 32; }
+static void same_slot(struct nc_create *m) { m->dev[0].slot = m->dev[1].slot = 7; }
+static void low_cid(struct nc_create *m) { m->dev[2].vsock.cid = 2; }
+static void high_cid(struct nc_create *m) { m->dev[2].vsock.cid = UINT32_MAX; }
+static void two_vsocks(struct nc_create *m) { m->dev[0].type = NC_DEV_VSOCK; m->dev[0].vsock.cid = 4; }
+
+static void refused_descriptions(void **state)
+{
+	static const struct {
+		const char *why;
+		void (*spoil)(struct nc_create *m);
+	} rows[] = {
+		{ "one vCPU too many", one_vcpu_too_many }, { "no vCPU", no_vcpu },
+		{ "vCPUs for later", hotplug },		    { "no memory", no_memory },
+		{ "memory that is no multiple of 2 MiB", odd_memory },
+		{ "more memory than addresses", endless_memory },
+		{ "unknown flag", unknown_flag },	    { "no jail", no_jail },
+		{ "no KVM", no_kvm },			    { "no kernel", no_kernel },
+		{ "descriptor beyond the last", fd_beyond }, { "descriptor -2", fd_below },
+		{ "descriptor used twice", fd_twice },	    { "a kernel that is none", kernel_is_kvm },
+		{ "command line without end", endless_cmdline },
+		{ "name with a blank", odd_name },	    { "name without end", endless_name },
+		{ "too many devices", many_devices },	    { "unknown device", unknown_device },
+		{ "device without id", no_id },		    { "id without end", endless_id },
+		{ "an id twice", same_id },		    { "slot 0", slot_0 },
+		{ "slot 32", slot_32 },			    { "a slot twice", same_slot },
+		{ "the host's cid", low_cid },		    { "cid for any", high_cid },
+		{ "two vsocks", two_vsocks },
+	};
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned before = open_fds();
+		struct err e = ERR_INIT;
+
+		rows[i].spoil(describe(f, 1));
+		check_row(rows[i].why, ncl_create(f->c, f->d, CALL_MS, &e) < 0 && e.msg[0]);
+		check_row(rows[i].why, state_of(f) == NC_STATE_NEW);
+		check_row(rows[i].why, open_fds() == before);
+	}
+	describe(f, 1); /* and what was not spoilt is taken after all that */
+	assert_int_equal(ncl_create(f->c, f->d, CALL_MS, NULL), 0);
+}
+
+static void an_unused_descriptor_is_refused(void **state)
+{
+	struct fix *f = *state;
+	struct err e = ERR_INIT;
+	nc_fd ref;
+
+	describe(f, 1);
+	assert_int_equal(ncl_desc_fd(f->d, STDERR_FILENO, &ref, NULL), 0);
+	assert_int_equal(ncl_create(f->c, f->d, CALL_MS, &e), -EBADMSG);
+}
+
+static void a_hypervisor_that_fails(void **state)
+{
+	static const char *const each[] = { "vm_new", "slot_set", "cpuid_supported", "vcpu_new",
+					    "vcpu_set_cpuid", "vcpu_boot" };
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
+		unsigned before = open_fds();
+		struct err e = ERR_INIT;
+
+		fail_op = each[i];
+		describe(f, 2);
+		check_row(each[i], ncl_create(f->c, f->d, CALL_MS, &e) == -EIO);
+		check_row(each[i], open_fds() == before);
+	}
+}
+
+/* --- ends ------------------------------------------------------------------------------------------------------ */
+
+static void each_end_is_told_apart(void **state)
+{
+	static const struct {
+		const char *why;
+		struct hv_exit x;
+		enum nc_end end;
+		int status;
+	} rows[] = {
+		{ "triple fault", { .kind = HV_EXIT_SHUTDOWN }, NC_END_TRIPLE_FAULT, 1 },
+		{ "reset", { .kind = HV_EXIT_RESET }, NC_END_RESET, 0 },
+		{ "power off", { .kind = HV_EXIT_POWEROFF }, NC_END_POWEROFF, 0 },
+		{ "crash", { .kind = HV_EXIT_CRASH }, NC_END_PANIC, 1 },
+		{ "error",
+		  { .kind = HV_EXIT_ERROR, .error = { .code = 7, .text = "emulation failed" } },
+		  NC_END_VCPU_ERROR, 1 },
+	};
+	struct nc_event *ev = malloc(sizeof(*ev));
+	void *own;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		for (unsigned cpu = 0; cpu < 2; cpu++) {
+			struct fix *f;
+
+			setup(&own);
+			f = own;
+			bring_up(f, 2);
+			assert_int_equal(fake_exit(vcpus[cpu], &rows[i].x), 0);
+			await_end(f, ev);
+			check_row(rows[i].why, ev->value == rows[i].end && ev->text[0]);
+			check_row(rows[i].why, commands_status(f->cmds) == rows[i].status);
+			if (rows[i].end == NC_END_VCPU_ERROR)
+				assert_non_null(strstr(ev->text, "emulation failed"));
+			teardown(&own);
+		}
+	free(ev);
+}
+
+static void quit_in_each_state(void **state)
+{
+	struct nc_event *ev = malloc(sizeof(*ev));
+	struct err e = ERR_INIT;
+	void *own;
+
+	(void)state;
+	for (int s = NC_STATE_NEW; s <= NC_STATE_PAUSED; s++) {
+		struct fix *f;
+
+		setup(&own);
+		f = own;
+		assert_int_equal(ncl_command(f->c, NC_SUBSCRIBE, CALL_MS, &e), 0);
+		if (s == NC_STATE_CREATED) {
+			describe(f, 1);
+			assert_int_equal(ncl_create(f->c, f->d, CALL_MS, &e), 0);
+		} else if (s > NC_STATE_CREATED) {
+			bring_up(f, 1);
+		}
+		if (s == NC_STATE_PAUSED)
+			assert_int_equal(ncl_command(f->c, NC_PAUSE, CALL_MS, &e), 0);
+		assert_int_equal(state_of(f), s);
+		assert_int_equal(ncl_command(f->c, NC_QUIT, CALL_MS, &e), 0);
+		if (s == NC_STATE_NEW)
+			join(f);
+		else
+			await_end(f, ev);
+		assert_int_equal(commands_status(f->cmds), 0);
+		teardown(&own);
+	}
+	free(ev);
+}
+
+static void ends_with_its_last_lifeline(void **state)
+{
+	struct fix *f = *state;
+
+	bring_up(f, 2);
+	ncl_free(f->c);
+	f->c = NULL;
+	join(f);
+	assert_int_equal(commands_status(f->cmds), 0);
+}
+
+/* --- the guest's accesses ------------------------------------------------------------------------------------- */
+
+static void nobody_claims_it(void **state)
+{
+	static const struct hv_exit rows[] = {
+		{ .kind = HV_EXIT_PIO, .pio = { .port = 0x5555, .size = 4, .count = 1 } },
+		{ .kind = HV_EXIT_MMIO, .mmio = { .addr = { 0xd0000000 }, .size = 4 } },
+	};
+	struct fix *f = *state;
+	struct nc_info_reply info;
+
+	bring_up(f, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(fake_exit(vcpus[0], &rows[i]), 0);
+		assert_int_equal(fake_wait_idle(vcpus[0], CALL_MS), 0);
+		assert_int_equal(fake_read_value(vcpus[0]), 0xffffffff);
+	}
+	assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
+	assert_true(info.exits >= 2);
+	assert_int_equal(info.vcpus, 1);
+	assert_int_equal(info.ndevices, 3);
+	assert_int_equal(info.memory, MIB(64));
+	assert_true(info.start_ns[NC_T_CREATED] && info.start_ns[NC_T_FIRST_RUN] &&
+		    info.start_ns[NC_T_CREATED] <= info.start_ns[NC_T_FIRST_RUN]);
+}
+
+static void a_paused_guest_does_nothing(void **state)
+{
+	static const struct hv_exit off = { .kind = HV_EXIT_POWEROFF };
+	struct fix *f = *state;
+	struct nc_event *ev = malloc(sizeof(*ev));
+	struct err e = ERR_INIT;
+
+	bring_up(f, 2);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(ncl_command(f->c, NC_PAUSE, CALL_MS, &e), 0);
+		if (i < 19)
+			assert_int_equal(ncl_command(f->c, NC_RESUME, CALL_MS, &e), 0);
+	}
+	assert_int_equal(fake_exit(vcpus[1], &off), 0);
+	usleep(20000);
+	assert_int_equal(state_of(f), NC_STATE_PAUSED);
+	assert_int_equal(ncl_command(f->c, NC_RESUME, CALL_MS, &e), 0);
+	await_end(f, ev);
+	assert_int_equal(ev->value, NC_END_POWEROFF);
+	free(ev);
+}
+
+static void a_connection_needs_a_guest(void **state)
+{
+	struct fix *f = *state;
+	struct err e = ERR_INIT;
+	int fd;
+
+	assert_int_equal(ncl_connect(f->c, 1, 10, &fd, &e), -EINVAL);
+	bring_up(f, 1);
+	/* The driver never comes: the machine keeps the time. */
+	assert_int_equal(ncl_connect(f->c, 1, 50, &fd, &e), -ETIMEDOUT);
+	assert_int_equal(ncl_share_add(f->c, "nofs", "x", STDERR_FILENO, 0, CALL_MS, &e), -ENODEV);
+	assert_int_equal(ncl_host_port(f->c, 99, -1, -ECONNREFUSED, CALL_MS, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(moves),
+		cmocka_unit_test_setup_teardown(commands_in_each_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_descriptions, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unused_descriptor_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hypervisor_that_fails, setup, teardown),
+		cmocka_unit_test(each_end_is_told_apart),
+		cmocka_unit_test(quit_in_each_state),
+		cmocka_unit_test_setup_teardown(ends_with_its_last_lifeline, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_claims_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_paused_guest_does_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_needs_a_guest, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
