@@ -43,3 +43,8 @@ console_FUZZ_OBJS = $(FDV_OBJS) $(VMM_CONSOLE_OBJS)
 
 VMM_VIRTIO_PCI_OBJS := vmm/virtio/virtio_pci vmm/virtio/virtio_pci_regs vmm/virtio/virtio_pci_status \
 	vmm/virtio/virtio_pci_state
+
+FUZZ_TARGETS += vq virtio_pci
+vq_FUZZ_OBJS = lib/err lib/log lib/buf $(VMM_MEM_OBJS) vmm/snapshot/snap vmm/virtio/vq vmm/virtio/vq_chain \
+	vmm/virtio/vq_state
+virtio_pci_FUZZ_OBJS = $(FDV_PCI_OBJS) tests/lib/echodev
