@@ -47,3 +47,11 @@ $(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
 $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
 $(foreach t,agent_container agent_process,$(eval $(call agenthost_test,$(t))))
+
+UNIT_TESTS += ttrpc agent_client
+ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)
+ttrpc_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
+ttrpc_TEST_LIBS := $(AGENT_PROTO_LIBS)
+agent_client_TEST_OBJS := $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+agent_client_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
+agent_client_TEST_LIBS := $(AGENT_PROTO_LIBS)

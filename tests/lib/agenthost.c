@@ -111,6 +111,23 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 	_exit(0);
 }
 
+/* The tree of control groups is the whole machine's. */
+static bool clear_cgroups(const struct agenthost *h)
+{
+	char path[160];
+	struct dirent *de;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
+	d = opendir(path);
+	while (d && (de = readdir(d)))
+		if (de->d_type == DT_DIR && de->d_name[0] != '.')
+			unlinkat(dirfd(d), de->d_name, AT_REMOVEDIR);
+	if (d)
+		closedir(d);
+	return rmdir(path) == 0 || errno == ENOENT;
+}
+
 /* Between the test and the agent: makes the namespaces, clears the cgroups away at the end. */
 static _Noreturn void be_outer(const struct agenthost *h, int pid_pipe, int ready)
 {
@@ -125,15 +142,9 @@ static _Noreturn void be_outer(const struct agenthost *h, int pid_pipe, int read
 	close(ready);
 	io_write_full(pid_pipe, &pid, sizeof(pid));
 	waitpid(pid, NULL, 0);
-	/* Nothing can be forked in a pid namespace whose first process is gone: by hand. */
-	for (int i = 0; i < 100; i++) {
-		char path[160];
-
-		snprintf(path, sizeof(path), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
-		if (rmdir(path) == 0 || errno == ENOENT)
-			break;
+	/* By hand: nothing can be forked in a pid namespace whose first process is gone. */
+	for (int i = 0; i < 100 && !clear_cgroups(h); i++)
 		usleep(20000);
-	}
 	_exit(0);
 }
 

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The host's end against an agent that lies: checked answers, dead connections, freeing in callbacks. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent-proto/client/client.h"
+#include "agent-proto/client/decode.h"
+#include "agent-proto/client/text.h"
+#include "agent-proto/proto/agent.pb-c.h"
+#include "agent-proto/proto/ttrpc.pb-c.h"
+#include "agent-proto/ttrpc/frame.h"
+#include "lib/io.h"
+#include "tests/unit/check.h"
+
+/* ---- answers ---------------------------------------------------------------------------------- */
+
+#define BYTES(...) { __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+static void answers(void **state)
+{
+	static const struct {
+		const char *why;
+		enum agent_method m;
+		uint8_t bytes[12];
+		size_t len;
+		const char *text; /* NULL: good */
+	} cases[] = {
+		{ "an end", AGENT_WAIT, BYTES(0x08, 3, 0x10, 5, 0x18, 7), NULL },
+		{ "status 255", AGENT_WAIT, BYTES(0x08, 0xff, 0x01), NULL },
+		{ "status 256", AGENT_WAIT, BYTES(0x08, 0x80, 0x02), "exit status 256" },
+		{ "a time before time", AGENT_WAIT,
+		  BYTES(0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01), "time of exit" },
+		{ "a second of 1e9 ns", AGENT_WAIT, BYTES(0x18, 0x80, 0x94, 0xeb, 0xdc, 0x03),
+		  "time of exit" },
+		{ "1e9 - 1 ns", AGENT_WAIT, BYTES(0x18, 0xff, 0x93, 0xeb, 0xdc, 0x03), NULL },
+		{ "a pid", AGENT_CREATE, BYTES(0x08, 1), NULL },
+		{ "pid 0", AGENT_CREATE, BYTES(0x08, 0), "pid 0" },
+		{ "pid 2^22", AGENT_EXEC, BYTES(0x08, 0x80, 0x80, 0x80, 0x02), NULL },
+		{ "pid 2^22 + 1", AGENT_EXEC, BYTES(0x08, 0x81, 0x80, 0x80, 0x02), "pid 4194305" },
+		{ "version 1", AGENT_HELLO, BYTES(0x08, 1), NULL },
+		{ "version 2, the next", AGENT_HELLO, BYTES(0x08, 2), NULL },
+		{ "version 3", AGENT_HELLO, BYTES(0x08, 3), "speaks version 3" },
+		{ "version 2^32 - 1", AGENT_HELLO, BYTES(0x08, 0xff, 0xff, 0xff, 0xff, 0x0f),
+		  "speaks version" },
+		{ "no version", AGENT_HELLO, BYTES(0x10, 1), "speaks version 0" },
+		{ "a process", AGENT_LIST, BYTES(0x0a, 2, 0x08, 1), NULL },
+		{ "a process without a pid", AGENT_LIST, BYTES(0x0a, 2, 0x10, 1), "pid 0" },
+		{ "a good and a bad one", AGENT_LIST, BYTES(0x0a, 2, 0x08, 1, 0x0a, 0), "pid 0" },
+		{ "cut off", AGENT_LIST, BYTES(0x0a, 3, 0x08, 1), "malformed" },
+		{ "an empty answer with something in it", AGENT_START, BYTES(0x08, 1), NULL },
+		{ "garbage", AGENT_DELETE, BYTES(0xff), "malformed" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+		struct agent_reply r;
+		int rc = agent_decode(cases[i].m, cases[i].bytes, cases[i].len, NULL, NULL, &r, &e);
+
+		check_row(cases[i].why, rc == (cases[i].text ? -EPROTO : 0));
+		if (cases[i].text && !strstr(e.msg, cases[i].text))
+			fail_msg("%s: %s", cases[i].why, e.msg);
+	}
+}
+
+static void count(void *arg, const struct agent_ps_info *p)
+{
+	(void)p;
+	++*(unsigned *)arg;
+}
+
+/* Limits of a listing: as many as allowed, one more, and a message that would unpack to far more than its
+ * size. */
+static void long_lists(void **state)
+{
+	const struct {
+		const char *why;
+		unsigned n;
+		bool empty; /* two bytes each on the wire */
+		bool good;
+	} cases[] = {
+		{ "as many as there may be", AGENT_MAX_PROCESSES, false, true },
+		{ "one more", AGENT_MAX_PROCESSES + 1, false, false },
+		{ "a frame full of nothing", AGENT_MAX_FRAME / 2, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t *p = malloc(cases[i].n * 4), *at = p;
+		struct err e = ERR_INIT;
+		struct agent_reply r;
+		unsigned seen = 0;
+		int rc;
+
+		for (unsigned k = 0; k < cases[i].n; k++) {
+			memcpy(at, "\x0a\x02\x08\x07", 4);
+			if (cases[i].empty)
+				at[1] = 0;
+			at += cases[i].empty ? 2 : 4;
+		}
+		rc = agent_decode(AGENT_LIST, p, (size_t)(at - p), count, &seen, &r, &e);
+		check_row(cases[i].why, rc == (cases[i].good ? 0 : -EPROTO));
+		check_row(cases[i].why, seen == (cases[i].good ? cases[i].n : 0));
+		free(p);
+	}
+}
+
+static void clean_text(void **state)
+{
+	char out[16];
+	struct agent_reply r;
+	struct err e;
+	char longtext[AGENT_MAX_ERROR_TEXT + 2];
+
+	(void)state;
+	text_printable(out, sizeof(out), "a\x1b[1m\n\\\xff", 8);
+	assert_string_equal(out, "a\\x1b[1m\\x0a");
+	text_printable(out, 5, "\n\n", 2);
+	assert_string_equal(out, "\\x0a");
+	text_printable(out, 4, "ab\n", 3);
+	assert_string_equal(out, "ab");
+	text_printable(out, 1, "ab", 2);
+	assert_string_equal(out, "");
+	memset(longtext, '%', sizeof(longtext) - 1);
+	longtext[sizeof(longtext) - 1] = 0;
+	assert_int_equal(agent_decode_refusal(-ENOENT, longtext, &r, &e), -EPROTO);
+	longtext[AGENT_MAX_ERROR_TEXT] = 0;
+	assert_int_equal(agent_decode_refusal(-ENOENT, longtext, &r, &e), 0);
+	assert_int_equal(r.rc, -ENOENT);
+	assert_string_equal(r.err.msg, longtext);
+}
+
+/* ---- the connection --------------------------------------------------------------------------- */
+
+struct world {
+	struct evloop *l;
+	struct agent_client *c;
+	int guest; /* the lying agent's end */
+	unsigned replies, dead;
+	struct agent_reply last;
+	struct err why;
+	bool free_in_reply;
+};
+
+static void on_dead(void *arg, int rc, const struct err *e)
+{
+	struct world *w = arg;
+
+	assert_int_equal(rc, -e->code);
+	w->dead++;
+	w->why = *e;
+}
+
+static void on_reply(void *arg, const struct agent_reply *r)
+{
+	struct world *w = arg;
+
+	w->replies++;
+	w->last = *r;
+	if (w->free_in_reply) {
+		agent_client_free(w->c);
+		w->c = NULL;
+	}
+}
+
+static void world_new(struct world *w)
+{
+	int ends[2];
+
+	memset(w, 0, sizeof(*w));
+	assert_int_equal(evloop_new(&w->l, NULL), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	w->guest = ends[0];
+	assert_int_equal(agent_client_new(&w->c, w->l, ends[1], on_dead, w, NULL), 0);
+}
+
+static void world_free(struct world *w)
+{
+	agent_client_free(w->c);
+	evloop_free(w->l);
+	if (w->guest >= 0)
+		close(w->guest);
+}
+
+static void turn(struct world *w)
+{
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(evloop_turn(w->l, 5), 0);
+}
+
+/* An answer on @stream whose payload is @payload. */
+static void say(struct world *w, uint32_t stream, int32_t code, const void *payload, size_t len)
+{
+	Ttrpc__Response m;
+	Ttrpc__Status st;
+	uint8_t frame[512];
+	char text[] = "no\n";
+	size_t n;
+
+	ttrpc__response__init(&m);
+	ttrpc__status__init(&st);
+	st.code = code;
+	st.message = code ? text : st.message;
+	m.status = &st;
+	m.payload.len = len;
+	m.payload.data = (uint8_t[64]){ 0 };
+	memcpy(m.payload.data, payload, len);
+	n = ttrpc__response__pack(&m, frame + TTRPC_HEADER);
+	ttrpc_put_header(frame, (uint32_t)n, stream, TTRPC_RESPONSE, 0);
+	assert_int_equal(io_write_full(w->guest, frame, TTRPC_HEADER + n), 0);
+}
+
+static void good_and_no(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
+	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+	say(&w, 1, 5, "", 0);
+	turn(&w);
+	assert_int_equal(w.replies, 1);
+	assert_int_equal(w.last.rc, -ENOENT);
+	assert_string_equal(w.last.err.msg, "no\\x0a");
+	say(&w, 3, 0, "\x08\x2a", 2);
+	turn(&w);
+	assert_int_equal(w.replies, 2);
+	assert_int_equal(w.last.exit.status, 42);
+	assert_int_equal(w.dead, 0);
+	world_free(&w);
+}
+
+static void lies(void **state)
+{
+	static const struct {
+		const char *why;
+		uint32_t stream;
+		const char *payload;
+		size_t len;
+		const char *text;
+	} cases[] = {
+		{ "unasked", 5, "\x08\x01", 2, "agent broke the protocol: response to stream 5" },
+		{ "a bad value", 1, "\x08\x00", 2, "agent broke the protocol: CreateContainer: pid 0" },
+		{ "no message", 1, "\xff", 1, "agent broke the protocol: CreateContainer: malformed" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world w;
+		struct err e = ERR_INIT;
+
+		world_new(&w);
+		assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
+		assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+		say(&w, cases[i].stream, 0, cases[i].payload, cases[i].len);
+		turn(&w);
+		/* Both calls are told, then the owner, each once; later calls at once. */
+		check_row(cases[i].why, w.replies == 2 && w.dead == 1);
+		check_row(cases[i].why, w.last.rc == -EPROTO);
+		check_row(cases[i].why, strstr(w.last.err.msg, cases[i].text));
+		check_row(cases[i].why, strstr(w.why.msg, cases[i].text));
+		check_row(cases[i].why, agent_start(w.c, "c", "", on_reply, &w, &e) == -EPROTO);
+		check_row(cases[i].why, strstr(e.msg, cases[i].text));
+		world_free(&w);
+	}
+}
+
+static void closed_and_late(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+	close(w.guest);
+	w.guest = -1;
+	turn(&w);
+	assert_true(w.replies == 1 && w.dead == 1 && w.last.rc == -EPIPE);
+	world_free(&w);
+	world_new(&w);
+	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+	assert_int_equal(agent_create(w.c, "", 0, 20, on_reply, &w, NULL), 0);
+	for (int i = 0; i < 20 && !w.dead; i++)
+		evloop_turn(w.l, 10);
+	assert_true(w.replies == 2 && w.dead == 1 && w.last.rc == -ETIMEDOUT);
+	assert_string_equal(w.why.msg, "agent: CreateContainer: no answer in time");
+	world_free(&w);
+}
+
+static void freed_in_callback(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	w.free_in_reply = true;
+	assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
+	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+	say(&w, 1, 0, "\x08\x05", 2);
+	say(&w, 3, 0, "\x08\x05", 2);
+	turn(&w);
+	assert_true(w.replies == 1 && w.dead == 0 && !w.c);
+	world_free(&w);
+}
+
+static void names(void **state)
+{
+	char id[AGENT_MAX_ID + 2];
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	memset(id, 'x', sizeof(id));
+	id[sizeof(id) - 1] = 0;
+	assert_int_equal(agent_start(w.c, id, "", on_reply, &w, NULL), -EINVAL);
+	assert_int_equal(agent_signal(w.c, "c", id, 9, true, on_reply, &w, NULL), -EINVAL);
+	id[AGENT_MAX_ID] = 0;
+	assert_int_equal(agent_signal(w.c, id, id, 9, true, on_reply, &w, NULL), 0);
+	for (int i = 1; i < AGENT_CLIENT_MAX_CALLS; i++)
+		assert_int_equal(agent_hello(w.c, on_reply, &w, NULL), 0);
+	assert_int_equal(agent_hello(w.c, on_reply, &w, NULL), -ENOSPC);
+	world_free(&w);
+	assert_int_equal(w.replies, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers),	   cmocka_unit_test(long_lists),
+		cmocka_unit_test(clean_text),	   cmocka_unit_test(good_and_no),
+		cmocka_unit_test(lies),		   cmocka_unit_test(closed_and_late),
+		cmocka_unit_test(freed_in_callback), cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
