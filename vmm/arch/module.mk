@@ -17,7 +17,8 @@ VMM_ARCH_OBJS := vmm/arch/aarch64/layout vmm/arch/aarch64/absent
 endif
 
 ifeq ($(ARCH),x86_64)
-UNIT_TESTS += ioapic serial
+UNIT_TESTS += ioapic serial loader
 ioapic_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_HV_FAKE_OBJS) vmm/arch/x86_64/ioapic
+loader_TEST_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_ARCH_LOAD_OBJS)
 serial_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_LEGACY_OBJS)
 endif
