@@ -16,3 +16,9 @@ fs_dev_TEST_OBJS = $(VDEV_TEST_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)
 
 UNIT_TESTS += fs_meta
 fs_meta_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_hostile
+fs_hostile_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_shares
+fs_shares_TEST_OBJS = $(FS_TEST_OBJS)

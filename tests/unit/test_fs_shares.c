@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Shares that come, go, nest and are read-only; locks between the guest and the host. Run as root. */
+#include "tests/unit/fs_setup.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static int add(struct fsfix *f, const char *name, const char *path, unsigned flags, struct err *e)
+{
+	int fd = openat(f->share_fd, path, O_PATH | O_CLOEXEC | O_NOFOLLOW), rc;
+
+	assert_true(fd >= 0);
+	rc = fs_share_add(f->c.s, name, fd, flags, e);
+	if (rc < 0)
+		close(fd);
+	return rc;
+}
+
+struct bad_share {
+	const char *name, *path;
+	unsigned flags;
+	int error;
+};
+
+static const struct bad_share bad_shares[] = {
+	{ "", "dir", 0, -EINVAL },
+	{ ".", "dir", 0, -EINVAL },
+	{ "..", "dir", 0, -EINVAL },
+	{ "a/b", "dir", 0, -EINVAL },
+	{ "0123456789012345678901234567890123456789012345678901234567890123", "dir", 0, -EINVAL },
+	{ "s", "dir", 0, -EEXIST },
+	{ "dirfile", "dir", FS_SHARE_FILE, -EINVAL },
+	{ "filedir", "file", 0, -EINVAL },
+	{ "link", "link", FS_SHARE_FILE, -EINVAL },
+};
+
+static void count_names(void *arg, const struct fuse_dirent *d, const char *name,
+			const struct fuse_entry_out *plus)
+{
+	(void)d;
+	(void)plus;
+	if (name[0] != '.')
+		++*(unsigned *)arg;
+}
+
+static void coming_and_going(void **state)
+{
+	struct fsfix *f = *state;
+	struct err e = ERR_INIT;
+	struct fuse_entry_out x, file, made;
+	struct fuse_attr a;
+	unsigned n = 0, before;
+	uint64_t fh;
+	char buf[8] = "";
+
+	assert_int_equal(mkdirat(f->share_fd, "dir", 0700), 0);
+	fsfix_host_file(f, "file", "single", 0600);
+	assert_int_equal(symlinkat("dir", f->share_fd, "link"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad_shares); i++) {
+		const struct bad_share *t = &bad_shares[i];
+
+		check_row(t->name, add(f, t->name, t->path, t->flags, &e) == t->error && e.msg[0]);
+	}
+	before = fsfix_count_fds();
+	assert_int_equal(add(f, "dir", "dir", 0, &e), 0);
+	assert_int_equal(add(f, "file", "file", FS_SHARE_FILE, &e), 0);
+	assert_int_equal(fc_readdir(&f->c, FUSE_ROOT_ID, 0, false, 64, count_names, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(fc_readdir(&f->c, FUSE_ROOT_ID, 0, true, 4096, count_names, &n), 0);
+	assert_int_equal(n, 6);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "file", &file), 0);
+	assert_int_equal(file.attr.flags, 0);
+	assert_int_equal(file.entry_valid | file.entry_valid_nsec, 0);
+	assert_int_equal(fc_open(&f->c, file.nodeid, O_RDWR, &fh), 0);
+	assert_int_equal(fc_read(&f->c, file.nodeid, fh, 0, buf, 7), 6);
+	assert_string_equal(buf, "single");
+	assert_int_equal(fc_lookup(&f->c, file.nodeid, "x", &x), -ENOTDIR);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "dir", &x), 0);
+	assert_int_equal(x.attr.flags, FUSE_ATTR_SUBMOUNT);
+	assert_int_equal(fc_create(&f->c, x.nodeid, "f", O_RDWR, 0600, &made, &fh), 0);
+	/* Between shares nothing moves, though it is one file system on the host. */
+	assert_int_equal(fc_rename(&f->c, x.nodeid, "f", f->root, "f", 0), -EXDEV);
+	assert_int_equal(fc_link(&f->c, f->root, "f", made.nodeid, &file), -EXDEV);
+	assert_int_equal(fc_rename(&f->c, x.nodeid, "f", FUSE_ROOT_ID, "f", 0), -EXDEV);
+
+	assert_int_equal(fs_share_remove(f->c.s, "dir", &e), 0);
+	assert_int_equal(fs_share_remove(f->c.s, "file", &e), 0);
+	assert_int_equal(fs_share_remove(f->c.s, "file", &e), -ENOENT);
+	assert_int_equal(fsfix_count_fds(), before);
+	assert_int_equal(fc_read(&f->c, made.nodeid, fh, 0, buf, 7), -ESTALE);
+	assert_int_equal(fc_getattr(&f->c, x.nodeid, &a), -ESTALE);
+	assert_int_equal(fc_release(&f->c, made.nodeid, fh, false), -ESTALE);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "dir", &x), -ENOENT);
+	/* The name is free again, and the old numbers stay dead. */
+	assert_int_equal(add(f, "dir", "dir", 0, &e), 0);
+	assert_int_equal(fc_getattr(&f->c, made.nodeid, &a), -ESTALE);
+	fc_forget(&f->c, made.nodeid, 1);
+	assert_int_equal(fc_getattr(&f->c, made.nodeid, &a), -ENOENT);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "dir", &x), 0);
+	assert_int_equal(fc_lookup(&f->c, x.nodeid, "f", &made), 0);
+}
+
+static void read_only(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0777 };
+	struct fuse_entry_out r, e, x;
+	uint64_t fh;
+
+	assert_int_equal(mkdirat(f->share_fd, "dir", 0700), 0);
+	fsfix_host_file(f, "dir/f", "text", 0600);
+	assert_int_equal(add(f, "ro", "dir", FS_SHARE_READONLY | FS_SHARE_NOCACHE, NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "ro", &r), 0);
+	assert_int_equal(fc_lookup(&f->c, r.nodeid, "f", &e), 0);
+	assert_int_equal(e.attr_valid | e.attr_valid_nsec | e.entry_valid | e.entry_valid_nsec, 0);
+	assert_int_equal(fc_lookup(&f->c, r.nodeid, "none", &x), -ENOENT);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), -EROFS);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY | O_TRUNC, &fh), -EROFS);
+	assert_int_equal(fc_create(&f->c, r.nodeid, "f", O_RDONLY, 0600, &x, &fh), -EROFS);
+	assert_int_equal(fc_mkdir(&f->c, r.nodeid, "d", 0700, &x), -EROFS);
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), -EROFS);
+	assert_int_equal(fc_setxattr(&f->c, e.nodeid, "user.x", "y", 1, 0), -EROFS);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, r.nodeid, NULL, 0, "f"), -EROFS);
+	assert_int_equal(fc_rename(&f->c, r.nodeid, "f", r.nodeid, "g", 0), -EROFS);
+	assert_int_equal(fc_symlink(&f->c, r.nodeid, "l", "f", &x), -EROFS);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "x", 1, 0, 0), -EROFS);
+}
+
+/* A mount below a share is crossed on purpose, is a device of its own, and cannot be left. */
+static void nested_mount(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out m, e, x;
+	struct fuse_attr a;
+	char path[192];
+	uint64_t fh;
+
+	assert_int_equal(mkdirat(f->share_fd, "mnt", 0700), 0);
+	snprintf(path, sizeof(path), "%s/share/mnt", f->base);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("t", path, "tmpfs", 0, NULL) < 0)
+		skip();
+	/* The share's descriptor is of the mount that was there before. */
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	snprintf(path, sizeof(path), "%s/share", f->base);
+	assert_int_equal(fs_share_add(f->c.s, "s", open(path, O_PATH | O_CLOEXEC), 0, NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "s", &x), 0);
+	f->root = x.nodeid;
+	assert_int_equal(fc_lookup(&f->c, f->root, "mnt", &m), 0);
+	assert_int_equal(m.attr.flags, FUSE_ATTR_SUBMOUNT);
+	assert_int_equal(fc_create(&f->c, m.nodeid, "f", O_RDWR, 0600, &e, &fh), 0);
+	assert_int_equal(e.attr.flags, 0);
+	assert_int_equal(fc_getattr(&f->c, e.nodeid, &a), 0);
+	assert_int_equal(fc_rename(&f->c, m.nodeid, "f", f->root, "f", 0), -EXDEV);
+	assert_int_equal(fc_link(&f->c, f->root, "f", e.nodeid, &x), -EXDEV);
+	assert_int_equal(fc_named(&f->c, FUSE_RMDIR, f->root, NULL, 0, "mnt"), -EBUSY);
+	assert_int_equal(fc_getattr(&f->c, m.nodeid, &a), 0);
+	assert_int_equal(a.flags, FUSE_ATTR_SUBMOUNT);
+	/* With everything open, the share goes and the mount is free. */
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	snprintf(path, sizeof(path), "%s/share/mnt", f->base);
+	assert_int_equal(umount(path), 0);
+}
+
+/* Lower files of an overlay get another birth time when they are written: they stay who they are. */
+static void overlay(void **state)
+{
+	const struct fs_server_cfg cfg = { .max_nodes = 1000, .max_handles = 100, .max_fds = 1,
+					   .proc_fd = -1 };
+	struct fsfix f;
+	char opts[512], path[192];
+	struct fuse_entry_out e, d, x;
+	struct fuse_attr a;
+	uint64_t fh;
+
+	(void)state;
+	fsfix_init(&f, NULL, &cfg, 0);
+	assert_int_equal(mkdirat(f.share_fd, "low", 0755), 0);
+	assert_int_equal(mkdirat(f.share_fd, "low/d", 0755), 0);
+	fsfix_host_file(&f, "low/d/f", "lower", 0644);
+	mkdirat(f.share_fd, "up", 0755);
+	mkdirat(f.share_fd, "work", 0755);
+	mkdirat(f.share_fd, "merged", 0755);
+	snprintf(opts, sizeof(opts), "lowerdir=%s/share/low,upperdir=%s/share/up,workdir=%s/share/work",
+		 f.base, f.base, f.base);
+	snprintf(path, sizeof(path), "%s/share/merged", f.base);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("o", path, "overlay", 0, opts) < 0) {
+		print_message("no overlay here\n");
+		fsfix_done(&f);
+		skip();
+	}
+	assert_int_equal(fs_share_add(f.c.s, "o", open(path, O_PATH | O_CLOEXEC), 0, NULL), 0);
+	assert_int_equal(fc_lookup(&f.c, FUSE_ROOT_ID, "o", &x), 0);
+	assert_int_equal(fc_lookup(&f.c, x.nodeid, "d", &d), 0);
+	assert_int_equal(fc_lookup(&f.c, d.nodeid, "f", &e), 0);
+	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDWR, &fh), 0);
+	assert_int_equal(fc_write(&f.c, e.nodeid, fh, 0, "UPPER", 5, 0, 0), 5);
+	assert_int_equal(fc_release(&f.c, e.nodeid, fh, false), 0);
+	assert_int_equal(fc_mkdir(&f.c, d.nodeid, "new", 0700, &x), 0);
+	assert_int_equal(fc_getattr(&f.c, e.nodeid, &a), 0);
+	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDWR, &fh), 0);
+	assert_int_equal(fc_lookup(&f.c, d.nodeid, "f", &x), 0);
+	assert_int_equal(x.nodeid, e.nodeid);
+	assert_int_equal(host_stat(&f, "up/d/f").st_size, 5);
+	assert_int_equal(fs_share_remove(f.c.s, "o", NULL), 0);
+	assert_int_equal(umount(path), 0);
+	fsfix_done(&f);
+}
+
+struct lock_step {
+	const char *why;
+	uint32_t op;
+	unsigned file; /* which of two open files */
+	uint64_t owner;
+	uint32_t type;
+	uint64_t start, end;
+	uint32_t flags;
+	int want;
+};
+
+static const struct lock_step lock_steps[] = {
+	{ "first", FUSE_SETLK, 0, 1, F_WRLCK, 0, 9, 0, 0 },
+	{ "the same owner through another file", FUSE_SETLK, 1, 1, F_WRLCK, 5, 9, 0, 0 },
+	{ "another owner, same bytes", FUSE_SETLK, 0, 2, F_RDLCK, 9, 9, 0, -EAGAIN },
+	{ "another owner would wait", FUSE_SETLKW, 0, 2, F_RDLCK, 9, 9, 0, FS_AGAIN },
+	{ "another owner, other bytes", FUSE_SETLK, 0, 2, F_RDLCK, 10, 19, 0, 0 },
+	{ "unlock a part", FUSE_SETLK, 0, 1, F_UNLCK, 9, 9, 0, 0 },
+	{ "now it is free", FUSE_SETLKW, 0, 2, F_RDLCK, 9, 9, 0, 0 },
+	{ "to the end of the file", FUSE_SETLK, 0, 3, F_WRLCK, 100, INT64_MAX, 0, 0 },
+	{ "beyond what a file can have", FUSE_SETLK, 0, 3, F_WRLCK, UINT64_MAX, UINT64_MAX, 0, -EINVAL },
+	{ "ends before it starts", FUSE_SETLK, 0, 3, F_WRLCK, 5, 4, 0, -EINVAL },
+	{ "no such type", FUSE_SETLK, 0, 3, 7, 0, 4, 0, -EINVAL },
+	{ "flock", FUSE_SETLK, 0, 1, F_WRLCK, 0, 0, FUSE_LK_FLOCK, 0 },
+	{ "flock of the other file", FUSE_SETLK, 1, 1, F_RDLCK, 0, 0, FUSE_LK_FLOCK, -EAGAIN },
+	{ "flock would wait", FUSE_SETLKW, 1, 1, F_RDLCK, 0, 0, FUSE_LK_FLOCK, FS_AGAIN },
+	{ "flock freed", FUSE_SETLK, 0, 1, F_UNLCK, 0, 0, FUSE_LK_FLOCK, 0 },
+	{ "flock had", FUSE_SETLKW, 1, 1, F_RDLCK, 0, 0, FUSE_LK_FLOCK, 0 },
+	{ "no flock type", FUSE_SETLK, 1, 1, 99, 0, 0, FUSE_LK_FLOCK, -EINVAL },
+};
+
+static void locks(void **state)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+	struct fsfix *f = *state;
+	struct fuse_flush_in flush;
+	struct fuse_entry_out e;
+	struct fuse_lk_out out;
+	uint64_t fh[2];
+	int host;
+
+	assert_int_equal(fc_create(&f->c, f->root, "l", O_RDWR, 0600, &e, &fh[0]), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lock_steps); i++) {
+		const struct lock_step *t = &lock_steps[i];
+		int rc = fc_lock(&f->c, t->op, e.nodeid, fh[t->file], t->owner, t->type, t->start, t->end,
+				 t->flags);
+
+		if (rc != t->want)
+			fail_msg("%s: %d", t->why, rc);
+	}
+	assert_int_equal(fc_lock(&f->c, FUSE_GETLK, e.nodeid, fh[0], 2, F_WRLCK, 0, 3, 0), 0);
+	memcpy(&out, f->c.body, sizeof(out));
+	assert_int_equal(out.lk.type, F_WRLCK);
+	assert_int_equal(out.lk.start, 0);
+	assert_int_equal(out.lk.end, 8);
+	assert_int_equal(fc_lock(&f->c, FUSE_GETLK, e.nodeid, fh[0], 1, F_WRLCK, 0, 3, 0), 0);
+	memcpy(&out, f->c.body, sizeof(out));
+	assert_int_equal(out.lk.type, F_UNLCK);
+	/* The host sees them, until the process closes the file (any of its open files). */
+	host = openat(f->share_fd, "l", O_RDWR);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), -1);
+	flush = (struct fuse_flush_in){ .fh = fh[1], .lock_owner = 1 };
+	assert_int_equal(fc_fixed(&f->c, FUSE_FLUSH, e.nodeid, flush), 0);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), 0);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh[0], 1, F_RDLCK, 0, 0, 0), -EAGAIN);
+	close(host);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh[0], 1, F_RDLCK, 0, 0, 0), 0);
+	/* Released through the file that it was taken by. */
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh[0], false), 0);
+	host = openat(f->share_fd, "l", O_RDWR);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), 0);
+	close(host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FS_TEST(coming_and_going), FS_TEST(read_only), FS_TEST(nested_mount),
+		cmocka_unit_test(overlay), FS_TEST(locks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
