@@ -66,6 +66,7 @@ static void test_text(void **state)
 		{ "plain", "one\ntwo\n", 64, "one\ntwo\n" },
 		{ "whole lines as far as they fit", "one\ntwo\nthree\n", 11, "two\nthree\n" },
 		{ "no line fits: the end of one", "0123456789", 5, "6789" },
+		{ "the only line's end is the last byte", "0123456789\n", 5, "789\n" },
 		{ "exactly", "abc\n", 5, "abc\n" },
 		{ "room for the NUL alone", "abc\n", 1, "" },
 		{ "colours", "\033[1;31mred\033[0m\n", 64, "red\n" },

@@ -199,18 +199,27 @@ static void test_refused_and_late(void **state)
 static void test_driver_not_there_yet(void **state)
 {
 	const struct vg_opts opt = { .features = ~0ull, .cfg = { .ready_fd = -1 } };
-	struct outcome o, late, never;
+	struct outcome o, late, patient, never;
 	struct vg g;
 
 	(void)state;
 	assert_int_equal(vg_init(&g, &opt, true), 0);
 	start_connect(&g, 5, VSOCK_NO_TIMEOUT, &o);
 	start_connect(&g, 5, 5000000, &late);
+	start_connect(&g, 5, 3600000000000ull, &patient);
 	fdv_reset(&g.f); /* as drivers do first */
 	for (int i = 0; i < 20 && !late.calls; i++)
 		evloop_turn(g.f.loop, 5);
 	assert_int_equal(late.rc, -ETIMEDOUT);
 	assert_int_equal(o.calls, 0);
+	assert_int_equal(patient.calls, 0);
+	/* A driver that gives no buffers, and is reset: it has not seen the requests either. */
+	g.rx_hold = true;
+	vg_start(&g);
+	fdv_run(&g.f, 5);
+	fdv_reset(&g.f);
+	assert_int_equal(o.calls, 0);
+	g.rx_hold = false;
 	vg_start(&g);
 	assert_true(vg_recv(&g, &pkt, 1000));
 	assert_int_equal(pkt.h.op, VSOCK_OP_REQUEST);
@@ -606,10 +615,14 @@ static void test_half_close(void **state)
 	assert_int_equal(send(fd, b, 1, MSG_NOSIGNAL), -1);
 	assert_int_equal(vg_conn_send(&g, &c, "xy", 2), 2);
 	assert_int_equal(read(fd, b, sizeof(b)), 2);
+	close(fd);
+
 	/* The host listens no more. */
+	fd = host_connection(&g, 4, &c);
 	shutdown(fd, SHUT_RD);
 	assert_int_equal(vg_conn_send(&g, &c, "xy", 2), 2);
-	take_until(&g, &c, "host deaf", &at, c.shut & VSOCK_SHUT_RCV);
+	take_until(&g, &c, "host deaf", &at, c.shut);
+	assert_int_equal(c.shut, VSOCK_SHUT_RCV);
 	close(fd);
 	vg_done(&g);
 }
@@ -646,9 +659,9 @@ static void test_last_words(void **state)
 			fd = host_connection(&g, 1, &c);
 			if (rows[i].unread) {
 				g.rx_hold = true;
-				for (int k = 0; k < 50; k++)
-					check_row(why, write(fd, chunk, 1000) == 1000);
-				fdv_run(&g.f, 5);
+				/* More than there are buffers for. */
+				while (write(fd, chunk, 4000) > 0)
+					fdv_run(&g.f, 1);
 			}
 			for (;;) {
 				uint32_t n;
@@ -749,6 +762,18 @@ static void test_stalled_guest(void **state)
 	assert_int_equal(in_seen, 10000);
 	assert_int_equal(asked, 1);
 	assert_true(loop_sleeps(g.f.loop));
+	/* A little room, gone at once: it asks again. */
+	c.fwd_cnt += 10;
+	vg_conn_op(&g, &c, VSOCK_OP_CREDIT_UPDATE, 0);
+	while (vg_recv(&g, &pkt, 100)) {
+		asked += pkt.h.op == VSOCK_OP_CREDIT_REQUEST;
+		if (vg_conn_take(&c, &pkt) && pkt.h.op == VSOCK_OP_RW) {
+			verify("window", pkt.data, in_seen, pkt.h.len);
+			in_seen += pkt.h.len;
+		}
+	}
+	assert_int_equal(in_seen, 10010);
+	assert_int_equal(asked, 2);
 	close(fd); /* EPOLLHUP, which cannot be masked */
 	assert_true(loop_sleeps(g.f.loop));
 	c.fwd_cnt = c.rx_cnt;
@@ -781,10 +806,136 @@ static void test_no_receive_buffers(void **state)
 	assert_true(at < 64 * sizeof(b));
 	close(fd);
 	assert_true(loop_sleeps(g.f.loop));
+	/* The next buffer brings a kick. */
+	assert_int_equal(fdv_avail_event(&g.f, VSOCK_RXQ), g.f.q[VSOCK_RXQ].avail_idx);
 	g.rx_hold = false;
 	vg_restock(&g);
 	take_until(&g, &c, "given", &at, c.shut == VSOCK_SHUT_BOTH);
 	assert_int_equal(at, 64 * sizeof(b));
+	vg_done(&g);
+}
+
+/* The end of the work of one event is not the end of the work: nobody tells again of sockets whose
+ * other side has closed. */
+static void test_more_than_a_turn(void **state)
+{
+	enum { N = 6 };
+	const struct vg_opts o = { .features = ~0ull, .rx_size = 65536, .rx_bufs = 40,
+				   .cfg = { .ready_fd = -1 } };
+	static uint8_t chunk[65536];
+	uint64_t in = 0, out = 0;
+	struct vg_conn c[N];
+	unsigned ends = 0;
+	struct vg g;
+	int fd[N];
+
+	(void)state;
+	assert_int_equal(vg_init(&g, &o, false), 0);
+	for (uint32_t i = 0; i < N; i++)
+		fd[i] = host_connection(&g, i, &c[i]);
+	/* All buffers are with us. */
+	g.rx_hold = true;
+	for (uint32_t i = 0; g.rx_nfree < g.o.rx_bufs; i++) {
+		vg_send(&g, VSOCK_OP_REQUEST, 7777, i, 0);
+		assert_true(vg_recv(&g, &pkt, 100));
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		ssize_t n;
+
+		while ((n = write(fd[i], chunk, sizeof(chunk))) > 0)
+			in += (uint64_t)n;
+		close(fd[i]);
+	}
+	assert_true(loop_sleeps(g.f.loop));
+	assert_true(in > VSOCK_TURN_BYTES);
+	g.rx_hold = false;
+	vg_restock(&g);
+	g.rx_hold = true; /* and nothing of ours kicks any more */
+	while (ends < N) {
+		assert_true(vg_recv(&g, &pkt, 5000));
+		ends += pkt.h.op == VSOCK_OP_SHUTDOWN;
+		out += pkt.h.len;
+	}
+	assert_int_equal(in, out);
+	vg_done(&g);
+}
+
+/* Telling credit is worth a packet only now and then. */
+static void test_credit_updates(void **state)
+{
+	static uint8_t chunk[65536];
+	uint64_t seen = 0, sent = 0;
+	unsigned told_credit = 0;
+	struct vg_conn c;
+	struct vg g;
+	int fd;
+
+	(void)state;
+	init(&g);
+	fd = host_connection(&g, 1, &c);
+	while (sent < MIB(4)) {
+		fill(chunk, sent, sizeof(chunk));
+		sent += vg_conn_send(&g, &c, chunk, sizeof(chunk));
+		evloop_turn(g.f.loop, 0);
+		host_read("data", fd, &seen);
+		while (vg_recv(&g, &pkt, 0)) {
+			vg_conn_take(&c, &pkt);
+			told_credit += pkt.h.op == VSOCK_OP_CREDIT_UPDATE;
+		}
+	}
+	assert_in_range(told_credit, MIB(4) / VSOCK_BUF - 1, 2 * MIB(4) / VSOCK_BUF + 2);
+	/* And when it was asked for, once. */
+	vg_conn_op(&g, &c, VSOCK_OP_CREDIT_REQUEST, 0);
+	assert_int_equal(answer(&g), VSOCK_OP_CREDIT_UPDATE);
+	assert_int_equal(pkt.h.fwd_cnt, sent);
+	assert_false(vg_recv(&g, &pkt, 5));
+	close(fd);
+	vg_done(&g);
+}
+
+/* While the last words of a connection are still on their way, its ports are free for another. */
+static void test_ports_free_while_flushing(void **state)
+{
+	struct front fr = { .give = -1 };
+	const struct vg_opts o = { .features = ~0ull,
+				   .cfg = { .ready_fd = -1, .ops = &front_ops, .ops_arg = &fr } };
+	struct vg_conn c = { .guest_port = 1025, .host_port = 80 };
+	static uint8_t chunk[65536];
+	uint64_t sent = 0, seen = 0;
+	struct vg g;
+	int a[2], b[2];
+	uint32_t n;
+	char got[4];
+
+	(void)state;
+	pair(a);
+	pair(b);
+	assert_int_equal(vg_init(&g, &o, false), 0);
+	fr.give = a[1];
+	vg_conn_op(&g, &c, VSOCK_OP_REQUEST, 0);
+	assert_int_equal(answer(&g), VSOCK_OP_RESPONSE);
+	vg_conn_take(&c, &pkt);
+	do {
+		fill(chunk, sent, sizeof(chunk));
+		n = vg_conn_send(&g, &c, chunk, sizeof(chunk));
+		sent += n;
+	} while (n);
+	vg_conn_op(&g, &c, VSOCK_OP_RST, 0);
+	while (vg_recv(&g, &pkt, 5))
+		;
+	c = (struct vg_conn){ .guest_port = 1025, .host_port = 80 };
+	fr.give = b[1];
+	vg_conn_op(&g, &c, VSOCK_OP_REQUEST, 0);
+	assert_int_equal(answer(&g), VSOCK_OP_RESPONSE);
+	vg_conn_take(&c, &pkt);
+	assert_int_equal(vg_conn_send(&g, &c, "new", 3), 3);
+	assert_int_equal(read(b[0], got, sizeof(got)), 3);
+	assert_true(until(g.f.loop, host_read("old", a[0], &seen)));
+	assert_int_equal(seen, sent);
+	assert_int_equal(vg_conn_send(&g, &c, "more", 4), 4);
+	assert_int_equal(read(b[0], got, sizeof(got)), 4);
+	close(a[0]);
+	close(b[0]);
 	vg_done(&g);
 }
 
@@ -842,6 +993,15 @@ static void test_pause_and_load(void **state)
 	vg_add_event_buffer(&g, &ev);
 	assert_int_equal(fdv_used_idx(&g.f, VSOCK_EVQ), 1);
 	assert_int_equal(to_vsock(g.f.d)->next_port, port + 1 - VSOCK_PORT_FIRST);
+	/* A port beyond the range is refused. */
+	to_vsock(g.f.d)->next_port = VSOCK_PORT_FIRST;
+	buf_consume(&st, st.len);
+	assert_int_equal(vdev_quiesce(g.f.d, NULL), 0);
+	assert_int_equal(vdev_save(g.f.d, &w, NULL), 0);
+	fdv_destroy(&g.f);
+	assert_int_equal(fdv_create(&g.f, &vsock_class, &g.o.cfg, NULL), 0);
+	assert_int_equal(snap_r_init(&r, st.data, st.len, NULL), 0);
+	assert_int_equal(vdev_load(g.f.d, &r, NULL), -EBADMSG);
 	buf_free(&st);
 	vg_done(&g);
 }
@@ -908,6 +1068,9 @@ int main(void)
 		cmocka_unit_test(test_stalled_reader),
 		cmocka_unit_test(test_stalled_guest),
 		cmocka_unit_test(test_no_receive_buffers),
+		cmocka_unit_test(test_more_than_a_turn),
+		cmocka_unit_test(test_credit_updates),
+		cmocka_unit_test(test_ports_free_while_flushing),
 		cmocka_unit_test(test_pause_and_load),
 	};
 

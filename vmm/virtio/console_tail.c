@@ -51,8 +51,7 @@ static enum esc next_state(enum esc s, uint8_t b)
 	case CSI:
 		return b >= 0x40 && b <= 0x7e ? TEXT : CSI;
 	case STRING:
-		/* A line's end ends it too: a sequence never closed must not hide the rest. */
-		return b == 0x07 || b == '\n' ? TEXT : b == 0x1b ? STRING_ESC : STRING;
+		return b == 0x07 ? TEXT : b == 0x1b ? STRING_ESC : STRING;
 	case STRING_ESC:
 		return TEXT;
 	}
@@ -75,6 +74,7 @@ static size_t filter(struct console_ring *r)
 			r->text[out++] = (char)b;
 		else if (before == TEXT && b >= 0x80)
 			r->text[out++] = '?';
+		/* A sequence that is never closed must not hide the lines that follow. */
 		if (b == '\n')
 			state = TEXT;
 	}

@@ -72,8 +72,8 @@ _Static_assert(sizeof(struct vsock_hdr) == 44, "VIRTIO 1.2, 5.10.6");
 #define VSOCK_RST_MAX   256u
 /* Receive buffers filled by one recvmsg(2). */
 #define VSOCK_BATCH     16u
-/* Work of one turn of the loop, in each direction; then other devices have theirs. */
-#define VSOCK_TURN_BYTES   (1u << 20)
+/* Work for one event, in each direction; then other sources have their turn. */
+#define VSOCK_TURN_BYTES   (256u << 10)
 #define VSOCK_TURN_PACKETS 512u
 #define VSOCK_LINGER_NS    (10ull * 1000000000ull)
 #define VSOCK_HASH         4096u

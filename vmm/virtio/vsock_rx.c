@@ -268,8 +268,9 @@ static int pump_round(struct vsock *v, uint64_t *bytes, unsigned *budget)
 	while (rc > 0 && *budget && *bytes < VSOCK_TURN_BYTES && v->rx_list.next != &v->rx_list) {
 		struct vsock_conn *c = container_of(v->rx_list.next, struct vsock_conn, rx);
 
-		vsock_link_last(&v->rx_list, &c->rx); /* the next one's turn */
 		rc = pump_conn(c, bytes, budget);
+		if (rc > 0 && c->rx.next)
+			vsock_link_last(&v->rx_list, &c->rx); /* the next one's turn */
 	}
 	return rc;
 }
