@@ -5,6 +5,8 @@
  * "guest: WORD: ok" or "guest: WORD: FAILED …".
  *
  *	fs:TAG     mounts the virtiofs TAG, makes, reads and removes files in its folder TAG
+ *	listen:N   accepts one vsock connection to port N and sends back what comes, to its end
+ *	connect:N  connects to the host's vsock port N, says hello, prints the answer
  *	entropy    reads the hardware random number generator
  *	reset, panic, hang, triple   ends otherwise
  */
@@ -16,10 +18,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/vm_sockets.h>
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -94,6 +98,45 @@ static void do_fs(const char *tag)
 		say("fs: ok");
 }
 
+static void do_listen(unsigned port)
+{
+	struct sockaddr_vm a = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY };
+	int s = socket(AF_VSOCK, SOCK_STREAM, 0), c;
+	size_t sum = 0;
+	char data[4096];
+	ssize_t n;
+
+	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s, 1) < 0) {
+		say("listen: FAILED %s", strerror(errno));
+		return;
+	}
+	say("listening on %u", port);
+	c = accept(s, NULL, NULL);
+	while (c >= 0 && (n = read(c, data, sizeof(data))) > 0) {
+		sum += (size_t)n;
+		if (write(c, data, (size_t)n) != n)
+			break;
+	}
+	close(c);
+	close(s);
+	say("listen: ok, %zu bytes", sum);
+}
+
+static void do_connect(unsigned port)
+{
+	struct sockaddr_vm a = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_HOST };
+	int s = socket(AF_VSOCK, SOCK_STREAM, 0);
+	char answer[64] = "";
+
+	if (s < 0 || connect(s, (struct sockaddr *)&a, sizeof(a)) < 0)
+		say("connect: FAILED %s", strerror(errno));
+	else if (write(s, "hello\n", 6) != 6 || read(s, answer, sizeof(answer) - 1) < 1)
+		say("connect: FAILED no answer");
+	else
+		say("connect: ok, the host says %.*s", (int)strcspn(answer, "\n"), answer);
+	close(s);
+}
+
 static void do_entropy(void)
 {
 	unsigned char b[64] = { 0 };
@@ -120,6 +163,10 @@ static void act(const char *word)
 {
 	if (strncmp(word, "fs:", 3) == 0) {
 		do_fs(word + 3);
+	} else if (strncmp(word, "listen:", 7) == 0) {
+		do_listen((unsigned)atoi(word + 7));
+	} else if (strncmp(word, "connect:", 8) == 0) {
+		do_connect((unsigned)atoi(word + 8));
 	} else if (strcmp(word, "entropy") == 0) {
 		do_entropy();
 	} else if (strcmp(word, "reset") == 0) {

@@ -61,6 +61,8 @@ static int start(const struct options *o, struct files *files, struct err *e)
 		rc = watch_signals(vm.loop, &signals, e);
 	if (rc == 0)
 		rc = events_open(&vm.events, o, e);
+	if (rc == 0 && o->vsock_socket)
+		rc = vsock_front_new(&vm.vsock, vm.loop, o->vsock_socket, e);
 	if (rc == 0 && wants_tty(o))
 		rc = terminal_new(&vm.tty, vm.loop, e);
 	if (rc == 0)
@@ -88,6 +90,7 @@ static int run(const struct options *o)
 	}
 	vm_stop(&vm);
 	terminal_free(vm.tty); /* before the message, so that it starts at a line's begin */
+	vsock_front_free(vm.vsock);
 	events_close(vm.events);
 	if (vm.status)
 		log_err("%s", vm.err.msg);

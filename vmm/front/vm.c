@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,34 +20,6 @@ static void finish(struct vm *vm, int status)
 {
 	vm->status = status;
 	evloop_stop(vm->loop);
-}
-
-/* --- the guest's connections to the host -------------------------------------------------------------- */
-
-/* To the socket "PATH_PORT"; never blocks, since a listener's full queue is EAGAIN. */
-static int connect_host(const char *path, uint32_t port)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = -1;
-	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s_%u", path, port);
-
-	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return -errno;
-	return steal_fd(&fd);
-}
-
-static void on_host_port(struct vm *vm, const struct nc_event *ev)
-{
-	int fd = connect_host(vm->opt->vsock_socket, ev->value);
-
-	ncl_host_port(vm->ctl, ev->token, fd, fd < 0 ? fd : 0, CALL_MS, NULL);
-	if (fd >= 0)
-		close(fd);
-	else
-		log_debug("vsock: guest to host port %u: %s", ev->value, strerror(-fd));
 }
 
 /* --- events ------------------------------------------------------------------------------------------- */
@@ -95,7 +65,8 @@ static void on_event(struct vm *vm, const struct nc_event *ev)
 {
 	switch (ev->kind) {
 	case NC_EV_HOST_PORT:
-		on_host_port(vm, ev);
+		if (vm->vsock)
+			vsock_front_host_port(vm->vsock, ev);
 		break;
 	case NC_EV_END:
 		on_end(vm, ev);
@@ -203,6 +174,7 @@ int vm_start(struct vm *vm, struct err *e)
 		vm_stop(vm);
 		return rc;
 	}
+	vsock_front_set(vm->vsock, vm->ctl);
 	/* Events that came with replies are in the client already, not on the socket. */
 	on_readable(&vm->src, 0);
 	return 0;
@@ -227,6 +199,7 @@ void vm_quit(struct vm *vm)
 
 void vm_stop(struct vm *vm)
 {
+	vsock_front_set(vm->vsock, NULL);
 	if (vm->ctl) {
 		evloop_del(&vm->src);
 		ncl_free(steal_ptr(&vm->ctl)); /* its lifeline: the machine goes if it has not yet */

@@ -11,12 +11,14 @@
 #include "vmm/front/events.h"
 #include "vmm/front/files.h"
 #include "vmm/front/terminal.h"
+#include "vmm/front/vsock.h"
 
 struct vm {
 	struct evloop *loop;
 	const struct options *opt;
 	struct files *files;
 	struct terminal *tty;     /* NULL: no port is the terminal */
+	struct vsock_front *vsock; /* NULL: no vsock device */
 	struct events *events;    /* NULL: nobody monitors */
 	struct ncl *ctl;          /* NULL: no machine */
 	struct evsrc src;
