@@ -55,3 +55,12 @@ ttrpc_TEST_LIBS := $(AGENT_PROTO_LIBS)
 agent_client_TEST_OBJS := $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 agent_client_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
 agent_client_TEST_LIBS := $(AGENT_PROTO_LIBS)
+
+FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply
+ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/text lib/err \
+	lib/buf lib/log
+ttrpc_server_FUZZ_OBJS := $(TTRPC_SERVER_OBJS) agent-proto/agent/check agent-proto/agent/creds lib/err lib/buf \
+	lib/log
+agent_reply_FUZZ_OBJS := agent-proto/client/decode agent-proto/client/text agent-proto/ttrpc/arena lib/err lib/log
+$(foreach t,ttrpc_client ttrpc_server agent_reply,$(eval $(t)_FUZZ_GEN_OBJS := $$(AGENT_GEN_OBJS)) \
+	$(eval $(t)_FUZZ_LIBS := $$(AGENT_PROTO_LIBS)))
