@@ -17,7 +17,9 @@ VMM_ARCH_OBJS := vmm/arch/aarch64/layout vmm/arch/aarch64/absent
 endif
 
 ifeq ($(ARCH),x86_64)
-UNIT_TESTS += ioapic serial loader
+UNIT_TESTS += arch ioapic serial loader
+arch_TEST_OBJS = $(LIB_BASE) $(VMM_HV_FAKE_OBJS) $(VMM_MEM_OBJS) $(VMM_BUS_OBJS) $(VMM_LEGACY_OBJS) \
+	$(VMM_ACPI_OBJS) $(VMM_ARCH_OBJS) $(VMM_SNAP_OBJS)
 ioapic_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_HV_FAKE_OBJS) vmm/arch/x86_64/ioapic
 loader_TEST_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_ARCH_LOAD_OBJS)
 serial_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_LEGACY_OBJS)

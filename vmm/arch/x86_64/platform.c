@@ -13,22 +13,64 @@ static void on_power(void *arg, enum power_event ev)
 	p->cfg.event(p->cfg.event_arg, ev == POWER_OFF ? ARCH_EVENT_POWEROFF : ARCH_EVENT_RESET);
 }
 
-static int add_chips(struct arch_platform *p, struct err *e)
-{
-	const struct arch_platform_cfg *c = &p->cfg;
-	int rc;
+/* In the order in which they are put on the buses; taken off in the other. */
+static const struct range {
+	bool mmio;
+	uint64_t base, len;
+	const struct bus_ops *ops;
+} ranges[] = {
+	{ true, X86_IOAPIC, IOAPIC_LEN, &ioapic_ops },
+	{ false, X86_PORT_GED, GED_LEN, &ged_ops },
+	{ false, X86_PORT_POWER, POWER_LEN, &power_ops },
+	{ false, X86_PORT_SERIAL, SERIAL_LEN, &serial_ops },
+	{ false, DEBUGCON_PORT, DEBUGCON_LEN, &debugcon_ops },
+};
 
-	rc = ioapic_new(&p->ioapic, c->vm, e);
-	if (rc == 0)
-		rc = bus_add(c->mmio, X86_IOAPIC, IOAPIC_LEN, &ioapic_ops, p->ioapic, e);
-	if (rc == 0)
-		rc = ged_new(&p->ged, ioapic_line(p->ioapic, X86_IRQ_GED), e);
-	if (rc == 0)
-		rc = bus_add(c->pio, X86_PORT_GED, GED_LEN, &ged_ops, p->ged, e);
+static struct bus *bus_of(const struct arch_platform *p, const struct range *r)
+{
+	return r->mmio ? p->cfg.mmio : p->cfg.pio;
+}
+
+/* NULL: this platform has no such device. */
+static void *device_of(struct arch_platform *p, const struct bus_ops *ops)
+{
+	return ops == &ioapic_ops ? (void *)p->ioapic :
+	       ops == &ged_ops    ? (void *)p->ged :
+	       ops == &power_ops  ? (void *)&p->power :
+	       ops == &serial_ops ? (void *)p->serial :
+				    (void *)p->debugcon;
+}
+
+static int put_on_buses(struct arch_platform *p, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		const struct range *r = &ranges[i];
+		void *dev = device_of(p, r->ops);
+		int rc = dev ? bus_add(bus_of(p, r), r->base, r->len, r->ops, dev, e) : 0;
+
+		if (rc < 0)
+			return rc;
+		p->on_bus++;
+	}
+	return 0;
+}
+
+static void take_off_buses(struct arch_platform *p)
+{
+	while (p->on_bus) {
+		const struct range *r = &ranges[--p->on_bus];
+
+		if (device_of(p, r->ops))
+			bus_remove(bus_of(p, r), r->base);
+	}
+}
+
+static int make_chips(struct arch_platform *p, struct err *e)
+{
+	int rc = ioapic_new(&p->ioapic, p->cfg.vm, e);
+
 	p->power = (struct power){ .event = on_power, .arg = p };
-	if (rc == 0)
-		rc = bus_add(c->pio, X86_PORT_POWER, POWER_LEN, &power_ops, &p->power, e);
-	return rc;
+	return rc < 0 ? rc : ged_new(&p->ged, ioapic_line(p->ioapic, X86_IRQ_GED), e);
 }
 
 /* A descriptor of our own, so that the caller keeps its when something fails later. */
@@ -41,7 +83,7 @@ static int dup_fd(int fd, int *ret, struct err *e)
 	return *ret < 0 ? err_errno(e, errno, "cannot keep a descriptor") : 0;
 }
 
-static int add_serial(struct arch_platform *p, struct err *e)
+static int make_serial(struct arch_platform *p, struct err *e)
 {
 	const struct arch_platform_cfg *c = &p->cfg;
 	_cleanup_close_ int in = -1, out = -1;
@@ -58,10 +100,10 @@ static int add_serial(struct arch_platform *p, struct err *e)
 	if (rc < 0)
 		return rc;
 	in = out = -1;
-	return bus_add(c->pio, X86_PORT_SERIAL, SERIAL_LEN, &serial_ops, p->serial, e);
+	return 0;
 }
 
-static int add_debugcon(struct arch_platform *p, struct err *e)
+static int make_debugcon(struct arch_platform *p, struct err *e)
 {
 	_cleanup_close_ int out = -1;
 	int rc;
@@ -74,7 +116,7 @@ static int add_debugcon(struct arch_platform *p, struct err *e)
 	if (rc < 0)
 		return rc;
 	out = -1;
-	return bus_add(p->cfg.pio, DEBUGCON_PORT, DEBUGCON_LEN, &debugcon_ops, p->debugcon, e);
+	return 0;
 }
 
 static void close_originals(const struct arch_platform_cfg *c)
@@ -95,11 +137,13 @@ int arch_platform_new(struct arch_platform **ret, const struct arch_platform_cfg
 	if (!p)
 		return err_set(e, ENOMEM, "out of memory");
 	p->cfg = *cfg;
-	rc = add_chips(p, e);
+	rc = make_chips(p, e);
 	if (rc == 0)
-		rc = add_serial(p, e);
+		rc = make_serial(p, e);
 	if (rc == 0)
-		rc = add_debugcon(p, e);
+		rc = make_debugcon(p, e);
+	if (rc == 0)
+		rc = put_on_buses(p, e);
 	if (rc < 0) {
 		arch_platform_free(p);
 		return rc;
@@ -109,18 +153,11 @@ int arch_platform_new(struct arch_platform **ret, const struct arch_platform_cfg
 	return 0;
 }
 
-/* Ranges that were never added are not there to be removed, which bus_remove() takes. */
 void arch_platform_free(struct arch_platform *p)
 {
 	if (!p)
 		return;
-	if (p->debugcon)
-		bus_remove(p->cfg.pio, DEBUGCON_PORT);
-	if (p->serial)
-		bus_remove(p->cfg.pio, X86_PORT_SERIAL);
-	bus_remove(p->cfg.pio, X86_PORT_POWER);
-	bus_remove(p->cfg.pio, X86_PORT_GED);
-	bus_remove(p->cfg.mmio, X86_IOAPIC);
+	take_off_buses(p);
 	debugcon_free(p->debugcon);
 	serial_free(p->serial);
 	ged_free(p->ged);

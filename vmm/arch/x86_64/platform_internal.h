@@ -15,6 +15,7 @@ struct arch_platform {
 	struct ioapic *ioapic;
 	struct ged *ged;
 	struct power power;
+	unsigned on_bus;            /* how many of the ranges of platform.c are on their buses */
 	struct serial *serial;      /* NULL: none */
 	struct debugcon *debugcon;  /* NULL: none */
 };
