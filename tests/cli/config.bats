@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Everything that is wrong with a bundle is found before anything exists, by create and run alike.
+load helper
+setup() { common_setup; }
+
+refused() { # TEXT…
+	local c
+	for c in create run; do
+		expect 1 husk $c -b "$BUNDLE" "$ID"
+		says "$c failed: " "$@"
+		one_line
+	done
+	root_empty
+}
+
+@test "no bundle, no config.json" {
+	BUNDLE=/nonexistent refused 'chdir /nonexistent: '
+	mkdir empty
+	BUNDLE=empty refused 'JSON specification file config.json not found'
+	cd empty
+	expect 1 husk create "$ID"
+	says 'JSON specification file config.json not found'
+}
+
+@test "a root file system that is missing, or none" {
+	bundle '.root.path = "nowhere"'
+	refused 'invalid rootfs' nowhere
+	configure '.root.path = "config.json"'
+	refused 'invalid rootfs' 'is not a directory'
+	configure 'del(.root)'
+	refused 'config.json: ' root
+}
+
+@test "malformed JSON: the line is named" {
+	bundle
+	printf '{\n "ociVersion": "1.0.0",\n oops\n}' >"$BUNDLE/config.json"
+	refused 'config.json: line 3'
+	printf '{' >"$BUNDLE/config.json"
+	refused 'config.json: '
+	: >"$BUNDLE/config.json"
+	refused 'config.json: '
+	printf '[]' >"$BUNDLE/config.json"
+	refused 'config.json: '
+	head -c 100000 /dev/urandom >"$BUNDLE/config.json"
+	refused 'config.json: '
+}
+
+@test "deeply nested and huge files" {
+	bundle
+	{ printf '{"a":'; head -c 100000 /dev/zero | tr '\0' '['; } >"$BUNDLE/config.json"
+	refused 'config.json: '
+	head -c 20000000 /dev/zero | tr '\0' ' ' >"$BUNDLE/config.json"
+	refused 'config.json: '
+}
+
+@test "fields of the wrong kind, each named" {
+	bundle
+	cp "$BUNDLE/config.json" good
+	while IFS='|' read -r filter name; do
+		cp good "$BUNDLE/config.json"
+		configure "$filter"
+		refused "config.json: " "$name"
+	done <<-'END'
+		.ociVersion = "9.9"|ociVersion
+		del(.process)|process
+		.process.args = []|process.args
+		.process.args = ["a", 7]|process.args[1]
+		.process.cwd = "etc"|process.cwd
+		.process.user.uid = -1|process.user.uid
+		.process.user.uid = 4294967296|process.user.uid
+		.process.user.gid = 1.5|process.user.gid
+		.process.env = "A=b"|process.env
+		.process.capabilities.bounding = ["CAP_FROB"]|process.capabilities.bounding[0]
+		.process.rlimits[0].type = "RLIMIT_FROB"|process.rlimits[0].type
+		.linux.namespaces[0].type = "frob"|linux.namespaces[0]
+		.mounts[0].destination = null|mounts[0]
+		.hostname = 5|hostname
+	END
+}
+
+@test "fields that are not supported are refused by name, never passed over" {
+	bundle
+	cp "$BUNDLE/config.json" good
+	while IFS='|' read -r filter name; do
+		cp good "$BUNDLE/config.json"
+		configure "$filter"
+		refused "config.json: " "$name"
+	done <<-'END'
+		.hooks.prestart = [{"path": "/bin/true"}]|hooks
+		.hooks.poststop = [{"path": "/bin/true"}]|hooks
+		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux.uidMappings
+		.linux.resources.unified = {"memory.high": "1"}|linux.resources.unified
+		.linux.resources.blockIO = {"weight": 10}|linux.resources.blockIO
+		.linux.intelRdt = {"closID": "x"}|linux.intelRdt
+	END
+}
+
+@test "terminals and console sockets, in runc's words" {
+	bundle '.process.terminal = true'
+	expect 1 husk create -b "$BUNDLE" "$ID"
+	says 'cannot allocate tty if husk will detach without setting console socket'
+	expect 1 husk run -d -b "$BUNDLE" "$ID"
+	says 'cannot allocate tty if husk will detach without setting console socket'
+	expect 1 husk run -b "$BUNDLE" --console-socket /nonexistent "$ID"
+	says 'cannot use console socket if husk will not detach or allocate tty'
+	expect 1 husk create -b "$BUNDLE" --console-socket /nonexistent "$ID"
+	says 'dial unix /nonexistent: connect: '
+	expect 1 setsid -w "$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" </dev/null
+	says 'open /dev/tty: '
+	configure '.process.terminal = false'
+	expect 1 husk create -b "$BUNDLE" --console-socket /nonexistent "$ID"
+	says 'cannot use console socket if husk will not detach or allocate tty'
+	root_empty
+}
+
+@test "a kernel that is not there" {
+	bundle
+	export HUSK_KERNEL=/nonexistent/vmlinux
+	expect 1 husk run -b "$BUNDLE" "$ID"
+	if [ -w /dev/kvm ]; then says "cannot open the guest's vmlinux at /nonexistent/vmlinux"; else says 'cannot open /dev/kvm'; fi
+	one_line
+	root_empty
+}
+
+@test "spec: writes runc's default, never over another" {
+	mkdir d
+	expect 0 husk spec -b d
+	jq -e '.process.args == ["sh"] and .process.terminal and .root.readonly and .process.noNewPrivileges' d/config.json
+	jq -e '[.linux.namespaces[].type] | sort == ["cgroup", "ipc", "mount", "network", "pid", "uts"] or sort == ["ipc", "mount", "network", "pid", "uts"]' d/config.json
+	cp d/config.json before
+	expect 1 husk spec --bundle d
+	[ "$err" = 'husk: File config.json exists. Remove it first' ]
+	cmp d/config.json before
+	rm d/config.json
+	expect 0 husk spec --rootless -b d
+	jq -e '[.mounts[] | select(.type == "devpts") | .options[]] | index("gid=5") | not' d/config.json
+	expect 1 husk spec -b /nonexistent
+	says 'chdir /nonexistent: '
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# For every test that goes through the husk command. HUSK names the program (default: the build's).
+#
+#   husk ARG…            husk with a root folder of the test's own
+#   bundle [FILTER…]     makes $BUNDLE: busybox and husk's own default configuration without a terminal, changed by jq filters
+#   args WORD…           the jq filter that sets the process's arguments
+#   expect STATUS CMD…   runs it, checks the exit status; $out, $err
+#   says TEXT…           each is found in $err
+bats_require_minimum_version 1.5.0
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+HUSK=${HUSK:-$TOP/build/$(uname -m)/bin/husk}
+BUSYBOX=${BUSYBOX:-$TOP/build/rootfs/busybox}
+
+husk() { "$HUSK" --root "$ROOT" "$@"; }
+
+common_setup() {
+	ROOT=$BATS_TEST_TMPDIR/run
+	BUNDLE=$BATS_TEST_TMPDIR/bundle
+	ID=t$BATS_TEST_NUMBER-$$
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+args() { jq -cn '$ARGS.positional | ".process.args = \(tojson)"' -r --args -- "$@"; }
+
+bundle() {
+	mkdir -p "$BUNDLE"
+	[ -e "$BUNDLE/rootfs" ] || cp -a "$BUSYBOX" "$BUNDLE/rootfs"
+	rm -f "$BUNDLE/config.json"
+	"$HUSK" spec -b "$BUNDLE"
+	configure '.process.terminal = false' "$@"
+}
+
+configure() { # FILTER…
+	local f
+	for f in "$@"; do
+		jq "$f" "$BUNDLE/config.json" >"$BUNDLE/config.new" || return 1
+		mv "$BUNDLE/config.new" "$BUNDLE/config.json"
+	done
+}
+
+expect() { # STATUS COMMAND…
+	local want=$1 got=0
+	shift
+	"$@" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || got=$?
+	out=$(cat "$BATS_TEST_TMPDIR/out")
+	err=$(cat "$BATS_TEST_TMPDIR/err")
+	if [ "$got" != "$want" ]; then
+		printf 'status %d, not %d: %s\nout: %s\nerr: %s\n' "$got" "$want" "$*" "$out" "$err"
+		return 1
+	fi
+}
+
+says() { # TEXT…
+	local t
+	for t in "$@"; do
+		[[ $err == *"$t"* ]] || { printf 'not said: %s\nbut: %s\n' "$t" "$err"; return 1; }
+	done
+}
+
+# Exactly one line of error.
+one_line() {
+	[ -n "$err" ] && [ "$(printf '%s\n' "$err" | wc -l)" = 1 ] || { printf 'not one line: %s\n' "$err"; return 1; }
+}
+
+# Nothing of this test's folder of containers is left.
+root_empty() {
+	[ ! -e "$ROOT" ] || [ -z "$(ls -A "$ROOT")" ] || { ls -lR "$ROOT"; return 1; }
+}

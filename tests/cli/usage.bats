@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+load helper
+setup() { common_setup; }
+
+@test "--version names husk and the specification" {
+	expect 0 husk --version
+	[[ $out =~ ^husk\ version\ [0-9.]+$'\n'spec:\ 1\.[0-9.]+$ ]]
+	expect 0 husk -v
+}
+
+@test "--help, help and nothing at all show every command" {
+	for how in --help -h help h ''; do
+		expect 0 husk $how
+		for c in create start state kill delete run exec list ps spec; do
+			[[ $out == *$'\n'"   $c "* ]]
+		done
+	done
+}
+
+@test "every command has its own help, in three ways" {
+	for c in create start state kill delete run exec list ps spec; do
+		expect 0 husk "$c" --help
+		[[ $out == "NAME:"$'\n'"   husk $c - "* ]]
+		shown=$out
+		expect 0 husk "$c" -h
+		[ "$out" = "$shown" ]
+		expect 0 husk help "$c"
+		[ "$out" = "$shown" ]
+	done
+}
+
+@test "create and run have runc's options" {
+	for c in create run; do
+		expect 0 husk $c --help
+		for o in bundle console-socket pid-file no-pivot no-new-keyring preserve-fds; do
+			[[ $out == *"--$o"* ]]
+		done
+	done
+	for o in detach keep no-subreaper; do
+		[[ $out == *"--$o"* ]]
+	done
+}
+
+@test "an unknown command is named, status 3" {
+	expect 3 husk frob
+	says "no such command: 'frob'"
+	one_line
+	expect 3 husk help frob
+	says "'frob'"
+}
+
+@test "runc's commands that are not there yet are said to be so" {
+	for c in checkpoint events features pause restore resume update; do
+		expect 3 husk $c
+		says "the command '$c' is not supported yet"
+		one_line
+	done
+}
+
+@test "an unknown option is named, globally and of a command" {
+	expect 1 husk --frob
+	says 'flag provided but not defined: -frob'
+	one_line
+	for c in create start state kill delete run exec list ps spec; do
+		expect 1 husk $c --frob x
+		says 'flag provided but not defined: -frob'
+		one_line
+	done
+}
+
+@test "options without their value, or with a wrong one" {
+	expect 1 husk create --pid-file
+	says 'flag needs an argument: -pid-file'
+	expect 1 husk run --preserve-fds x "$ID"
+	says 'invalid value "x" for flag -preserve-fds: parse error'
+	expect 1 husk --systemd-cgroup=maybe list
+	says 'invalid boolean value "maybe" for -systemd-cgroup: parse error'
+}
+
+@test "numbers of arguments are checked, in runc's words" {
+	for c in create start state delete run; do
+		expect 1 husk $c
+		says "\"$c\" requires exactly 1 argument(s)"
+		one_line
+		expect 1 husk $c a b
+		says "\"$c\" requires exactly 1 argument(s)"
+	done
+	expect 1 husk list x
+	says '"list" requires exactly 0 argument(s)'
+	for c in kill exec ps; do
+		expect 1 husk $c
+		says "\"$c\" requires a minimum of 1 argument(s)"
+	done
+	expect 1 husk kill a b c
+	says '"kill" requires a maximum of 2 argument(s)'
+}
+
+@test "what cannot be done in a machine is refused by name" {
+	bundle
+	expect 1 husk create -b "$BUNDLE" --preserve-fds 3 "$ID"
+	says '--preserve-fds 3 is not supported'
+	expect 1 husk exec --cgroup x "$ID" true
+	says '--cgroup is not supported'
+	expect 1 husk exec --apparmor x "$ID" true
+	says '--apparmor is not supported'
+	expect 1 husk exec --process-label x "$ID" true
+	says '--process-label is not supported'
+	root_empty
+}
