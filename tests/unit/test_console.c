@@ -65,6 +65,7 @@ static void test_text(void **state)
 	} rows[] = {
 		{ "plain", "one\ntwo\n", 64, "one\ntwo\n" },
 		{ "whole lines as far as they fit", "one\ntwo\nthree\n", 11, "two\nthree\n" },
+		{ "no piece of a line before whole ones", "one\ntwo\nthree\n", 9, "three\n" },
 		{ "no line fits: the end of one", "0123456789", 5, "6789" },
 		{ "the only line's end is the last byte", "0123456789\n", 5, "789\n" },
 		{ "exactly", "abc\n", 5, "abc\n" },
