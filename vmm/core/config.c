@@ -43,7 +43,7 @@ static bool plain_name(const char *s, size_t size)
 	if (!terminated(s, size) || !s[0])
 		return false;
 	for (; *s; s++)
-		if (!isalnum((unsigned char)*s) && !strchr("_-.", *s))
+		if (!isalnum((unsigned char)*s) && !strchr("_-.+", *s))
 			return false;
 	return true;
 }
@@ -108,7 +108,7 @@ static const struct {
 static int check_place(const struct machine_config *c, const struct nc_device *d, struct err *e)
 {
 	if (!plain_name(d->id, sizeof(d->id)))
-		return err_set(e, EINVAL, "device %u: its id is not 1 to 31 of [A-Za-z0-9_.-]",
+		return err_set(e, EINVAL, "device %u: its id is not 1 to 31 of [A-Za-z0-9_.+-]",
 			       c->ndevices);
 	if (d->slot != -1 && (d->slot < 1 || d->slot > 31))
 		return err_set(e, EINVAL, "device %s: PCI slot %d is not 1 to 31", d->id, d->slot);
@@ -163,7 +163,7 @@ static int check_numbers(const struct nc_create *m, struct err *e)
 		return err_set(e, EINVAL, "the kernel command line is longer than %zu bytes",
 			       sizeof(m->cmdline) - 1);
 	if (m->name[0] && !plain_name(m->name, sizeof(m->name)))
-		return err_set(e, EINVAL, "the machine's name is not 1 to 63 of [A-Za-z0-9_.-]");
+		return err_set(e, EINVAL, "the machine's name is not 1 to 63 of [A-Za-z0-9_.+-]");
 	return 0;
 }
 
