@@ -24,3 +24,11 @@ ioapic_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_HV_FAKE_OBJS) vmm/arch/x86
 loader_TEST_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_ARCH_LOAD_OBJS)
 serial_TEST_OBJS = $(LIB_BASE) $(VMM_SNAP_OBJS) $(VMM_LEGACY_OBJS)
 endif
+
+ifeq ($(ARCH),x86_64)
+FUZZ_TARGETS += elf bzimage serial ioapic
+elf_FUZZ_OBJS = $(loader_TEST_OBJS)
+bzimage_FUZZ_OBJS = $(loader_TEST_OBJS)
+serial_FUZZ_OBJS = $(serial_TEST_OBJS)
+ioapic_FUZZ_OBJS = $(ioapic_TEST_OBJS)
+endif
