@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# husk exec, into one container that stays.
+load helper
+setup_file() { shared_setup '.root.readonly = false'; }
+setup() { shared_use; }
+teardown_file() { shared_teardown; }
+
+@test "output, exit status, signals" {
+	expect 0 husk exec "$ID" echo hello
+	[ "$out" = hello ]
+	expect 7 husk exec "$ID" sh -c 'echo oops >&2; exit 7'
+	[ "$err" = oops ]
+	expect 255 husk exec "$ID" sh -c 'exit 255'
+	expect 137 husk exec "$ID" sh -c 'kill -9 $$'
+}
+
+@test "it runs inside the machine, in the container" {
+	expect 0 husk exec "$ID" uname -r
+	[ "$out" != "$(uname -r)" ]
+	expect 0 husk exec "$ID" cat /proc/1/comm
+	[ "$out" = sleep ]
+	expect 0 husk exec "$ID" hostname
+	[ "$out" = "$(jq -r .hostname "$BUNDLE/config.json")" ]
+}
+
+@test "standard input and its end" {
+	expect 0 husk exec "$ID" cat < <(printf 'from here')
+	[ "$out" = 'from here' ]
+	head -c 3000000 /dev/urandom >in
+	husk exec "$ID" cat <in >got
+	cmp in got
+}
+
+@test "output of a process that has ended is whole" {
+	for i in 1 2 3; do
+		expect 0 bash -c "'$HUSK' --root '$ROOT' exec $ID head -c 5000000 /dev/zero | wc -c"
+		[ "$out" = 5000000 ]
+	done
+}
+
+@test "a child that keeps the output does not keep husk" {
+	SECONDS=0
+	expect 0 husk exec "$ID" sh -c 'sleep 300 & echo done'
+	[ "$out" = done ]
+	[ $SECONDS -lt 60 ]
+	husk exec "$ID" pkill -x -f 'sleep 300'
+}
+
+@test "--cwd --env --user --additional-gids" {
+	expect 0 husk exec --cwd /etc "$ID" pwd
+	[ "$out" = /etc ]
+	expect 0 husk exec -e A=1 --env B=2 "$ID" sh -c 'echo $A$B'
+	[ "$out" = 12 ]
+	expect 0 husk exec -u 1000 "$ID" id -u
+	[ "$out" = 1000 ]
+	expect 0 husk exec --user 1000:1001 -g 5 -g 6 "$ID" sh -c 'id -u; id -g; id -G'
+	[ "$out" = $'1000\n1001\n1001 5 6' ]
+	expect 255 husk exec --cwd etc "$ID" true
+	says 'Cwd must be an absolute path'
+	expect 255 husk exec --env A "$ID" true
+	says 'invalid environment variable: "A"'
+	expect 255 husk exec --user x "$ID" true
+	says 'parsing x as int for uid failed'
+	expect 255 husk exec --user 1:x "$ID" true
+	says 'parsing x as int for gid failed'
+}
+
+@test "--cap adds one, an unknown one is passed over with a word" {
+	expect 0 husk exec "$ID" sh -c 'grep CapBnd /proc/self/status'
+	before=$out
+	expect 0 husk exec --cap CAP_SYS_TIME "$ID" sh -c 'grep CapBnd /proc/self/status'
+	[ "$out" != "$before" ]
+	expect 0 husk exec --cap CAP_FROB "$ID" true
+	says 'ignoring unknown or unavailable capabilities: [CAP_FROB]'
+}
+
+@test "--no-new-privs" {
+	expect 0 husk exec --no-new-privs "$ID" grep NoNewPrivs /proc/self/status
+	[[ $out == *1 ]]
+}
+
+@test "--process takes all of it from a file" {
+	jq -n '{args: ["sh", "-c", "echo $X; pwd; id -u"], cwd: "/etc", env: ["X=y", "PATH=/bin:/usr/bin"], user: {uid: 3, gid: 4}}' >p.json
+	expect 0 husk exec --process p.json "$ID"
+	[ "$out" = $'y\n/etc\n3' ]
+	expect 255 husk exec --process nope.json "$ID"
+	says 'nope.json: No such file'
+	echo '{"args": []}' >p.json
+	expect 255 husk exec -p p.json "$ID"
+	says 'args'
+}
+
+@test "--detach, --pid-file: its stand-in ends with the status" {
+	husk exec -d --pid-file pid "$ID" sleep 1000 </dev/null >/dev/null
+	p=$(cat pid)
+	[ "$(cat /proc/$p/comm)" = husk-proxy:run ]
+	[ "$(readlink /proc/$p/ns/mnt)" = "$(readlink /proc/$PID/ns/mnt)" ]
+	[ "$(readlink /proc/$p/ns/net)" = "$(readlink /proc/$PID/ns/net)" ]
+	[ "$(cat /proc/$p/cgroup)" = "$(cat /proc/$PID/cgroup)" ]
+	expect 0 husk ps --format json "$ID"
+	jq -e --argjson a "$PID" --argjson b "$p" 'sort == ([$a, $b] | sort)' out
+	expect 0 husk ps "$ID"
+	[[ $out == *"sleep 100000"* && $out == *"sleep 1000"* ]]
+	kill -TERM $p
+	eventually test ! -e /proc/$p
+	expect 0 husk ps --format json "$ID"
+	[ "$out" = "[$PID]" ]
+}
+
+@test "programs that are missing, or none" {
+	expect 127 husk exec "$ID" nothere
+	says 'exec failed: ' 'exec: "nothere": executable file not found in $PATH'
+	one_line
+	expect 126 husk exec "$ID" /etc/passwd
+	says 'permission denied'
+	expect 255 husk exec "$ID"
+	says 'process args cannot be empty'
+	expect 255 husk exec -t "$ID" sh </dev/null
+	says '/dev/tty'
+	expect 255 husk exec -t -d "$ID" sh
+	says 'cannot allocate tty if husk will detach without setting console socket'
+}
+
+@test "ten at a time" {
+	for i in $(seq 10); do
+		husk exec "$ID" sh -c "sleep 1; echo $i" >o$i </dev/null &
+	done
+	wait
+	for i in $(seq 10); do [ "$(cat o$i)" = $i ]; done
+}
+
+@test "a killed husk exec takes its process along before it was content, none after" {
+	"$HUSK" --root "$ROOT" exec "$ID" sh -c 'echo up; exec sleep 777' >o </dev/null &
+	eventually grep -q up o
+	kill -9 $!
+	sleep 0.3
+	expect 0 husk ps "$ID"
+	[[ $out == *"sleep 777"* ]]
+	husk exec "$ID" pkill -f 'sleep 777'
+	eventually bash -c "[ \$('$HUSK' --root '$ROOT' ps --format json $ID) = [$PID] ]"
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+# For tests in real virtual machines. After each one nothing may be left of what it did: processes, folders, control
+# groups, mounts.
+#
+#   background FILTER…   a created and started container $ID whose process sleeps, once for all tests of a file
+load ../cli/helper
+
+# vm_setup: a folder of containers, a bundle folder, and what was there before.
+vm_setup() {
+	common_setup
+	# Short: everything of this test can be told by it.
+	ID=h$$-$BATS_TEST_NUMBER
+	remember
+}
+
+remember() {
+	procs_before=$(husk_processes)
+	groups_before=$(groups_now)
+	mounts_before=$(mounts_now)
+}
+
+husk_processes() { pgrep -l '^husk-(machine|proxy)' | sort; }
+groups_now() { find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null | sort; }
+mounts_now() { cut -d' ' -f5- /proc/self/mountinfo | sort; }
+
+# What dies may take a moment; what leaks stays.
+settles() { # NAME BEFORE COMMAND
+	local i now
+	for i in $(seq 100); do
+		now=$($3)
+		[ "$now" = "$2" ] && return 0
+		sleep 0.05
+	done
+	printf '%s changed:\n' "$1"
+	diff <(printf '%s\n' "$2") <(printf '%s\n' "$now")
+	return 1
+}
+
+nothing_left() {
+	settles processes "$procs_before" husk_processes &&
+		settles 'control groups' "$groups_before" groups_now &&
+		settles mounts "$mounts_before" mounts_now &&
+		root_empty
+}
+
+vm_teardown() {
+	local left=0 id
+	# A failed test's container must not fail the next one; a passed one must have none.
+	[ -z "${BATS_TEST_COMPLETED:-}" ] || nothing_left || left=1
+	for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
+	return $left
+}
+
+# ---- a container that the tests of a file share -------------------------------------------------------------
+shared_setup() { # FILTER… (in setup_file)
+	export SHARED_ROOT=$BATS_FILE_TMPDIR/run SHARED_BUNDLE=$BATS_FILE_TMPDIR/bundle SHARED_ID=f$$
+	ROOT=$SHARED_ROOT BUNDLE=$SHARED_BUNDLE BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR
+	remember
+	export procs_before groups_before mounts_before
+	bundle "$(args sleep 100000)" "$@"
+	husk run -d -b "$BUNDLE" --pid-file "$BATS_FILE_TMPDIR/pid" "$SHARED_ID" </dev/null >/dev/null 2>&1 3>&- 4>&-
+	SHARED_PID=$(cat "$BATS_FILE_TMPDIR/pid")
+	export SHARED_PID
+}
+shared_use() { # (in setup)
+	common_setup
+	ROOT=$SHARED_ROOT BUNDLE=$SHARED_BUNDLE ID=$SHARED_ID PID=$SHARED_PID
+}
+shared_teardown() { # (in teardown_file)
+	ROOT=$SHARED_ROOT
+	husk delete --force "$SHARED_ID"
+	nothing_left
+}
+
+status_of() { husk state "$1" | jq -r .status; }
+
+# Until the command succeeds; 20 s.
+eventually() {
+	local i
+	for i in $(seq 200); do
+		"$@" && return 0
+		sleep 0.1
+	done
+	echo "never: $*"
+	return 1
+}
+is_status() { [ "$(status_of "$1")" = "$2" ]; }
