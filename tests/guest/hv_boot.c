@@ -22,6 +22,7 @@ struct boot {
 	atomic_bool stop;
 	atomic_ullong exits;
 	const char *end;
+	struct evtimer generation;
 };
 
 static void die(const struct err *e)
@@ -135,20 +136,20 @@ static void make_cpus(struct boot *b, struct hv *hv)
 			die(&e);
 }
 
-static void load(struct boot *b, struct gmem *mem, const char *kernel, const char *initramfs,
-		 const char *cmdline, bool map_files, const struct pci_seg_cfg *pci)
+static void load(struct boot *b, struct gmem *mem, const struct hv_boot_opt *o,
+		 const struct pci_seg_cfg *pci)
 {
 	struct arch_payload p = {
-		.kernel_fd = open(kernel, O_RDONLY | O_CLOEXEC),
-		.initramfs_fd = initramfs[0] ? open(initramfs, O_RDONLY | O_CLOEXEC) : -1,
-		.cmdline = cmdline,
-		.map_files = map_files,
+		.kernel_fd = open(o->kernel, O_RDONLY | O_CLOEXEC),
+		.initramfs_fd = o->initramfs[0] ? open(o->initramfs, O_RDONLY | O_CLOEXEC) : -1,
+		.cmdline = o->cmdline,
+		.map_files = o->map_files,
 	};
 	struct err e = ERR_INIT;
 	struct arch_boot boot;
 	uint64_t t = io_now_ns();
 
-	if (p.kernel_fd < 0 || (initramfs[0] && p.initramfs_fd < 0)) {
+	if (p.kernel_fd < 0 || (o->initramfs[0] && p.initramfs_fd < 0)) {
 		err_errno(&e, errno, "kernel or initramfs");
 		die(&e);
 	}
@@ -180,21 +181,30 @@ static void go(struct boot *b)
 		(uintmax_t)(io_now_ns() - start) / 1000000, (unsigned long long)atomic_load(&b->exits));
 }
 
-int hv_boot(struct hv *hv, const char *kernel, const char *initramfs, const char *cmdline,
-	    unsigned vcpus, uint64_t memory, bool map_files)
+static void new_generation(struct evtimer *t)
 {
-	struct boot b = { .n = vcpus };
+	struct boot *b = container_of(t, struct boot, generation);
+	static const uint8_t guid[16] = "another machine";
+	struct err e = ERR_INIT;
+
+	if (arch_platform_new_generation(b->platform, guid, &e) < 0)
+		die(&e);
+}
+
+int hv_boot(struct hv *hv, const struct hv_boot_opt *o)
+{
+	struct boot b = { .n = o->vcpus };
 	struct pci_seg *seg = NULL;
 	struct err e = ERR_INIT;
 	struct pci_seg_cfg pci;
 	struct gmem *mem;
 
-	if (!vcpus || vcpus > MAX_CPUS || hv->ops->vm_new(hv, &b.vm, &e) < 0 ||
+	if (!b.n || b.n > MAX_CPUS || hv->ops->vm_new(hv, &b.vm, &e) < 0 ||
 	    bus_new(&b.mmio, &e) < 0 || bus_new(&b.pio, &e) < 0 || evloop_new(&b.loop, &e) < 0)
 		die(&e);
-	make_memory(&b, hv, &mem, memory, &pci);
+	make_memory(&b, hv, &mem, o->memory, &pci);
 	const struct arch_platform_cfg cfg = {
-		.vm = b.vm, .mmio = b.mmio, .pio = b.pio, .mem = mem, .loop = b.loop, .vcpus = vcpus,
+		.vm = b.vm, .mmio = b.mmio, .pio = b.pio, .mem = mem, .loop = b.loop, .vcpus = b.n,
 		.serial_in = -1, .serial_out = dup(1), .debug_out = -1,
 		.event = on_event, .event_arg = &b,
 	};
@@ -202,8 +212,12 @@ int hv_boot(struct hv *hv, const char *kernel, const char *initramfs, const char
 	    pci_seg_new(&seg, &pci, b.vm, b.mmio, b.pio, &e) < 0)
 		die(&e);
 	make_cpus(&b, hv);
-	load(&b, mem, kernel, initramfs, cmdline, map_files, &pci);
+	load(&b, mem, o, &pci);
+	if (evtimer_init(b.loop, &b.generation, "generation", new_generation) < 0)
+		return 1;
+	evtimer_set_ns(&b.generation, o->generation_after * 1000000000ull);
 	go(&b);
+	evtimer_done(&b.generation);
 	for (unsigned i = 0; i < b.n; i++)
 		hv->ops->vcpu_free(b.cpu[i]);
 	pci_seg_free(seg);

@@ -3,7 +3,8 @@
  * The hypervisor layer against a real KVM, with guests of a few instructions. Needs /dev/kvm.
  *
  *   hv-smoke                                   the checks, as TAP
- *   hv-smoke boot KERNEL [INITRAMFS [CMDLINE [VCPUS [MIB [map]]]]]
+ *   hv-smoke boot KERNEL [INITRAMFS [CMDLINE [VCPUS [MIB [map|copy [SECONDS]]]]]]
+ *                                              SECONDS: until a new VM generation is told
  */
 #include "tests/guest/hv_smoke.h"
 
@@ -294,11 +295,15 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc >= 3 && !strcmp(argv[1], "boot"))
-		return hv_boot(hv, argv[2], argc > 3 ? argv[3] : "",
-			       argc > 4 ? argv[4] : "console=ttyS0 panic=-1",
-			       argc > 5 ? (unsigned)atoi(argv[5]) : 1,
-			       argc > 6 ? MIB(strtoull(argv[6], NULL, 10)) : MIB(256),
-			       argc > 7 && !strcmp(argv[7], "map"));
+		return hv_boot(hv, &(struct hv_boot_opt){
+			.kernel = argv[2],
+			.initramfs = argc > 3 ? argv[3] : "",
+			.cmdline = argc > 4 ? argv[4] : "console=ttyS0 panic=-1",
+			.vcpus = argc > 5 ? (unsigned)atoi(argv[5]) : 1,
+			.memory = argc > 6 ? MIB(strtoull(argv[6], NULL, 10)) : MIB(256),
+			.map_files = argc > 7 && !strcmp(argv[7], "map"),
+			.generation_after = argc > 8 ? (unsigned)atoi(argv[8]) : 0,
+		});
 	check(hv_kvm_open(&other, null, &e) == -ENOTSUP && e.msg[0], "what is not KVM is refused");
 	ports_and_memory(hv);
 	kicks(hv);

@@ -5,9 +5,16 @@
 
 #include "vmm/arch/arch.h"
 
-/* Boots @kernel with an optional @initramfs ("" for none); serial output goes to standard output.
- * Returns when the guest ends. Exit status of the program. */
-int hv_boot(struct hv *hv, const char *kernel, const char *initramfs, const char *cmdline,
-	    unsigned vcpus, uint64_t memory, bool map_files);
+struct hv_boot_opt {
+	const char *kernel, *initramfs, *cmdline; /* initramfs "": none */
+	unsigned vcpus;
+	uint64_t memory;
+	bool map_files;
+	unsigned generation_after; /* seconds until the guest gets a new generation id; 0: never */
+};
+
+/* Boots a kernel; serial output goes to standard output. Returns when the guest ends: exit status of
+ * the program. */
+int hv_boot(struct hv *hv, const struct hv_boot_opt *o);
 
 #endif
