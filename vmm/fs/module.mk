@@ -22,3 +22,9 @@ fs_hostile_TEST_OBJS = $(FS_TEST_OBJS)
 
 UNIT_TESTS += fs_shares
 fs_shares_TEST_OBJS = $(FS_TEST_OBJS)
+
+FUZZ_TARGETS += fuse
+fuse_FUZZ_OBJS = $(FS_TEST_OBJS)
+
+FUZZ_TARGETS += fs_dev
+fs_dev_FUZZ_OBJS = $(FDV_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)
