@@ -24,6 +24,7 @@ struct agent_config {
 	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
 	const char *shares_dir;        /* where the shared file system is mounted */
 	int (*mount_shares)(struct err *e); /* called once, before the first container; NULL: it is */
+	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
 	int (*set_clock)(const struct timespec *now);        /* 0 or -errno */

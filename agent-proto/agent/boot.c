@@ -14,6 +14,7 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/mounts.h"
@@ -36,7 +37,7 @@ static const struct {
 };
 
 static const char *const folders[] = {
-	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP,
+	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP, BOOT_FUSE,
 };
 
 /* The kernel refuses to pivot from its first root. A bind mount of it, moved over it, will do; it is
@@ -67,11 +68,27 @@ int boot_world(struct err *e)
 	return rc;
 }
 
+static char waiting[64]; /* the connection's count of requests under way */
+
 int boot_shares(struct err *e)
 {
+	struct stat st;
+
 	if (mount(SHARES_TAG, BOOT_SHARES, "virtiofs", 0, NULL) < 0)
 		return err_errno(e, errno, "virtio-fs device \"" SHARES_TAG "\"");
+	if (mount("fusectl", BOOT_FUSE, "fusectl", SECURE, NULL) == 0 && stat(BOOT_SHARES, &st) == 0)
+		snprintf(waiting, sizeof(waiting), BOOT_FUSE "/%u/waiting", minor(st.st_dev));
 	return 0;
+}
+
+bool boot_shares_quiet(void)
+{
+	_cleanup_close_ int fd = waiting[0] ? open(waiting, O_RDONLY | O_CLOEXEC) : -1;
+	char text[16];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	/* A kernel without the count: as if, at once. */
+	return n < 1 || text[0] == '0';
 }
 
 int boot_loopback(struct err *e)

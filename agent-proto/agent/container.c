@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/container.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #include "agent-proto/agent/devfilter.h"
 #include "lib/cleanup.h"
 
-#define RETRY_NS (10 * UINT64_C(1000000))
+#define RETRY_NS  UINT64_C(1000000)
+#define RETRY_MAX 2000 /* so many times for a quiet file system */
 
 struct container *container_find(struct agent *a, const char *id)
 {
@@ -70,6 +72,7 @@ static void container_free(struct container *ct)
 	evloop_del(&ct->events);
 	close_and_reset(&ct->events.fd);
 	evtimer_done(&ct->retry);
+	close_and_reset(&ct->mntns);
 	cgroup_done(&ct->cgroup);
 	free(ct->id);
 	free(ct);
@@ -85,6 +88,16 @@ static bool all_ended(const struct container *ct)
 	return true;
 }
 
+static bool is_quiet(struct container *ct)
+{
+	const struct agent_config *cfg = &ct->agent->cfg;
+
+	if (ct->mntns < 0 || !cfg->is_quiet || cfg->is_quiet())
+		return true;
+	/* Others may never let it be quiet; by now it is not this container's doing. */
+	return ct->retries++ >= RETRY_MAX;
+}
+
 /* Takes it away if nothing is left in it; else something will call again: a reaped child, the cgroup's
  * event, or the timer. */
 static void try_remove(struct container *ct)
@@ -93,8 +106,12 @@ static void try_remove(struct container *ct)
 
 	if (!ct->going || !all_ended(ct))
 		return;
-	if (cgroup_populated(&ct->cgroup) > 0 ||
-	    cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
+	if (cgroup_populated(&ct->cgroup) > 0 || !is_quiet(ct)) {
+		evtimer_set_ns(&ct->retry, RETRY_NS);
+		return;
+	}
+	close_and_reset(&ct->mntns);
+	if (cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
 		evtimer_set_ns(&ct->retry, RETRY_NS);
 		return;
 	}
@@ -158,7 +175,7 @@ static struct container *new_container(struct agent *a, const char *id)
 	ct->cgroup = (struct cgroup)CGROUP_NONE;
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
 	ct->events = (struct evsrc){ .fd = -1, .fn = on_cgroup_event, .name = "cgroup" };
-	ct->retry.src.fd = -1;
+	ct->retry.src.fd = ct->mntns = -1;
 	ct->id = strdup(id);
 	if (!ct->id || evtimer_init(a->loop, &ct->retry, "container", on_retry) < 0) {
 		container_free(ct);
@@ -212,9 +229,13 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, e);
 	if (rc == 0)
 		rc = process_spawn(&ct->init, ct, "", spec, spec->process, call, owner, e);
-	if (rc < 0)
+	if (rc < 0) {
 		cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir);
-	return rc;
+		return rc;
+	}
+	snprintf(name, sizeof(name), "/proc/%d/ns/mnt", ct->init.pid);
+	ct->mntns = open(name, O_RDONLY | O_CLOEXEC);
+	return 0;
 }
 
 /* The codes of a missing executable are not for anything else to use. */

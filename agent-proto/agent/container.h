@@ -26,6 +26,11 @@ struct container {
 	struct ttrpc_call *deleting; /* who is told, if anybody */
 	struct evsrc events;         /* cgroup.events, while going */
 	struct evtimer retry;
+	unsigned retries;
+	/* Its mount namespace, held until the file system is quiet: an exiting process may leave requests
+	 * behind (a read-ahead that ends in a late release of its file), and the kernel takes a share's
+	 * superblock away under them when its last mount goes. -1: none. */
+	int mntns;
 };
 
 /* Checked requests only (check.h). Each keeps or answers @call in any case. */
