@@ -17,6 +17,39 @@ static const struct {
 	{ NC_CREATE_MERGEABLE, MADV_MERGEABLE, "merging of equal pages" },
 };
 
+static void advise(struct machine *m, void *host, uint64_t size)
+{
+	for (size_t a = 0; a < ARRAY_SIZE(advices); a++)
+		if (m->cfg->flags & advices[a].flag && madvise(host, size, advices[a].advice) < 0)
+			log_debug("memory: no %s here: %s", advices[a].name, strerror(errno));
+}
+
+static int build_memory(struct machine *m, struct err *e)
+{
+	struct gmem_region r[ARCH_MAX_RAM_REGIONS];
+	unsigned bits = m->setup.hv->ops->phys_bits(m->setup.hv);
+	size_t n;
+	int rc;
+
+	rc = arch_ram_regions(m->cfg->memory, bits, r, &n, e);
+	if (rc == 0)
+		rc = gmem_new(&m->mem, r, n, GMEM_ANON, e);
+	if (rc == 0)
+		rc = arch_pci_window(0, r[n - 1].base.v + r[n - 1].size, bits, &m->pci_cfg, e);
+	if (rc < 0)
+		return err_wrap(e, rc, "memory");
+	for (size_t i = 0; i < gmem_nregions(m->mem); i++) {
+		struct gmem_region at;
+		uint64_t off;
+		void *host;
+		int fd;
+
+		gmem_region_at(m->mem, i, &at, &host, &fd, &off);
+		advise(m, host, at.size);
+	}
+	return 0;
+}
+
 static int set_slots(struct machine *m, struct err *e)
 {
 	for (size_t i = 0; i < gmem_nregions(m->mem); i++) {
@@ -26,33 +59,11 @@ static int set_slots(struct machine *m, struct err *e)
 		int fd, rc;
 
 		gmem_region_at(m->mem, i, &r, &host, &fd, &off);
-		for (size_t a = 0; a < ARRAY_SIZE(advices); a++)
-			if (m->cfg->flags & advices[a].flag &&
-			    madvise(host, r.size, advices[a].advice) < 0)
-				log_debug("memory: no %s here: %s", advices[a].name,
-					  strerror(errno));
 		rc = m->vm->ops->slot_set(m->vm, (unsigned)i, r.base, r.size, host, false, e);
 		if (rc < 0)
-			return rc;
+			return err_wrap(e, rc, "memory");
 	}
 	return 0;
-}
-
-static int build_memory(struct machine *m, struct err *e)
-{
-	struct gmem_region r[ARCH_MAX_RAM_REGIONS];
-	unsigned bits = m->vm->ops->phys_bits(m->setup.hv);
-	size_t n;
-	int rc;
-
-	rc = arch_ram_regions(m->cfg->memory, bits, r, &n, e);
-	if (rc == 0)
-		rc = gmem_new(&m->mem, r, n, GMEM_ANON, e);
-	if (rc == 0)
-		rc = set_slots(m, e);
-	if (rc == 0)
-		rc = arch_pci_window(0, r[n - 1].base.v + r[n - 1].size, bits, &m->pci_cfg, e);
-	return rc < 0 ? err_wrap(e, rc, "memory") : 0;
 }
 
 static void platform_event(void *arg, enum arch_event ev)
@@ -136,15 +147,52 @@ static int load_payload(struct machine *m, struct err *e)
 					.map_files = m->cfg->flags & NC_CREATE_MAP_FILES };
 	int rc = arch_load_payload(m->mem, &p, &m->boot, e);
 
-	if (rc < 0)
-		return rc;
-	/* What the guest runs from now on is its memory; nothing here needs the files again. */
-	close_and_reset(&m->cfg->kernel);
-	close_and_reset(&m->cfg->initramfs);
-	rc = arch_write_tables(m->platform, &m->boot, &m->pci_cfg, 1, e);
-	if (rc == 0)
-		rc = arch_vcpu_boot(m->vcpus[0].hv, m->mem, &m->boot, e);
+	/* What the guest runs from now on is its memory; nothing needs the files again. */
+	if (rc == 0) {
+		close_and_reset(&m->cfg->kernel);
+		close_and_reset(&m->cfg->initramfs);
+	}
 	return rc;
+}
+
+static int write_boot_state(struct machine *m, struct err *e)
+{
+	int rc = arch_write_tables(m->platform, &m->boot, &m->pci_cfg, 1, e);
+
+	return rc < 0 ? rc : arch_vcpu_boot(m->vcpus[0].hv, m->mem, &m->boot, e);
+}
+
+/* Making a VM waits for RCU grace periods (12 ms on a host that is not tuned), so a thread does it while
+ * this one reads the kernel. */
+struct vm_maker {
+	struct machine *m;
+	pthread_t thread;
+	bool started;
+	int rc;
+	struct err err;
+};
+
+static void *make_vm(void *arg)
+{
+	struct vm_maker *v = arg;
+	struct machine *m = v->m;
+
+	v->rc = m->setup.hv->ops->vm_new(m->setup.hv, &m->vm, &v->err);
+	return NULL;
+}
+
+static void vm_maker_start(struct vm_maker *v)
+{
+	v->started = machine_thread(&v->thread, KIB(128), "maker", make_vm, v, NULL) == 0;
+	if (!v->started)
+		make_vm(v);
+}
+
+static int vm_maker_join(struct vm_maker *v, struct err *e)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+	return v->rc < 0 ? err_set(e, -v->rc, "%s", v->err.msg) : 0;
 }
 
 /* Only where the process ends with the machine; whoever frees it does not want it to linger. */
@@ -156,21 +204,14 @@ static void defer_teardown(struct machine *m)
 		log_debug("the end of the process will wait for the VM's: %s", e.msg);
 }
 
-int machine_build(struct machine *m, struct err *e)
+/* What needs a VM, from its memory on. */
+static int build_on_vm(struct machine *m, struct err *e)
 {
-	const unsigned max = m->setup.hv->ops->max_vcpus(m->setup.hv);
 	int rc;
 
-	if (m->cfg->vcpus > max)
-		return err_set(e, EINVAL, "%u vCPUs are more than the %u that %s allows",
-			       m->cfg->vcpus, max, m->setup.hv->ops->name);
-	rc = m->setup.hv->ops->vm_new(m->setup.hv, &m->vm, e);
-	if (rc == 0 && m->setup.jail)
+	if (m->setup.jail)
 		defer_teardown(m);
-	if (rc == 0)
-		rc = evloop_new(&m->io.loop, e);
-	if (rc == 0)
-		rc = build_memory(m, e);
+	rc = set_slots(m, e);
 	if (rc == 0)
 		rc = build_platform(m, e);
 	if (rc == 0)
@@ -178,8 +219,30 @@ int machine_build(struct machine *m, struct err *e)
 	if (rc == 0)
 		rc = build_vcpus(m, e);
 	if (rc == 0)
-		rc = load_payload(m, e);
+		rc = write_boot_state(m, e);
 	return rc;
+}
+
+int machine_build(struct machine *m, struct err *e)
+{
+	const unsigned max = m->setup.hv->ops->max_vcpus(m->setup.hv);
+	struct vm_maker maker = { .m = m };
+	struct err vm_err = ERR_INIT;
+	int rc, vm_rc;
+
+	if (m->cfg->vcpus > max)
+		return err_set(e, EINVAL, "%u vCPUs are more than the %u that %s allows",
+			       m->cfg->vcpus, max, m->setup.hv->ops->name);
+	vm_maker_start(&maker);
+	rc = evloop_new(&m->io.loop, e);
+	if (rc == 0)
+		rc = build_memory(m, e);
+	if (rc == 0)
+		rc = load_payload(m, e);
+	vm_rc = vm_maker_join(&maker, &vm_err);
+	if (rc == 0 && vm_rc < 0)
+		rc = err_set(e, -vm_rc, "%s", vm_err.msg);
+	return rc < 0 ? rc : build_on_vm(m, e);
 }
 
 /* All threads have ended. Backwards, and whatever there is of it. */

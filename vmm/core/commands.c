@@ -60,10 +60,31 @@ static void over(struct commands *c, enum nc_end why)
 	evloop_stop(c->setup.loop);
 }
 
+/* One line for whoever wonders what a machine did with its time. */
+static void log_summary(const struct commands *c, const char *text)
+{
+	struct nc_info_reply i = { .state = 0 };
+	const uint64_t *t = i.start_ns;
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	machine_info(c->machine, &i);
+	log_debug("end: %s; %llu exits to user space; us from start: built %llu, jailed %llu, first run "
+		  "%llu, ready %llu, end %llu",
+		  text, (unsigned long long)i.exits,
+		  (unsigned long long)(t[NC_T_CREATED] - c->setup.started_ns) / 1000,
+		  (unsigned long long)(t[NC_T_JAILED] ? t[NC_T_JAILED] - c->setup.started_ns : 0) / 1000,
+		  (unsigned long long)(t[NC_T_FIRST_RUN] ? t[NC_T_FIRST_RUN] - c->setup.started_ns :
+							   0) / 1000,
+		  (unsigned long long)(t[NC_T_READY] ? t[NC_T_READY] - c->setup.started_ns : 0) / 1000,
+		  (unsigned long long)(t[NC_T_END] - c->setup.started_ns) / 1000);
+}
+
 static void on_ended(void *arg, enum nc_end why, const char *text)
 {
 	struct commands *c = arg;
 
+	log_summary(c, text);
 	memset(c->ev.console, 0, sizeof(c->ev.console));
 	machine_console_tail(c->machine, c->ev.console, sizeof(c->ev.console));
 	send_event(c, NC_EV_END, why, 0, text, 0);

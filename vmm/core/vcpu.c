@@ -147,15 +147,21 @@ int vcpu_start(struct vcpu *v, struct err *e)
 
 void vcpus_want(struct machine *m, enum vcpu_want want)
 {
+	bool at_rest;
+
 	pthread_mutex_lock(&m->lock);
 	if (m->want != VCPU_STOP) { /* there is no way back from the end */
 		m->want = want;
 		atomic_store(&m->want_now, want);
 	}
+	at_rest = m->running == 0;
 	pthread_cond_broadcast(&m->cond);
 	pthread_mutex_unlock(&m->lock);
 	if (want == VCPU_RUN)
 		return;
+	/* Held again before any had woken from the last time: none of them will report. */
+	if (at_rest)
+		evloop_post(m->setup.control, machine_vcpus_rest, m);
 	for (unsigned i = 0; i < m->nvcpus; i++)
 		if (m->vcpus[i].started)
 			m->vcpus[i].hv->ops->vcpu_kick(m->vcpus[i].hv);
