@@ -28,3 +28,6 @@ fuse_FUZZ_OBJS = $(FS_TEST_OBJS)
 
 FUZZ_TARGETS += fs_dev
 fs_dev_FUZZ_OBJS = $(FDV_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)
+
+UNIT_TESTS += fs_compare
+fs_compare_TEST_OBJS = $(FS_TEST_OBJS)
