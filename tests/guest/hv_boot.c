@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "lib/io.h"
 
@@ -100,8 +101,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void make_memory(struct boot *b, struct hv *hv, struct gmem **mem, uint64_t size,
-			struct pci_seg_cfg *pci)
+static void make_memory(struct boot *b, struct hv *hv, struct gmem **mem,
+			const struct hv_boot_opt *o, struct pci_seg_cfg *pci)
 {
 	struct gmem_region r[ARCH_MAX_RAM_REGIONS];
 	unsigned bits = hv->ops->phys_bits(hv);
@@ -111,7 +112,8 @@ static void make_memory(struct boot *b, struct hv *hv, struct gmem **mem, uint64
 	size_t n;
 	int fd;
 
-	if (arch_ram_regions(size, bits, r, &n, &e) < 0 || gmem_new(mem, r, n, GMEM_ANON, &e) < 0)
+	if (arch_ram_regions(o->memory, bits, r, &n, &e) < 0 ||
+	    gmem_new(mem, r, n, GMEM_ANON, &e) < 0 || gmem_advise(*mem, o->advice, &e) < 0)
 		die(&e);
 	for (unsigned i = 0; i < n; i++) {
 		gmem_region_at(*mem, i, &r[i], &host, &fd, &off);
@@ -169,6 +171,7 @@ static void go(struct boot *b)
 	struct vcpu_arg arg[MAX_CPUS];
 	pthread_t t[MAX_CPUS];
 	uint64_t start = io_now_ns();
+	struct rusage used;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		arg[i] = (struct vcpu_arg){ b, b->cpu[i] };
@@ -177,8 +180,10 @@ static void go(struct boot *b)
 	evloop_run(b->loop);
 	for (unsigned i = 0; i < b->n; i++)
 		pthread_join(t[i], NULL);
-	fprintf(stderr, "hv-smoke: ended by %s after %ju ms and %llu exits\n", b->end,
-		(uintmax_t)(io_now_ns() - start) / 1000000, (unsigned long long)atomic_load(&b->exits));
+	getrusage(RUSAGE_SELF, &used);
+	fprintf(stderr, "hv-smoke: ended by %s after %ju ms, %llu exits; %ld MiB, %ld faults\n", b->end,
+		(uintmax_t)(io_now_ns() - start) / 1000000,
+		(unsigned long long)atomic_load(&b->exits), used.ru_maxrss >> 10, used.ru_minflt);
 }
 
 static void new_generation(struct evtimer *t)
@@ -202,7 +207,7 @@ int hv_boot(struct hv *hv, const struct hv_boot_opt *o)
 	if (!b.n || b.n > MAX_CPUS || hv->ops->vm_new(hv, &b.vm, &e) < 0 ||
 	    bus_new(&b.mmio, &e) < 0 || bus_new(&b.pio, &e) < 0 || evloop_new(&b.loop, &e) < 0)
 		die(&e);
-	make_memory(&b, hv, &mem, o->memory, &pci);
+	make_memory(&b, hv, &mem, o, &pci);
 	const struct arch_platform_cfg cfg = {
 		.vm = b.vm, .mmio = b.mmio, .pio = b.pio, .mem = mem, .loop = b.loop, .vcpus = b.n,
 		.serial_in = -1, .serial_out = dup(1), .debug_out = -1,

@@ -3,7 +3,7 @@
  * The hypervisor layer against a real KVM, with guests of a few instructions. Needs /dev/kvm.
  *
  *   hv-smoke                                   the checks, as TAP
- *   hv-smoke boot KERNEL [INITRAMFS [CMDLINE [VCPUS [MIB [map|copy [SECONDS]]]]]]
+ *   hv-smoke boot KERNEL [INITRAMFS [CMDLINE [VCPUS [MIB [map|copy|small|huge [SECONDS]]]]]]
  *                                              SECONDS: until a new VM generation is told
  */
 #include "tests/guest/hv_smoke.h"
@@ -302,6 +302,8 @@ int main(int argc, char **argv)
 			.vcpus = argc > 5 ? (unsigned)atoi(argv[5]) : 1,
 			.memory = argc > 6 ? MIB(strtoull(argv[6], NULL, 10)) : MIB(256),
 			.map_files = argc > 7 && !strcmp(argv[7], "map"),
+			.advice = argc > 7 && !strcmp(argv[7], "small") ? GMEM_NO_HUGE :
+				  argc > 7 && !strcmp(argv[7], "huge") ? GMEM_HUGE : 0,
 			.generation_after = argc > 8 ? (unsigned)atoi(argv[8]) : 0,
 		});
 	check(hv_kvm_open(&other, null, &e) == -ENOTSUP && e.msg[0], "what is not KVM is refused");

@@ -10,6 +10,7 @@ struct hv_boot_opt {
 	unsigned vcpus;
 	uint64_t memory;
 	bool map_files;
+	unsigned advice; /* enum gmem_advice */
 	unsigned generation_after; /* seconds until the guest gets a new generation id; 0: never */
 };
 
