@@ -58,6 +58,19 @@ static void bad_regions_are_refused(void **state)
 	}
 }
 
+static void regions_are_counted(void **state)
+{
+	struct gmem_region r[GMEM_MAX_REGIONS + 1];
+	struct gmem *m = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+		r[i] = (struct gmem_region){ gpa(i * 8192), 4096 };
+	assert_int_equal(gmem_new(&m, r, GMEM_MAX_REGIONS + 1, GMEM_ANON, NULL), -EINVAL);
+	assert_int_equal(gmem_new(&m, r, GMEM_MAX_REGIONS, GMEM_ANON, NULL), 0);
+	gmem_free(m);
+}
+
 static void pointers_only_within_one_region(void **state)
 {
 	static const struct {
@@ -117,6 +130,8 @@ static void accessors_agree(void **state)
 	assert_int_equal(gmem_load16(m, gpa(HIGH + 1), &v), -EFAULT);
 	assert_int_equal(gmem_store16(m, gpa(LOW - 1), 0), -EFAULT);
 	assert_int_equal(gmem_store16(m, gpa(LOW), 0), -EFAULT);
+	assert_int_equal(gmem_store16(m, gpa(HIGH + 1), 0), -EFAULT);
+	assert_int_equal(gmem_load16(m, gpa(LOW), &v), -EFAULT);
 	assert_int_equal(gmem_write(m, gpa(LOW - 2), in, 4), -EFAULT);
 
 	/* The file shows the same bytes where gmem_region_at() says. */
@@ -209,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_regions_are_refused),
+		cmocka_unit_test(regions_are_counted),
 		cmocka_unit_test(pointers_only_within_one_region),
 		cmocka_unit_test(accessors_agree),
 		cmocka_unit_test(file_pages_are_private),

@@ -63,14 +63,18 @@ static void fields(void **state)
 
 static void writer_full(void **state)
 {
-	struct buf b = BUF_INIT(20);
+	struct buf b = BUF_INIT(40);
 	struct snap_w w = { .b = &b };
+	size_t len;
 
 	(void)state;
 	snap_w_u64(&w, 1, 1);
 	assert_false(w.failed);
-	snap_w_u64(&w, 2, 2);
+	snap_w_bytes(&w, 2, "more than there is room for", 20);
 	assert_true(w.failed);
+	len = b.len;
+	snap_w_u8(&w, 3, 3); /* would fit, but the section is lost */
+	assert_int_equal(b.len, len);
 	buf_free(&b);
 }
 
@@ -213,6 +217,7 @@ static void damaged(void **state)
 #define FILE_CRC     12
 #define FIRST        32u /* offset of the first section's header */
 #define SECOND       (FIRST + 48 + 16)
+#define THIRD        (SECOND + 48)
 #define CRC_OF(at)   ((at) + 36)
 #define LEN_OF(at)   ((at) + 40)
 
@@ -241,6 +246,8 @@ static const struct lie lies[] = {
 	{ "name with a control character", -EBADMSG, FIRST, 0x7f, 1, FIRST },
 	{ "name with a high character", -EBADMSG, FIRST, 0x80, 1, FIRST },
 	{ "bytes behind the name", -EBADMSG, FIRST + 31, 'x', 1, FIRST },
+	{ "name without an end", -EBADMSG, THIRD + 31, 'x', 1, THIRD },
+	{ "another magic", -EBADMSG, 0, 'h', 1, 0 },
 	{ "length 1 past the file", -EBADMSG, LEN_OF(SECOND), 48 + 16 + 1, 8, 0 },
 	{ "length 2^64-1", -EBADMSG, LEN_OF(SECOND), UINT64_MAX, 8, 0 },
 	{ "length within the padding", -EBADMSG, LEN_OF(FIRST), 12, 8, FIRST },
@@ -266,6 +273,65 @@ static void mend(uint8_t *file, size_t at)
 	memcpy(file + FILE_CRC, &c, 4);
 }
 
+/* From memory that ends where the file does. */
+static int read_copy(const uint8_t *file, size_t len, struct seen *x, struct err *e)
+{
+	uint8_t *copy = malloc(len);
+	int rc;
+
+	assert_non_null(copy);
+	memcpy(copy, file, len);
+	rc = snap_file_read(copy, len, see, x, e);
+	free(copy);
+	return rc;
+}
+
+/* The header admits that the last section's padding is missing. */
+static void cut_padding(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+	struct seen x = { 0 };
+	uint64_t len;
+
+	(void)state;
+	make_file(&b);
+	for (len = b.len - 1; len >= b.len - 3; len--) {
+		memcpy(b.data + 16, &len, 8);
+		mend(b.data, 0);
+		assert_int_equal(read_copy(b.data, (size_t)len, &x, NULL), -EBADMSG);
+	}
+	buf_free(&b);
+}
+
+static void too_many(void **state)
+{
+	struct buf b = BUF_INIT(MIB(1)), none = BUF_INIT(64);
+	uint32_t n = SNAP_MAX_SECTIONS + 1;
+	struct seen x = { 0 };
+	uint64_t len;
+	char name[32];
+
+	(void)state;
+	assert_int_equal(snap_file_begin(&b), 0);
+	for (unsigned i = 0; i < SNAP_MAX_SECTIONS; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		assert_int_equal(snap_file_section(&b, name, 1, false, &none), 0);
+	}
+	assert_int_equal(read_copy(b.data, b.len, &x, NULL), 0);
+	assert_int_equal(x.n, SNAP_MAX_SECTIONS);
+	/* One more, which snap_file_section() would not write. */
+	assert_int_equal(buf_append(&b, b.data + FIRST, 48), 0);
+	b.data[b.len - 48] = 'x';
+	len = b.len;
+	memcpy(b.data + 16, &len, 8);
+	memcpy(b.data + 24, &n, 4);
+	mend(b.data, b.len - 48);
+	x.n = 0;
+	assert_int_equal(read_copy(b.data, b.len, &x, NULL), -EBADMSG);
+	assert_int_equal(x.n, 0);
+	buf_free(&b);
+}
+
 static void lying(void **state)
 {
 	(void)state;
@@ -281,7 +347,7 @@ static void lying(void **state)
 		else
 			memcpy(b.data + t->at, b.data + FIRST, 32); /* the same name again */
 		mend(b.data, t->section);
-		if (snap_file_read(b.data, b.len, see, &x, &e) != t->want)
+		if (read_copy(b.data, b.len, &x, &e) != t->want)
 			fail_msg("%s: %s", t->why, e.msg);
 		if (t->want < 0 && x.n)
 			fail_msg("%s: sections were shown", t->why);
@@ -310,7 +376,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),  cmocka_unit_test(writer_full), cmocka_unit_test(malformed),
 		cmocka_unit_test(crc),	   cmocka_unit_test(file),	  cmocka_unit_test(damaged),
-		cmocka_unit_test(lying),   cmocka_unit_test(full),
+		cmocka_unit_test(lying),   cmocka_unit_test(full),	  cmocka_unit_test(cut_padding),
+		cmocka_unit_test(too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ static bool add_seg(const struct vq *q, struct vq_chain *c, const struct desc *d
 	struct vq_seg *s = &c->seg[n];
 
 	if (n == VQ_MAX_SEGS)
-		return false;
+		return false; /* longer than any, so than the queue: a loop */
 	if (c->nwrite && !(d->flags & DESC_F_WRITE))
 		return false; /* readable behind writable */
 	s->base = gmem_ptr(q->mem, gpa(d->addr), d->len); /* refuses length 0 too */
@@ -177,24 +177,23 @@ static bool enter_indirect(const struct vq *q, const struct desc *d, const uint8
 }
 
 /* Collects the segments of the chain that starts at @i. An indirect table may end a chain of plain
- * descriptors, once (section 2.7.5.3.2). */
+ * descriptors, once (section 2.7.5.3.2). A chain that loops ends at VQ_MAX_SEGS. */
 static bool walk(const struct vq *q, struct vq_chain *c, uint32_t i)
 {
 	const uint8_t *table = q->desc;
-	uint32_t n = q->at.size, left = n;
+	uint32_t n = q->at.size;
 	bool inside = false;
 
 	for (;;) {
 		struct desc d;
 
-		if (i >= n || !left--)
-			return false; /* out of the table, or a loop: more steps than entries */
+		if (i >= n)
+			return false;
 		d = fetch_desc(table, i);
 		if (d.flags & DESC_F_INDIRECT) {
 			if (inside || !enter_indirect(q, &d, &table, &n))
 				return false;
 			inside = true;
-			left = n;
 			i = 0;
 			continue;
 		}

@@ -48,14 +48,14 @@ void vq_save(const struct vq *q, struct snap_w *w, uint16_t tag)
 
 int vq_load(struct vq *q, struct snap_r *r, uint16_t tag, struct err *e)
 {
-	const void *p;
+	const void *p = NULL;
 	struct saved s;
-	size_t len;
+	size_t len = 0; /* stays when there is none, or it is too long */
 	int rc;
 
 	vq_reset(q);
-	rc = snap_r_bytes(r, tag, &p, &len, sizeof(s));
-	if (rc < 0 || len != sizeof(s))
+	snap_r_bytes(r, tag, &p, &len, sizeof(s));
+	if (len != sizeof(s))
 		return err_set(e, EBADMSG, "queue state %#x missing or of wrong size", tag);
 	memcpy(&s, p, sizeof(s));
 	if ((s.flags & ~(uint32_t)VQ_S_ALL) || s.reserved || s.next_avail != s.next_used)
