@@ -202,6 +202,68 @@ static void hidden(void **state)
 	free(out);
 }
 
+/* Device rules are a BPF program on the group, cgroup_values are files of it. Two ways to say that
+ * kmsg may be read only. */
+static void group_rules(void **state)
+{
+	static const struct {
+		const char *why, *allow, *deny;
+	} cases[] = {
+		{ "only reading allowed", "r", NULL },
+		{ "all allowed, then writing denied", "rwm", "w" },
+	};
+	Husk__Agent__V1__Container__CgroupValuesEntry v, *vals[] = { &v };
+	Husk__Agent__V1__DeviceRule r[3], *rules[] = { &r[0], &r[1], &r[2] };
+	Husk__Agent__V1__Device d, *devs[] = { &d };
+	char all[] = "a", c[] = "c", access[3][4] = { "rwm" }, key[] = "cgroup.max.depth";
+	char five[] = "5", path[] = "/dev/extra", cgroup[] = "/deep/er/down", *out;
+	struct ct_request q;
+
+	(void)state;
+	for (size_t k = 0; h && k < ARRAY_SIZE(cases); k++) {
+		request_init(&q, "rules");
+		for (int i = 0; i < 3; i++) {
+			husk__agent__v1__device_rule__init(&r[i]);
+			r[i].type = i ? c : all; /* deny all, as engines begin */
+			r[i].major = i ? 1 : -1;
+			r[i].minor = i ? 11 : -1;
+			r[i].access = access[i];
+		}
+		r[1].allow = true;
+		strcpy(access[1], cases[k].allow);
+		strcpy(access[2], cases[k].deny ? cases[k].deny : "");
+		q.ct.device_rules = rules;
+		q.ct.n_device_rules = cases[k].deny ? 3 : 2;
+		husk__agent__v1__device__init(&d);
+		d.path = path;
+		d.type = c;
+		d.major = 1;
+		d.minor = 11;
+		d.mode = 0640;
+		d.gid = 6;
+		q.ct.devices = devs;
+		q.ct.n_devices = 1;
+		husk__agent__v1__container__cgroup_values_entry__init(&v);
+		v.key = key;
+		v.value = five;
+		q.ct.cgroup_values = vals;
+		q.ct.n_cgroup_values = 1;
+		q.ct.cgroup = cgroup;
+		request_mount(&q, "/sys/fs/cgroup", "cgroup", "cgroup", 0, "");
+		request_sh(&q, "stat -c '%t %T %a %g' /dev/extra; (exec 3</dev/extra) && echo read; "
+			       "(exec 3>/dev/extra) 2>/dev/null || echo no write; "
+			       "(exec 3<>/dev/extra) 2>/dev/null || echo not both; "
+			       "head -c 1 /dev/zero >/dev/null && echo zero; "
+			       "cat /sys/fs/cgroup/cgroup.max.depth");
+		check_row(cases[k].why, agenthost_run(h, &q, &out) == 0);
+		if (strcmp(out, "1 b 640 6\nread\nno write\nnot both\nzero\n5\n") != 0)
+			fail_msg("%s: %s", cases[k].why, out);
+		free(out);
+		/* The folders above its group go with it. */
+		check_row(cases[k].why, agenthost_sh(h, "[ ! -e $0/cg/${0##*/}/deep ]") == 0);
+	}
+}
+
 /* What an image may prepare so that the agent does something elsewhere. */
 static void symlink_tricks(void **state)
 {
@@ -286,6 +348,7 @@ int main(void)
 		cmocka_unit_test(plain),    cmocka_unit_test(identity),
 		cmocka_unit_test(capabilities), cmocka_unit_test(binds),
 		cmocka_unit_test(hidden),   cmocka_unit_test(symlink_tricks),
+		cmocka_unit_test(group_rules),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

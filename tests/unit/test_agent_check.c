@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the agent refuses before it does anything: each row is one change to a request that is good. */
+#include <stdio.h>
+#include <sys/mount.h>
+
+#include "agent-proto/agent/check.h"
+#include "tests/lib/agenthost.h"
+#include "tests/unit/check.h"
+
+static char longtext[AGENT_MAX_STRING + 2], longid[AGENT_MAX_ID + 2], name256[257], host65[66];
+static Husk__Agent__V1__Rlimit lim, *lims[65];
+static Husk__Agent__V1__Device dev, *devs[1] = { &dev };
+static Husk__Agent__V1__DeviceRule rule, *rules[1] = { &rule };
+static Husk__Agent__V1__Container__CgroupValuesEntry val, *vals[1] = { &val };
+static Husk__Agent__V1__Container__SysctlEntry sys, *sysctls[1] = { &sys };
+
+static char *text(const char *s)
+{
+	static char pool[32][64];
+	static unsigned n;
+
+	snprintf(pool[n % 32], sizeof(pool[0]), "%s", s);
+	return pool[n++ % 32];
+}
+
+static void good(struct ct_request *q) { (void)q; }
+static void no_id(struct ct_request *q) { q->id[0] = 0; }
+static void slash_id(struct ct_request *q) { strcpy(q->id, "a/b"); }
+static void dots_id(struct ct_request *q) { strcpy(q->id, ".."); }
+static void space_id(struct ct_request *q) { strcpy(q->id, "a b"); }
+static void any_id(struct ct_request *q) { strcpy(q->id, "A-z_0.9+"); }
+static void long_id(struct ct_request *q) { q->req.container_id = longid; }
+static void no_container(struct ct_request *q) { q->req.container = NULL; }
+static void no_process(struct ct_request *q) { q->ct.process = NULL; }
+static void no_args(struct ct_request *q) { q->proc.n_args = 0; }
+static void nul_arg(struct ct_request *q) { q->args[0].len++; }
+static void relative_cwd(struct ct_request *q) { q->proc.cwd = text("tmp"); }
+static void no_cwd(struct ct_request *q) { q->proc.cwd = text(""); }
+static void no_share(struct ct_request *q) { q->ct.rootfs_share = text(""); }
+static void path_share(struct ct_request *q) { q->ct.rootfs_share = text("a/../b"); }
+static void up_share(struct ct_request *q) { q->ct.rootfs_share = text(".."); }
+static void share_256(struct ct_request *q) { q->ct.rootfs_share = name256; }
+static void user_ns(struct ct_request *q) { q->ns[5] = HUSK__AGENT__V1__NAMESPACE__NS_USER; }
+static void time_ns(struct ct_request *q) { q->ns[5] = HUSK__AGENT__V1__NAMESPACE__NS_TIME; }
+static void ns_0(struct ct_request *q) { q->ns[5] = 0; }
+static void ns_99(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)99; }
+static void ns_minus(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)-1; }
+static void ns_twice(struct ct_request *q) { q->ns[5] = q->ns[0]; }
+static void no_mount_ns(struct ct_request *q) { q->ns[2] = q->ns[--q->ct.n_new_namespaces]; }
+static void host_no_uts(struct ct_request *q)
+{
+	q->ct.hostname = text("h");
+	q->ns[4] = q->ns[--q->ct.n_new_namespaces];
+}
+static void long_host(struct ct_request *q) { q->ct.hostname = host65; }
+static void bad_rlimit(struct ct_request *q)
+{
+	lim.type = text("RLIMIT_NOFILES");
+	q->proc.rlimits = lims;
+	q->proc.n_rlimits = 1;
+}
+static void many_rlimits(struct ct_request *q)
+{
+	lim.type = text("RLIMIT_NOFILE");
+	q->proc.rlimits = lims;
+	q->proc.n_rlimits = 65;
+}
+static void oom_1001(struct ct_request *q)
+{
+	q->proc.has_oom_score_adj = true;
+	q->proc.oom_score_adj = 1001;
+}
+static void rows_65536(struct ct_request *q) { q->proc.rows = 65536; }
+static void tty_without(struct ct_request *q) { q->proc.terminal = true; }
+static void tty_stderr(struct ct_request *q)
+{
+	q->proc.terminal = true;
+	q->streams.stdin = 1;
+	q->streams.stderr = 2;
+}
+static void same_token(struct ct_request *q) { q->streams.stdout = q->streams.stderr = 7; }
+static void no_type(struct ct_request *q) { request_mount(q, "/a", "", "s", 0, ""); }
+static void no_dst(struct ct_request *q) { request_mount(q, "", "tmpfs", "s", 0, ""); }
+static void bind_path(struct ct_request *q) { request_mount(q, "/a", "bind", "/etc", MS_BIND, ""); }
+static void long_data(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, longtext); }
+static void dev_type(struct ct_request *q)
+{
+	q->ct.devices = devs;
+	q->ct.n_devices = 1;
+	dev.path = text("/dev/x");
+	dev.type = text("cc");
+}
+static void dev_minor(struct ct_request *q)
+{
+	dev_type(q);
+	dev.type = text("c");
+	dev.minor = 1 << 20;
+}
+static void rule_access(struct ct_request *q)
+{
+	q->ct.device_rules = rules;
+	q->ct.n_device_rules = 1;
+	rule.type = text("c");
+	rule.access = text("rx");
+}
+static void group_up(struct ct_request *q) { q->ct.cgroup = text("/a/../../b"); }
+static void group_ok(struct ct_request *q) { q->ct.cgroup = text("/a/..b/c"); }
+static void value_path(struct ct_request *q)
+{
+	q->ct.cgroup_values = vals;
+	q->ct.n_cgroup_values = 1;
+	val.key = text("../cgroup.procs");
+	val.value = text("1");
+}
+static void no_sysctl(struct ct_request *q)
+{
+	q->ct.sysctl = sysctls;
+	q->ct.n_sysctl = 1;
+	sys.key = text("");
+}
+
+static const struct {
+	const char *why;
+	void (*change)(struct ct_request *q);
+	int rc;
+} cases[] = {
+	{ "the request that the others change", good, 0 },
+	{ "no id", no_id, -EINVAL },
+	{ "a path for an id", slash_id, -EINVAL },
+	{ "the folder above for an id", dots_id, -EINVAL },
+	{ "a space in an id", space_id, -EINVAL },
+	{ "all that an id may have", any_id, 0 },
+	{ "an id that is too long", long_id, -ENOSPC },
+	{ "no container", no_container, -EINVAL },
+	{ "no process", no_process, -EINVAL },
+	{ "no arguments", no_args, -EINVAL },
+	{ "NUL in an argument", nul_arg, -EINVAL },
+	{ "a relative working directory", relative_cwd, -EINVAL },
+	{ "no working directory", no_cwd, -EINVAL },
+	{ "no share", no_share, -EINVAL },
+	{ "a path for a share", path_share, -EINVAL },
+	{ "the folder above for a share", up_share, -EINVAL },
+	{ "a name longer than names are", share_256, -EINVAL },
+	{ "a user namespace", user_ns, -EINVAL },
+	{ "a time namespace", time_ns, -EINVAL },
+	{ "namespace 0", ns_0, -EINVAL },
+	{ "a namespace from the future", ns_99, -EINVAL },
+	{ "a negative namespace", ns_minus, -EINVAL },
+	{ "a namespace twice", ns_twice, -EINVAL },
+	{ "no mount namespace", no_mount_ns, -EINVAL },
+	{ "a hostname for the whole guest", host_no_uts, -EINVAL },
+	{ "a long hostname", long_host, -EINVAL },
+	{ "an unknown limit", bad_rlimit, -EINVAL },
+	{ "too many limits", many_rlimits, -ENOSPC },
+	{ "oom_score_adj out of range", oom_1001, -EINVAL },
+	{ "65536 rows", rows_65536, -EINVAL },
+	{ "a terminal without a stream", tty_without, -EINVAL },
+	{ "a terminal with a stderr", tty_stderr, -EINVAL },
+	{ "one token for two streams", same_token, -EINVAL },
+	{ "a mount without a type", no_type, -EINVAL },
+	{ "a mount without a destination", no_dst, -EINVAL },
+	{ "a bind mount of a path", bind_path, -EINVAL },
+	{ "long mount options", long_data, -ENOSPC },
+	{ "a device type of two letters", dev_type, -EINVAL },
+	{ "a minor beyond the kernel's", dev_minor, -EINVAL },
+	{ "a device access that is none", rule_access, -EINVAL },
+	{ "a cgroup that climbs", group_up, -EINVAL },
+	{ "a cgroup with a name of dots and more", group_ok, 0 },
+	{ "a cgroup file elsewhere", value_path, -EINVAL },
+	{ "a sysctl without a name", no_sysctl, -EINVAL },
+};
+
+static void requests(void **state)
+{
+	(void)state;
+	memset(longtext, 'x', sizeof(longtext) - 1);
+	memset(longid, 'x', sizeof(longid) - 1);
+	memset(name256, 'x', sizeof(name256) - 1);
+	memset(host65, 'x', sizeof(host65) - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(lims); i++)
+		lims[i] = &lim;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+		struct ct_request q;
+		int rc;
+
+		husk__agent__v1__rlimit__init(&lim);
+		husk__agent__v1__device__init(&dev);
+		husk__agent__v1__device_rule__init(&rule);
+		husk__agent__v1__container__cgroup_values_entry__init(&val);
+		husk__agent__v1__container__sysctl_entry__init(&sys);
+		request_init(&q, "id");
+		request_args(&q, "true", NULL);
+		cases[i].change(&q);
+		rc = check_create(&q.req, &e);
+		if (rc != cases[i].rc)
+			fail_msg("%s: %d %s", cases[i].why, rc, e.msg);
+		check_row(cases[i].why, (rc < 0) == (e.msg[0] != 0));
+	}
+}
+
+static void ids(void **state)
+{
+	(void)state;
+	assert_int_equal(check_ids("c", "", NULL), 0);
+	assert_int_equal(check_ids("c", "e", NULL), 0);
+	assert_int_equal(check_ids("", "e", NULL), -EINVAL);
+	assert_int_equal(check_ids("c", "../e", NULL), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(requests), cmocka_unit_test(ids) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
