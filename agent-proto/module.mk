@@ -14,7 +14,8 @@ endef
 $(eval $(call proto_rule,$(B)))
 $(eval $(call proto_rule,build/fuzz))
 # Kept: made by a pattern, they would be taken for intermediate.
-.SECONDARY: $(foreach d,$(B) build/fuzz,$(patsubst %,$(d)/gen/%.c,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)))
+.SECONDARY: $(foreach d,$(B) build/fuzz,$(foreach x,c h,$(patsubst %,$(d)/gen/%.$(x),\
+	$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS))))
 GENERATED += $(patsubst %,$(B)/gen/%.h,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS))
 FUZZ_GENERATED += $(patsubst %,build/fuzz/gen/%.h,$(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS))
 
@@ -34,7 +35,8 @@ AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 PROGRAMS += husk-agent
 husk-agent_OBJS := agent-proto/agent/main agent-proto/agent/boot $(AGENT_OBJS) $(LIB_BASE)
 husk-agent_GEN_OBJS := $(AGENT_GEN_OBJS)
-husk-agent_LIBS := $(AGENT_PROTO_LIBS)
+# Without symbols: every page of it is the guest's memory.
+husk-agent_LIBS := $(AGENT_PROTO_LIBS) -Wl,-s
 husk-agent_STATIC := 1
 
 # The real agent and the real client, over Unix sockets.

@@ -5,17 +5,19 @@
 #include <fcntl.h>
 #include <linux/input.h>
 #include <linux/random.h>
-#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <linux/vm_sockets.h> /* wants sys/socket.h before it */
 
 #include "agent-proto/agent/mounts.h"
 #include "agent-proto/proto/limits.h"
@@ -23,6 +25,7 @@
 #include "lib/io.h"
 
 #define SHARES_TAG "husk"
+#define MAX_FILES  1048576 /* fs.nr_open's default */
 #define SECURE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* sysfs, devpts, mqueue: each container has its own, the agent needs none. */
@@ -54,9 +57,13 @@ static int cover_root(struct err *e)
 
 int boot_world(struct err *e)
 {
+	struct rlimit files = { .rlim_cur = MAX_FILES, .rlim_max = MAX_FILES };
 	int rc;
 
 	umask(022);
+	/* For the agent, and the most that a container can ask for. */
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_errno(e, errno, "RLIMIT_NOFILE");
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		if (mkdir(folders[i], 0755) < 0 && errno != EEXIST)
 			return err_errno(e, errno, "%s", folders[i]);

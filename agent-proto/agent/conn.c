@@ -120,7 +120,8 @@ void conn_accept(struct agent *a, int fd)
 					   .max_frame = AGENT_MAX_FRAME,
 					   .max_out = 2 * AGENT_MAX_FRAME,
 					   .max_unpack = 4 * AGENT_MAX_FRAME,
-					   .max_calls = 256 };
+					   .max_calls = 256,
+					   .max_text = AGENT_MAX_ERROR_TEXT };
 
 	if (!c || io_set_nonblock(fd, true) < 0 || ttrpc_server_new(&c->rpc, &cfg, NULL) < 0) {
 		free(c);

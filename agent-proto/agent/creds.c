@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define DEFAULT_NOFILE 1024
+
 static const struct {
 	const char *name;
 	int resource;
@@ -41,8 +43,20 @@ int creds_rlimit_by_name(const char *name)
 	return -EINVAL;
 }
 
+/* What the agent raised for itself is nothing that programs expect: select(2) knows 1024. */
+static void default_rlimits(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur > DEFAULT_NOFILE) {
+		lim.rlim_cur = DEFAULT_NOFILE;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
 int creds_rlimits(const Husk__Agent__V1__Process *p, struct err *e)
 {
+	default_rlimits();
 	for (size_t i = 0; i < p->n_rlimits; i++) {
 		const Husk__Agent__V1__Rlimit *r = p->rlimits[i];
 		struct rlimit lim = { .rlim_cur = r->soft, .rlim_max = r->hard };

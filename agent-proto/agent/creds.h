@@ -7,6 +7,8 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
 
+/* As asked; what is not named is the agent's, but for 1024 open files (and as many as may be, if the process
+ * wants them). */
 int creds_rlimits(const Husk__Agent__V1__Process *p, struct err *e);
 /* Bounding set, groups, ids, the other four sets, no_new_privs; in between it goes to the working
  * directory, with the old rights first and the new ones if they did not do. */

@@ -8,6 +8,8 @@
 #include "agent-proto/proto/ttrpc.pb-c.h"
 #include "agent-proto/ttrpc/arena.h"
 
+#define MAX_TEXT 500
+
 struct ttrpc_server {
 	struct ttrpc_server_config cfg;
 	struct ttrpc_reader reader;
@@ -89,9 +91,10 @@ static void put_status(struct ttrpc_server *s, uint32_t stream, enum ttrpc_code 
 {
 	Ttrpc__Response resp;
 	Ttrpc__Status status;
-	char copy[512];
+	size_t max = s->cfg.max_text ? s->cfg.max_text : MAX_TEXT;
+	char copy[MAX_TEXT + 1];
 
-	snprintf(copy, sizeof(copy), "%s", text);
+	snprintf(copy, min_t(size_t, max + 1, sizeof(copy)), "%s", text);
 	ttrpc__response__init(&resp);
 	ttrpc__status__init(&status);
 	status.code = (int32_t)code;

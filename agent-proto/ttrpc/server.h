@@ -40,6 +40,7 @@ struct ttrpc_server_config {
 	size_t max_out;     /* bytes not yet sent; beyond, the connection fails */
 	size_t max_unpack;  /* memory for a request's message */
 	unsigned max_calls; /* unanswered; beyond, RESOURCE_EXHAUSTED */
+	size_t max_text;    /* of an error's text, which is cut; 0: 500 */
 };
 
 int ttrpc_server_new(struct ttrpc_server **ret, const struct ttrpc_server_config *cfg,

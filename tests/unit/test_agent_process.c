@@ -363,6 +363,30 @@ static void wrong_order(void **state)
 	assert_int_equal(delete("order", ""), -ENOENT);
 }
 
+/* An agent that told more than it may would lose its connection. */
+static void long_errors(void **state)
+{
+	char name[256], dst[3000];
+	struct ct_request q;
+	struct reply r = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	memset(dst, 'd', sizeof(dst) - 1);
+	dst[0] = '/';
+	dst[sizeof(dst) - 1] = 0;
+	request_init(&q, "longtext");
+	request_mount(&q, dst, "bind", name, 0, "");
+	request_args(&q, "true", NULL);
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, -EIO);
+	assert_int_equal(strncmp(r.r.err.msg, "error mounting \"nnnn", 20), 0);
+	assert_int_equal(delete("longtext", ""), -ENOENT);
+}
+
 struct seen {
 	unsigned n, host, sleepers;
 	bool done;
@@ -400,7 +424,8 @@ static void listing(void **state)
 	request_exec(h, &x, "e1", &r);
 	assert_int_equal(r.r.rc, 0);
 	/* Until the shell has come to its child. */
-	for (int i = 0; i < 200 && seen.sleepers < 2; i++) {
+	for (int i = 0; i < 500 && seen.sleepers < 2; i++) {
+		usleep(10000);
 		memset(&seen, 0, sizeof(seen));
 		assert_int_equal(agent_list(h->c, "list", see, seen_all, &seen, NULL), 0);
 		while (!seen.done)
@@ -494,7 +519,8 @@ int main(void)
 		cmocka_unit_test(execs),	    cmocka_unit_test(copy_through),
 		cmocka_unit_test(late_reader),	    cmocka_unit_test(reader_gone),
 		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
-		cmocka_unit_test(wrong_order),	    cmocka_unit_test(listing),
+		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
+		cmocka_unit_test(listing),
 		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
 	};
 
