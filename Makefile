@@ -141,7 +141,11 @@ $(SHARE)/initramfs: $(B)/bin/husk-agent rootfs-tools/initramfs/pack
 # --- root file systems for demonstration and tests, from Debian's packages --------------------------------
 ROOTFS := build/rootfs
 .PHONY: rootfs
-rootfs: $(ROOTFS)/busybox/.made $(ROOTFS)/debian/.made
+rootfs: $(ROOTFS)/busybox/.made $(ROOTFS)/debian/.made $(ROOTFS)/debs/.made
+# .deb files for tests of a Debian at work
+$(ROOTFS)/debs/.made: rootfs-tools/image/debs $(ROOTFS)/debian/.made
+	$(call say,DEBS,$(@D))
+	$(Q)rm -rf $(@D) && rootfs-tools/image/debs $(ROOTFS)/debian $(@D) sqlite3 git && touch $@
 $(ROOTFS)/%/.made: rootfs-tools/image/%-rootfs
 	$(call say,ROOTFS,$(@D))
 	$(Q)rm -rf $(@D).new $(@D) && mkdir -p $(@D).new && $< $(@D).new && touch $(@D).new/.made && mv $(@D).new $(@D)
