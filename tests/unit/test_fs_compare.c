@@ -224,10 +224,10 @@ static void same_tree(int x, int y, const char *path)
 		fail_msg("%s: %d names, on the host %d", path, nx, ny);
 	for (int i = 0; i < nx; i++) {
 		struct stat sx, sy;
-		char sub[320];
+		char sub[1024];
 
 		assert_string_equal(lx[i]->d_name, ly[i]->d_name);
-		snprintf(sub, sizeof(sub), "%.60s/%s", path, lx[i]->d_name);
+		snprintf(sub, sizeof(sub), "%.700s/%s", path, lx[i]->d_name);
 		assert_int_equal(fstatat(x, sub, &sx, AT_SYMLINK_NOFOLLOW), 0);
 		assert_int_equal(fstatat(y, sub, &sy, AT_SYMLINK_NOFOLLOW), 0);
 		if (sx.st_mode != sy.st_mode || sx.st_nlink != sy.st_nlink || sx.st_uid != sy.st_uid ||
