@@ -52,6 +52,8 @@ static int serve(struct evloop *l, struct err *e)
 	/* A host that does not listen for it may still come by itself. */
 	if (boot_ready(&ready) < 0)
 		log_warn("%s", ready.msg);
+	/* While the host is on its way. If it does not work now, the first container tells why. */
+	a->shares_mounted = boot_shares(NULL) == 0;
 	button.fd = boot_power_button();
 	if (button.fd >= 0)
 		evloop_add(l, &button, EPOLLIN);
