@@ -14,8 +14,9 @@
 #include "agent-proto/agent/devfilter.h"
 #include "lib/cleanup.h"
 
-#define RETRY_NS  UINT64_C(1000000)
-#define RETRY_MAX 2000 /* so many times for a quiet file system */
+#define ALIVE_NS  UINT64_C(10000000) /* look again at a group that still has processes, */
+#define QUIET_NS  UINT64_C(100000)   /* at a file system that is not quiet yet, */
+#define QUIET_MAX 20000              /* so many times */
 
 struct container *container_find(struct agent *a, const char *id)
 {
@@ -95,7 +96,7 @@ static bool is_quiet(struct container *ct)
 	if (ct->mntns < 0 || !cfg->is_quiet || cfg->is_quiet())
 		return true;
 	/* Others may never let it be quiet; by now it is not this container's doing. */
-	return ct->retries++ >= RETRY_MAX;
+	return ct->retries++ >= QUIET_MAX;
 }
 
 /* Takes it away if nothing is left in it; else something will call again: a reaped child, the cgroup's
@@ -106,13 +107,17 @@ static void try_remove(struct container *ct)
 
 	if (!ct->going || !all_ended(ct))
 		return;
-	if (cgroup_populated(&ct->cgroup) > 0 || !is_quiet(ct)) {
-		evtimer_set_ns(&ct->retry, RETRY_NS);
+	if (cgroup_populated(&ct->cgroup) > 0) {
+		evtimer_set_ns(&ct->retry, ALIVE_NS);
+		return;
+	}
+	if (!is_quiet(ct)) {
+		evtimer_set_ns(&ct->retry, QUIET_NS);
 		return;
 	}
 	close_and_reset(&ct->mntns);
 	if (cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
-		evtimer_set_ns(&ct->retry, RETRY_NS);
+		evtimer_set_ns(&ct->retry, ALIVE_NS);
 		return;
 	}
 	ct->deleting = NULL;
@@ -138,7 +143,8 @@ static void on_retry(struct evtimer *t)
 {
 	struct container *ct = container_of(t, struct container, retry);
 
-	cgroup_kill(&ct->cgroup);
+	if (cgroup_populated(&ct->cgroup) > 0)
+		cgroup_kill(&ct->cgroup);
 	try_remove(ct);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/process.h"
 
-#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,147 +16,10 @@
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/child.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/process_internal.h"
 #include "agent-proto/agent/tty.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
-
-struct waiter {
-	struct waiter *next;
-	struct process *p;
-	struct ttrpc_call *call;
-};
-
-/* ---- streams ---------------------------------------------------------------------------------- */
-
-static void answer_waiters(struct process *p);
-
-static void relay_done(struct relay *r)
-{
-	struct stream *s = container_of(r, struct stream, relay);
-	struct process *p = s->owner;
-
-	if (p->state == PROC_ENDED)
-		answer_waiters(p);
-}
-
-static int open_stream(struct process *p, unsigned i, uint64_t token, enum relay_kind kind,
-		       struct err *e)
-{
-	int rc = stream_open(&p->io[i], p->ct->agent->streams, token, kind, relay_done, e);
-
-	p->io[i].owner = p;
-	return rc;
-}
-
-/* The pipe behind descriptor @i of the process; our end goes to the relay. */
-static int make_pipe(struct process *p, unsigned i, uint64_t token, int *ret_child, struct err *e)
-{
-	unsigned child = i == 0 ? 0 : 1;
-	int ends[2], rc;
-
-	if (!token)
-		return 0;
-	rc = open_stream(p, i, token, i == 0 ? RELAY_IN : RELAY_OUT, e);
-	if (rc < 0)
-		return rc;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "pipe");
-	*ret_child = ends[child];
-	relay_set_local(&p->io[i].relay, ends[!child]);
-	return 0;
-}
-
-static int make_streams(struct process *p, const Husk__Agent__V1__Process *spec, int stdio[3],
-			struct err *e)
-{
-	static const Husk__Agent__V1__Streams none;
-	const Husk__Agent__V1__Streams *s = spec->streams ? spec->streams : &none;
-	const uint64_t token[3] = { s->stdin, s->stdout, s->stderr };
-	int rc = 0;
-
-	if (p->terminal)
-		return open_stream(p, 0, token[0], RELAY_TTY, e);
-	for (unsigned i = 0; rc == 0 && i < 3; i++)
-		rc = make_pipe(p, i, token[i], &stdio[i], e);
-	return rc;
-}
-
-static bool streams_over(const struct process *p)
-{
-	for (unsigned i = 0; i < 3; i++)
-		if (p->io[i].hub && !p->io[i].relay.over)
-			return false;
-	return true;
-}
-
-/* ---- waiting ---------------------------------------------------------------------------------- */
-
-static void reply_wait(const struct process *p, struct ttrpc_call *call)
-{
-	Husk__Agent__V1__WaitResponse m;
-
-	husk__agent__v1__wait_response__init(&m);
-	m.exit_status = p->status;
-	m.exited_at_sec = p->at.tv_sec;
-	m.exited_at_nsec = (uint32_t)p->at.tv_nsec;
-	m.oom = p->oom;
-	ttrpc_reply(call, &m.base);
-}
-
-static void answer_waiters(struct process *p)
-{
-	struct waiter *w;
-
-	if (!p->drained && !streams_over(p))
-		return;
-	while ((w = p->waiters)) {
-		p->waiters = w->next;
-		p->nwaiters--;
-		reply_wait(p, w->call);
-		free(w);
-	}
-}
-
-static void drain_late(struct evtimer *t)
-{
-	struct process *p = container_of(t, struct process, drain);
-
-	p->drained = true;
-	answer_waiters(p);
-}
-
-/* The connection that waited has ended. */
-static void wait_cancelled(struct ttrpc_call *call)
-{
-	struct waiter *w = call->arg, **at = &w->p->waiters;
-
-	while (*at != w)
-		at = &(*at)->next;
-	*at = w->next;
-	w->p->nwaiters--;
-	free(w);
-	ttrpc_reply(call, NULL);
-}
-
-void process_wait(struct process *p, struct ttrpc_call *call)
-{
-	struct waiter *w;
-
-	if (p->state == PROC_ENDED && (p->drained || streams_over(p))) {
-		reply_wait(p, call);
-		return;
-	}
-	w = p->nwaiters < PROCESS_MAX_WAITERS ? malloc(sizeof(*w)) : NULL;
-	if (!w) {
-		ttrpc_reply_err(call, -ENOSPC, "too many wait for this process");
-		return;
-	}
-	*w = (struct waiter){ .next = p->waiters, .p = p, .call = call };
-	p->waiters = w;
-	p->nwaiters++;
-	call->arg = w;
-	call->cancel = wait_cancelled;
-}
 
 /* ---- what the child says ---------------------------------------------------------------------- */
 
@@ -282,7 +144,7 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 				 .rootfs_dir = a->cfg.rootfs_dir,
 				 .cgroup_dir = p->ct->cgroup.dir };
 
-	rc = make_streams(p, spec, stdio, e);
+	rc = process_make_streams(p, spec, stdio, e);
 	if (rc < 0)
 		return rc;
 	memcpy(job.stdio, stdio, sizeof(job.stdio));
@@ -325,13 +187,7 @@ int process_spawn(struct process *p, struct container *ct, const char *exec_id,
 
 void process_done(struct process *p)
 {
-	struct waiter *w;
-
-	while ((w = p->waiters)) {
-		p->waiters = w->next;
-		ttrpc_reply_err(w->call, -ECANCELED, "process was forgotten");
-		free(w);
-	}
+	process_forget_waiters(p);
 	if (p->make)
 		ttrpc_reply_err(steal_ptr(&p->make), -ECANCELED, "process was forgotten");
 	if (p->start)
@@ -429,11 +285,5 @@ void process_reaped(struct process *p, int wait_status)
 	clock_gettime(CLOCK_REALTIME, &p->at);
 	close_and_reset(&p->pidfd);
 	fail_start(p);
-	if (evtimer_init(p->ct->agent->loop, &p->drain, "drain", drain_late) < 0 ||
-	    evtimer_set_ns(&p->drain, AGENT_DRAIN_MS * UINT64_C(1000000)) < 0)
-		p->drained = true;
-	for (unsigned i = 0; i < 3; i++)
-		if (p->io[i].hub)
-			relay_finish(&p->io[i].relay);
-	answer_waiters(p);
+	process_drain(p);
 }
