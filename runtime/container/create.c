@@ -77,6 +77,9 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
+	if (rc == 0 && c->req->host->systemd_cgroup)
+		rc = err_set(e, ENOTSUP, "--systemd-cgroup: the systemd cgroup driver is not supported "
+			     "yet, only cgroupfs is");
 	if (rc == 0)
 		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
 	if (rc < 0)

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -51,9 +52,12 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 	if (n != nfds || p->is_setup)
 		return err_set(e, EBADMSG, "setup: unexpected");
 	p->is_setup = true;
-	if (p->fds.log >= 0)
+	/* The C library looks for the time zone at the first time stamp, and once only. */
+	if (p->fds.log >= 0) {
+		tzset();
 		log_open(p->fds.log, m->flags & PROXY_SETUP_LOG_JSON ? LOG_JSON : LOG_TEXT,
 			 m->flags & PROXY_SETUP_DEBUG ? LOG_DEBUG : LOG_WARN, "husk-proxy");
+	}
 	setsid();
 	if (m->flags & PROXY_SETUP_CTTY && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		return err_errno(e, errno, "cannot make the terminal the controlling one");

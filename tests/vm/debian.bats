@@ -54,10 +54,10 @@ inside() { # SCRIPT
 	[ "$out" = $'4\n0\n60' ]
 }
 
-@test "tar of 20,000 files reads the same in the guest as on the host, and what it unpacks is the same" {
+@test "tar of many files reads the same in the guest as on the host, and what it unpacks is the same" {
 	mkdir src
 	(cd src && for d in $(seq 100); do mkdir d$d; done &&
-		awk 'BEGIN { for (i = 0; i < 20000; i++) { f = "d" (i % 100 + 1) "/file" i; printf "%d %s\n", i * 7919, f > f; close(f) } }')
+		awk -v n="${HUSK_MANY_FILES:-600}" 'BEGIN { for (i = 0; i < n; i++) { f = "d" (i % 100 + 1) "/file" i; printf "%d %s\n", i * 7919, f > f; close(f) } }')
 	ln -s d1/file0 src/link
 	ln src/d2/file1 src/hard
 	chmod 640 src/d3/file2

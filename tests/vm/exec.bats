@@ -44,7 +44,6 @@ teardown_file() { shared_teardown; }
 	expect 0 husk exec "$ID" sh -c 'sleep 300 & echo done'
 	[ "$out" = done ]
 	[ $SECONDS -lt 60 ]
-	husk exec "$ID" pkill -x -f 'sleep 300'
 }
 
 @test "--cwd --env --user --additional-gids" {
@@ -137,6 +136,6 @@ teardown_file() { shared_teardown; }
 	sleep 0.3
 	expect 0 husk ps "$ID"
 	[[ $out == *"sleep 777"* ]]
-	husk exec "$ID" pkill -f 'sleep 777'
+	husk exec "$ID" sh -c 'kill $(ps -o pid,args | awk "/[s]leep 777/ { print \$1 }")'
 	eventually bash -c "[ \$('$HUSK' --root '$ROOT' ps --format json $ID) = [$PID] ]"
 }

@@ -19,7 +19,7 @@ remember() {
 	mounts_before=$(mounts_now)
 }
 
-husk_processes() { pgrep -l '^husk-(machine|proxy)' | sort; }
+husk_processes() { ps -eo pid=,comm= | awk '$2 ~ /^husk-/' | sort; }
 groups_now() { find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null | sort; }
 mounts_now() { cut -d' ' -f5- /proc/self/mountinfo | sort; }
 

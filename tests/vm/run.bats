@@ -88,10 +88,12 @@ teardown() { vm_teardown; }
 }
 
 @test "--detach returns at once, --pid-file holds the stand-in, the output flows on" {
-	bundle "$(args sh -c 'echo early; sleep 1; echo late')"
+	bundle "$(args sh -c 'echo early; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo late')"
 	husk run -d --pid-file pid -b "$BUNDLE" "$ID" >o </dev/null
 	[ "$(cat "/proc/$(cat pid)/comm")" = husk-proxy:run ]
 	[ "$(husk state "$ID" | jq .pid)" = "$(cat pid)" ]
+	grep -q late o && false
+	touch "$BUNDLE/rootfs/tmp/go"
 	eventually grep -q late o
 	eventually is_status "$ID" stopped
 	husk delete "$ID"
@@ -116,7 +118,7 @@ teardown() { vm_teardown; }
 }
 
 @test "two containers at a time do not see each other" {
-	bundle "$(args sh -c 'ps | grep -c sleep; sleep 2')"
+	bundle "$(args sh -c 'sleep 7777 & sleep 2; ps -o args | grep -cx "sleep 7777"')"
 	husk run -b "$BUNDLE" "$ID-a" >a </dev/null & pa=$!
 	husk run -b "$BUNDLE" "$ID-b" >b </dev/null & pb=$!
 	wait $pa

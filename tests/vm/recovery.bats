@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Whatever is killed at whatever moment, delete --force ends with nothing left, and the id can be used again.
+load helper
+setup() { vm_setup; }
+teardown() { vm_teardown; }
+
+@test "husk create killed at 12 moments" {
+	bundle "$(args sleep 1000)"
+	for ms in 0 5 20 50 100 200 400 700 1000 1500 2200 3000; do
+		"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null &
+		pid=$!
+		sleep "$(awk "BEGIN { print $ms / 1000 }")"
+		kill -9 $pid 2>/dev/null || :
+		wait $pid 2>/dev/null || :
+		expect 0 husk delete --force "$ID"
+		nothing_left || { echo "after $ms ms"; false; }
+	done
+}
+
+@test "a killed create's id can be created again at once" {
+	bundle "$(args true)"
+	for ms in 100 500 1200; do
+		"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null &
+		pid=$!
+		sleep "$(awk "BEGIN { print $ms / 1000 }")"
+		kill -9 $pid 2>/dev/null || :
+		wait $pid 2>/dev/null || :
+		if [ "$(status_of "$ID" 2>/dev/null)" != created ]; then
+			expect 0 husk run -b "$BUNDLE" "$ID"
+		else
+			husk delete --force "$ID"
+		fi
+	done
+}
+
+@test "husk run killed while the container runs: the container goes on" {
+	bundle "$(args sh -c 'echo ready; exec sleep 1000')"
+	"$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" >o 2>&1 </dev/null &
+	pid=$!
+	eventually grep -q ready o
+	kill -9 $pid
+	wait $pid || :
+	is_status "$ID" running
+	expect 0 husk exec "$ID" echo still
+	[ "$out" = still ]
+	expect 0 husk delete --force "$ID"
+}
+
+@test "delete killed: the next one finishes it" {
+	bundle "$(args sleep 1000)"
+	for ms in 0 10 50 150; do
+		husk run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null
+		"$HUSK" --root "$ROOT" delete --force "$ID" &
+		pid=$!
+		sleep "$(awk "BEGIN { print $ms / 1000 }")"
+		kill -9 $pid 2>/dev/null || :
+		wait $pid 2>/dev/null || :
+		expect 0 husk delete --force "$ID"
+		nothing_left || { echo "after $ms ms"; false; }
+	done
+}
+
+@test "state files that were overwritten: delete --force all the same" {
+	bundle "$(args sleep 1000)"
+	husk run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null
+	cp "$ROOT/$ID/state.json" kept
+	echo garbage >"$ROOT/$ID/state.json"
+	expect 1 husk state "$ID"
+	says 'state.json: '
+	expect 0 husk delete --force "$ID"
+	# Its group's name was in the file that is lost.
+	rmdir "/sys/fs/cgroup$(jq -r .cgroup kept)" 2>/dev/null || :
+}
+
+@test "create while another husk creates the same id" {
+	bundle "$(args true)"
+	"$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 &
+	pid=$!
+	eventually test -e "$ROOT/$ID"
+	expect 1 husk create -b "$BUNDLE" "$ID"
+	says 'container with given ID already exists'
+	wait $pid
+}
