@@ -36,3 +36,8 @@ proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/serve runtime/proxy/relay
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
+
+FUZZ_TARGETS += container_state
+container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
+	runtime/host/proc runtime/host/cgroup $(LIB_JSON) $(LIB_BASE)
+container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)
