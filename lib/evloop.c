@@ -31,27 +31,74 @@ struct evloop {
 	int round_len;
 };
 
+static void wake(struct evloop *l)
+{
+	uint64_t one = 1;
+	ssize_t rc = write(l->wake.fd, &one, sizeof(one));
+
+	(void)rc;
+}
+
+static struct posted *next_posted(struct evloop *l)
+{
+	struct posted *p;
+
+	pthread_mutex_lock(&l->lock);
+	p = l->first;
+	if (p) {
+		l->first = p->next;
+		if (!l->first)
+			l->last = &l->first;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return p;
+}
+
+/* Up to a mark that is posted here: work that posts itself again must not keep the loop from its
+ * descriptors. */
 static void run_posted(struct evsrc *src, uint32_t events)
 {
 	struct evloop *l = container_of(src, struct evloop, wake);
-	struct posted *p;
+	struct posted *p, *last;
 	uint64_t n;
 	ssize_t rc = read(src->fd, &n, sizeof(n));
 
 	(void)rc;
 	(void)events;
 	pthread_mutex_lock(&l->lock);
-	p = l->first;
-	l->first = NULL;
-	l->last = &l->first;
+	last = l->first ? container_of(l->last, struct posted, next) : NULL;
 	pthread_mutex_unlock(&l->lock);
-	while (p) {
-		struct posted *next = p->next;
+	while (last && (p = next_posted(l))) {
+		bool done = p == last;
 
 		p->fn(p->arg);
 		free(p);
-		p = next;
+		if (done)
+			break;
 	}
+	/* What came meanwhile, or stood behind a cancelled mark, has its turn next time. */
+	pthread_mutex_lock(&l->lock);
+	last = l->first;
+	pthread_mutex_unlock(&l->lock);
+	if (last)
+		wake(l);
+}
+
+void evloop_cancel(struct evloop *l, const void *arg)
+{
+	struct posted **at, *p;
+
+	pthread_mutex_lock(&l->lock);
+	for (at = &l->first; (p = *at);) {
+		if (p->arg != arg) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		free(p);
+	}
+	l->last = at;
+	pthread_mutex_unlock(&l->lock);
 }
 
 int evloop_new(struct evloop **ret, struct err *e)
@@ -168,14 +215,6 @@ int evloop_run(struct evloop *l)
 	/* Whoever waits in evloop_call() must not wait for ever. */
 	run_posted(&l->wake, 0);
 	return rc;
-}
-
-static void wake(struct evloop *l)
-{
-	uint64_t one = 1;
-	ssize_t rc = write(l->wake.fd, &one, sizeof(one));
-
-	(void)rc;
 }
 
 void evloop_stop(struct evloop *l)

@@ -49,6 +49,9 @@ int evloop_post(struct evloop *l, void (*fn)(void *arg), void *arg);
 /* The same and waits for it to have run; must not be called on the loop's own thread while it
  * runs (there it runs at once). */
 int evloop_call(struct evloop *l, void (*fn)(void *arg), void *arg);
+/* Drops posted work whose argument is @arg, before that is freed. On the loop's thread or while it does
+ * not run; who posts with @arg must have stopped. */
+void evloop_cancel(struct evloop *l, const void *arg);
 bool evloop_on_thread(const struct evloop *l);
 
 /* Timers by timerfd. */

@@ -199,6 +199,49 @@ static void posted_work_runs_on_the_loop(void **state)
 	evloop_free(c.loop);
 }
 
+struct owner {
+	struct evloop *loop;
+	struct owner *victim;
+	int ran;
+};
+
+static void run_owner(void *arg)
+{
+	struct owner *o = arg;
+
+	o->ran++;
+	if (o->victim)
+		evloop_cancel(o->loop, o->victim);
+}
+
+static void stop_loop(void *arg)
+{
+	evloop_stop(arg);
+}
+
+/* Also from within the round in which the cancelled work stood, and at its end. */
+static void cancelled_work_does_not_run(void **state)
+{
+	struct owner a = { 0 }, b = { 0 }, c = { 0 };
+
+	(void)state;
+	assert_int_equal(evloop_new(&a.loop, NULL), 0);
+	a.victim = &b;
+	assert_int_equal(evloop_post(a.loop, run_owner, &a), 0);
+	assert_int_equal(evloop_post(a.loop, run_owner, &b), 0);
+	assert_int_equal(evloop_post(a.loop, run_owner, &c), 0);
+	assert_int_equal(evloop_post(a.loop, run_owner, &b), 0);
+	assert_int_equal(evloop_turn(a.loop, 0), 0);
+	assert_int_equal(a.ran, 1);
+	assert_int_equal(b.ran, 0);
+	assert_int_equal(c.ran, 1);
+	assert_int_equal(evloop_post(a.loop, run_owner, &c), 0);
+	assert_int_equal(evloop_post(a.loop, stop_loop, a.loop), 0);
+	assert_int_equal(evloop_run(a.loop), 0);
+	assert_int_equal(c.ran, 2);
+	evloop_free(a.loop);
+}
+
 static void ranges_do_not_overflow(void **state)
 {
 	static const struct {
@@ -228,6 +271,7 @@ int main(void)
 		cmocka_unit_test(files_are_replaced_whole_and_capped),
 		cmocka_unit_test(a_source_deleted_in_its_round_is_not_called),
 		cmocka_unit_test(posted_work_runs_on_the_loop),
+		cmocka_unit_test(cancelled_work_does_not_run),
 		cmocka_unit_test(ranges_do_not_overflow),
 	};
 

@@ -287,6 +287,7 @@ void machine_free(struct machine *m)
 	loop_thread_stop(&m->fs);
 	loop_thread_stop(&m->io);
 	machine_teardown(m);
+	evloop_cancel(m->setup.control, m); /* no thread is left that could post */
 	m->setup.hv->ops->close(m->setup.hv);
 	close_and_reset(&m->setup.proc_fd);
 	evtimer_done(&m->end_timer);
