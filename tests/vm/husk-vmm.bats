@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # husk-vmm and husk-machine with a guest of one program (tests/guest/init.c): CPUs, memory, devices, every end, the jail.
 bats_require_minimum_version 1.5.0
-TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 B=$TOP/build/$(uname -m)
 VMM=${VMM:-$B/bin/husk-vmm}
 KERNEL=${HUSK_KERNEL:-$B/share/husk/vmlinux}
@@ -11,7 +11,9 @@ setup() { cd "$BATS_TEST_TMPDIR" || return 1; }
 
 teardown() {
 	[ -z "${pid-}" ] || kill -9 "$pid" 2>/dev/null || true
-	! pgrep -x husk-machine >/dev/null # none is left behind
+	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
+	echo 'a husk-machine was left behind'
+	return 1
 }
 
 # The guest does WORDS; output in $out, exit status must be STATUS.
@@ -68,15 +70,15 @@ guest_stays() { # OPTION…
 }
 
 @test "vsock both ways" {
-	python3 - "$PWD/vs_6000" <<'P' &
+	timeout 100 python3 - "$PWD/vs_6000" <<'P' &
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
 c, _ = s.accept(); assert c.recv(100) == b"hello\n"; c.sendall(b"well met\n")
 P
-	while [ ! -S vs_6000 ]; do sleep 0.1; done
+	for _ in $(seq 100); do [ ! -S vs_6000 ] || break; sleep 0.1; done
 	(
-		while ! grep -q 'listening' out 2>/dev/null; do sleep 0.1; done
-		python3 - "$PWD/vs" >answer <<'P'
+		for _ in $(seq 600); do ! grep -q listening out 2>/dev/null || break; sleep 0.1; done
+		timeout 60 python3 - "$PWD/vs" >answer <<'P'
 import os, socket, sys, threading
 s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1]); s.sendall(b"CONNECT 5000\n")
 f = s.makefile("rb"); assert f.readline() == b"OK 5000\n"

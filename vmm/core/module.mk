@@ -23,6 +23,10 @@ $(TEST_GUEST): $(B)/tests/guest/init rootfs-tools/initramfs/pack
 	$(call say,PACK,$@)
 	$(Q)rootfs-tools/initramfs/pack $< $@
 
+ifeq ($(ARCH)$(SAN),x86_64)
+all: $(TEST_GUEST)
+endif
+
 ifeq ($(ARCH),x86_64)
 UNIT_TESTS += machine
 machine_TEST_OBJS = $(VMM_MACHINE_OBJS) $(VMM_HV_FAKE_OBJS) $(NATIVE_CLIENT_OBJS)
