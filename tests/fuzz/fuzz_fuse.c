@@ -127,7 +127,7 @@ static void one(const struct record *r, const uint8_t *args, size_t len)
 {
 	static uint8_t data[8192];
 	struct iovec iov[2] = { { data, 100 }, { data + 100, sizeof(data) - 100 } };
-	struct fuse_in_header h = {
+	struct fs_in_header h = {
 		.opcode = r->op, .unique = 1, .uid = r->flags & AS_USER ? 1000 : 0,
 		.nodeid = r->flags & RAW_NODE ? r->node : pick(nodes, nnodes, r->node),
 		.total_extlen = r->flags & EXT ? (uint16_t)(r->fh & 7) : 0,

@@ -270,6 +270,18 @@ static void floods(void **state)
 		assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, name), 0);
 	}
 	assert_true(fsfix_count_fds() < before + 50 + 300 + 10);
+	/* Files that lose one name and are found by another. */
+	for (unsigned i = 1000; i < 3000; i++) {
+		char name[16], other[16];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		snprintf(other, sizeof(other), "g%u", i);
+		assert_int_equal(fc_lookup(&f->c, f->root, name, &e), 0);
+		assert_int_equal(linkat(f->share_fd, name, f->share_fd, other, 0), 0);
+		assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, name), 0);
+		assert_int_equal(fc_lookup(&f->c, f->root, other, &e), 0);
+	}
+	assert_true(fsfix_count_fds() < before + 50 + 300 + 10);
 	fs_server_reset(f->c.s);
 	assert_true(fs_server_idle(f->c.s));
 	assert_true(fsfix_count_fds() < before + 10);

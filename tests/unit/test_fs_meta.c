@@ -95,11 +95,11 @@ static void supplementary_group(void **state)
 	struct fsfix *f = *state;
 	struct fuse_mknod_in in = { .mode = S_IFREG | 02775 };
 	struct {
-		struct fuse_ext_header h;
+		struct fs_ext_header h;
 		uint32_t nr, gid;
 	} ext = { { sizeof(ext), FS_EXT_GROUPS }, 1, 500 };
 	struct {
-		struct fuse_in_header h;
+		struct fs_in_header h;
 		struct fuse_mknod_in in;
 		char name[8];
 		uint8_t ext[16];
@@ -108,7 +108,7 @@ static void supplementary_group(void **state)
 	assert_int_equal(fchownat(f->share_fd, ".", 0, 500, AT_EMPTY_PATH), 0);
 	assert_int_equal(fchmodat(f->share_fd, ".", 02777, 0), 0);
 	memcpy(req.ext, &ext, sizeof(ext));
-	req.h = (struct fuse_in_header){ .len = sizeof(req), .opcode = FUSE_MKNOD, .nodeid = f->root,
+	req.h = (struct fs_in_header){ .len = sizeof(req), .opcode = FUSE_MKNOD, .nodeid = f->root,
 					 .uid = 1000, .gid = 1000, .unique = 5, .total_extlen = 2 };
 	assert_int_equal(fc_raw(&f->c, &req, sizeof(req), NULL, 0), 0);
 	assert_int_equal(host_stat(f, "f").st_mode & 07777, 02775);

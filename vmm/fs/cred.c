@@ -56,8 +56,8 @@ static bool caller_in_group(const struct fs_req *rq, uint32_t gid)
 
 	if (rq->h.gid == gid)
 		return true;
-	while (off + sizeof(struct fuse_ext_header) <= rq->ext_len) {
-		struct fuse_ext_header eh;
+	while (off + sizeof(struct fs_ext_header) <= rq->ext_len) {
+		struct fs_ext_header eh;
 		size_t body = off + sizeof(eh);
 		uint32_t nr, g;
 

@@ -88,7 +88,7 @@ static const struct fs_op *find_op(uint32_t opcode)
 int fs_peek(const void *in, size_t total, struct fs_peek *ret)
 {
 	const struct fs_op *op;
-	struct fuse_in_header h;
+	struct fs_in_header h;
 
 	if (total < sizeof(h))
 		return -EBADMSG;
@@ -111,9 +111,9 @@ uint64_t fs_interrupt_target(const void *in, size_t in_len)
 {
 	struct fuse_interrupt_in a;
 
-	if (in_len < sizeof(struct fuse_in_header) + sizeof(a))
+	if (in_len < sizeof(struct fs_in_header) + sizeof(a))
 		return 0;
-	memcpy(&a, (const uint8_t *)in + sizeof(struct fuse_in_header), sizeof(a));
+	memcpy(&a, (const uint8_t *)in + sizeof(struct fs_in_header), sizeof(a));
 	return a.unique;
 }
 
@@ -130,7 +130,7 @@ static void set_head(struct fs_reply *r, uint64_t unique, int error, size_t fixe
 
 void fs_reply_error(const void *in, int errnum, struct fs_reply *r)
 {
-	struct fuse_in_header h;
+	struct fs_in_header h;
 
 	memcpy(&h, in, sizeof(h));
 	set_head(r, h.unique, -errnum, 0, 0);

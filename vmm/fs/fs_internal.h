@@ -128,7 +128,7 @@ struct fs_server {
 /* One request in work. Handlers return 0 or a negative errno and set out_len. */
 struct fs_req {
 	struct fs_server *s;
-	struct fuse_in_header h;
+	struct fs_in_header h;
 	const uint8_t *arg; /* after the header, without extensions */
 	size_t arg_len;
 	const uint8_t *ext;
@@ -191,6 +191,7 @@ void fs_node_fd_put(struct fs_server *s, struct fs_node *n);
  * fs_node_unpin(): it did not lose it after all. */
 int fs_node_pin(struct fs_server *s, struct fs_node *n);
 void fs_node_unpin(struct fs_server *s, struct fs_node *n);
+void fs_node_unpin_locked(struct fs_server *s, struct fs_node *n);
 /* Gives a node an O_PATH descriptor and pins it. Takes @fd on success. */
 int fs_node_pin_fd(struct fs_server *s, struct fs_node *n, int fd);
 void fs_node_fd_close_locked(struct fs_server *s, struct fs_node *n);

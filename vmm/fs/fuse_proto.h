@@ -23,9 +23,23 @@
 
 /* All the bytes of a struct fuse_init_out since 7.23. */
 _Static_assert(sizeof(struct fuse_init_out) == 64, "fuse_init_out");
-_Static_assert(sizeof(struct fuse_in_header) == 40, "fuse_in_header");
 
 enum { FS_OP_STATX = 52 };
+
+/* With the extensions of 7.38. */
+struct fs_in_header {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid;
+	uint16_t total_extlen; /* in units of 8 bytes, at the end of the request */
+	uint16_t padding;
+};
+_Static_assert(sizeof(struct fs_in_header) == sizeof(struct fuse_in_header), "fs_in_header");
+_Static_assert(sizeof(struct fs_in_header) == 40, "fs_in_header");
+
+struct fs_ext_header {
+	uint32_t size, type;
+};
 
 struct fs_supp_groups {
 	uint32_t nr_groups;

@@ -76,10 +76,12 @@ void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh)
 		drop(s, n, true, fh);
 }
 
-/* posix_lock is held. @make: open one for a new owner; else NULL when there is none. */
-static int owner_get(struct fs_server *s, struct fs_node *n, uint64_t owner, bool make,
+/* posix_lock is held. @make: open one for a new owner (by the open file, which is there even when the
+ * name is gone); else NULL when there is none. */
+static int owner_get(struct fs_server *s, const struct fs_handle *h, uint64_t owner, bool make,
 		     struct fs_posix_owner **ret)
 {
+	struct fs_node *n = h->node;
 	struct fs_posix_owner *o;
 
 	for (o = n->locks; o; o = o->next)
@@ -93,9 +95,9 @@ static int owner_get(struct fs_server *s, struct fs_node *n, uint64_t owner, boo
 	o = calloc(1, sizeof(*o));
 	if (o) {
 		o->owner = owner;
-		o->fd = fs_node_open(s, n, O_RDWR);
+		o->fd = fs_reopen(s, h->fd, O_RDWR);
 		if (o->fd < 0)
-			o->fd = fs_node_open(s, n, O_RDONLY);
+			o->fd = fs_reopen(s, h->fd, O_RDONLY);
 	}
 	if (!o || o->fd < 0) {
 		int rc = o ? o->fd : -ENOMEM;
@@ -146,7 +148,7 @@ int fs_op_getlk(struct fs_req *rq)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&rq->s->posix_lock);
-	owner_get(rq->s, rq->node, in.owner, false, &o);
+	owner_get(rq->s, h, in.owner, false, &o);
 	rc = fcntl(o ? o->fd : h->fd, F_OFD_GETLK, &fl) < 0 ? -errno : 0;
 	pthread_mutex_unlock(&rq->s->posix_lock);
 	fs_handle_put(rq->s, h);
@@ -161,7 +163,7 @@ int fs_op_getlk(struct fs_req *rq)
 	return 0;
 }
 
-static int set_posix(struct fs_req *rq, const struct fuse_lk_in *in)
+static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct fuse_lk_in *in)
 {
 	struct fs_posix_owner *o;
 	struct flock fl;
@@ -170,7 +172,7 @@ static int set_posix(struct fs_req *rq, const struct fuse_lk_in *in)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&rq->s->posix_lock);
-	rc = owner_get(rq->s, rq->node, in->owner, fl.l_type != F_UNLCK, &o);
+	rc = owner_get(rq->s, h, in->owner, fl.l_type != F_UNLCK, &o);
 	if (rc == 0 && o) {
 		o->fh = in->fh;
 		rc = fcntl(o->fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
@@ -203,7 +205,7 @@ static int set_lock(struct fs_req *rq, bool wait)
 	if (in.lk_flags & FUSE_LK_FLOCK)
 		rc = set_flock(h, in.lk.type);
 	else
-		rc = h->dir ? -EBADF : set_posix(rq, &in);
+		rc = h->dir ? -EBADF : set_posix(rq, h, &in);
 	fs_handle_put(rq->s, h);
 	if (rc == -EACCES)
 		rc = -EAGAIN;

@@ -31,3 +31,9 @@ fs_dev_FUZZ_OBJS = $(FDV_OBJS) $(FS_CLIENT_OBJS) $(VMM_FS_DEV_OBJS)
 
 UNIT_TESTS += fs_compare
 fs_compare_TEST_OBJS = $(FS_TEST_OBJS)
+
+BENCH_PROGRAMS += bench-fs-server
+bench-fs-server_OBJS = tests/bench/fs_server $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_mount
+fs_mount_TEST_OBJS = $(FS_TEST_OBJS) tests/lib/fusemount

@@ -269,11 +269,7 @@ static void set_place(struct fs_server *s, struct fs_node *n, struct fs_node *pa
 	lose_name(s, n);
 	n->parent = parent;
 	n->name = copy;
-	if (n->pinned && n->fd >= 0) { /* linked again: the LRU may have it back */
-		n->pinned = false;
-		s->nextra--;
-		s->nfds++;
-	}
+	fs_node_unpin_locked(s, n); /* linked again: the LRU may have it back */
 }
 
 void fs_node_moved(struct fs_server *s, struct fs_node *n, struct fs_node *parent, const char *name)
@@ -340,7 +336,8 @@ int fs_node_enter(struct fs_server *s, struct fs_node *parent, const char *name,
 		fs_node_ref_locked(n);
 		if (name)
 			set_place(s, n, parent, name);
-		n->cross = n->id.mnt_id != parent->id.mnt_id;
+		if (!n->is_root)
+			n->cross = n->id.mnt_id != parent->id.mnt_id;
 		if (lookup && n->nlookup < UINT64_MAX / 2)
 			n->nlookup++;
 		*ret = n;

@@ -303,16 +303,22 @@ int fs_node_pin(struct fs_server *s, struct fs_node *n)
 	return rc;
 }
 
+void fs_node_unpin_locked(struct fs_server *s, struct fs_node *n)
+{
+	if (!n->pinned)
+		return;
+	n->pinned = false;
+	s->nextra--;
+	if (n->fd_users == 0)
+		lru_add(s, n);
+	if (++s->nfds > s->cfg.max_fds)
+		shrink_locked(s, s->nfds - s->cfg.max_fds);
+}
+
 void fs_node_unpin(struct fs_server *s, struct fs_node *n)
 {
 	pthread_mutex_lock(&s->lock);
-	if (n->pinned) {
-		n->pinned = false;
-		s->nextra--;
-		s->nfds++;
-		if (n->fd_users == 0)
-			lru_add(s, n);
-	}
+	fs_node_unpin_locked(s, n);
 	pthread_mutex_unlock(&s->lock);
 }
 

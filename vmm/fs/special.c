@@ -107,8 +107,8 @@ void fs_special_mark(struct fs_server *s, int dir_path_fd)
 
 	if (fd < 0)
 		return;
-	if (fsetxattr(fd, XATTR_MARK, "1", 1, XATTR_CREATE) < 0 && errno != EEXIST)
-		(void)0; /* only the type in READDIR is less exact */
+	/* Where this fails, the type in READDIR is less exact, and that is all. */
+	(void)!fsetxattr(fd, XATTR_MARK, "1", 1, XATTR_CREATE);
 	close(fd);
 }
 
