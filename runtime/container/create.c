@@ -145,53 +145,27 @@ static int make_cgroup(struct creation *c, struct err *e)
 	return cgroup_set_limits(c->cgroup, &c->spec->res, c->shape.memory, e);
 }
 
-static int open_namespace(const struct oci_namespace *ns, const char *name, int *fds, size_t *n,
-			  struct err *e)
-{
-	fds[*n] = open(ns->path, O_RDONLY | O_CLOEXEC);
-	if (fds[*n] < 0)
-		return err_errno(e, errno, "config.json: linux.namespaces: %s namespace %s", name,
-				 ns->path);
-	(*n)++;
-	return 0;
-}
-
-/* The descriptors of PROXY_SETUP in the order of its flags. */
 static int start_proxy(struct creation *c, struct err *e)
 {
 	static const struct {
 		enum oci_ns_type type;
-		uint32_t flag, clone;
+		uint32_t clone;
 	} kinds[] = {
-		{ OCI_NS_NETWORK, PROXY_SETUP_NETNS, CLONE_NEWNET },
-		{ OCI_NS_UTS, PROXY_SETUP_UTSNS, CLONE_NEWUTS },
-		{ OCI_NS_IPC, PROXY_SETUP_IPCNS, CLONE_NEWIPC },
+		{ OCI_NS_NETWORK, CLONE_NEWNET },
+		{ OCI_NS_UTS, CLONE_NEWUTS },
+		{ OCI_NS_IPC, CLONE_NEWIPC },
 	};
 	struct proxy_setup m = { .flags = PROXY_SETUP_LISTEN };
-	int fds[1 + ARRAY_SIZE(kinds)];
-	size_t n = 0;
-	int rc;
+	_cleanup_close_ int listen = -1;
+	int rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &listen, e);
 
-	rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &fds[0], e);
-	if (rc < 0)
-		return rc;
-	n = 1;
-	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(kinds); i++) {
-		const struct oci_namespace *ns = &c->spec->ns[kinds[i].type];
-
-		if (ns->wanted && !ns->path)
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (c->spec->ns[kinds[i].type].wanted)
 			m.new_ns |= kinds[i].clone;
-		if (!ns->wanted || !ns->path)
-			continue;
-		rc = open_namespace(ns, oci_ns_name(kinds[i].type), fds, &n, e);
-		m.flags |= kinds[i].flag;
-	}
 	if (rc == 0)
 		rc = stand_in_spawn(&c->proxy, c->cgroup, e);
 	if (rc == 0)
-		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
-	while (n)
-		close(fds[--n]);
+		rc = stand_in_setup(&c->proxy, c->req->host, &m, &listen, 1, e);
 	timeline_mark("husk-proxy started");
 	return rc;
 }

@@ -37,9 +37,9 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 		uint32_t flag;
 		int *to;
 	} in_order[] = {
-		{ PROXY_SETUP_LOG, &p->fds.log },     { PROXY_SETUP_LISTEN, &p->fds.listen },
-		{ PROXY_SETUP_NETNS, &p->fds.netns }, { PROXY_SETUP_UTSNS, &p->fds.utsns },
-		{ PROXY_SETUP_IPCNS, &p->fds.ipcns }, { PROXY_SETUP_PEER, &p->fds.peer },
+		{ PROXY_SETUP_LOG, &p->fds.log },
+		{ PROXY_SETUP_LISTEN, &p->fds.listen },
+		{ PROXY_SETUP_PEER, &p->fds.peer },
 	};
 	size_t n = 0;
 
@@ -166,12 +166,6 @@ static int prepare_loop(struct session *s, int listen, struct err *e)
 	return 0;
 }
 
-static void close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 static int set_up(struct proxy *p, struct err *e)
 {
 	int rc;
@@ -186,10 +180,8 @@ static int set_up(struct proxy *p, struct err *e)
 		rc = prepare_loop(&p->session, p->fds.listen, e);
 	if (rc < 0)
 		return rc;
-	close_if_open(p->fds.netns);
-	close_if_open(p->fds.utsns);
-	close_if_open(p->fds.ipcns);
-	close_if_open(p->fds.peer);
+	if (p->fds.peer >= 0)
+		close(p->fds.peer);
 	rc = ncl_new(&p->session.machine, p->machine, e);
 	return rc < 0 ? rc : drop_privileges(e);
 }
@@ -207,7 +199,7 @@ static void answer_failure(int rc, const struct err *e)
 int main(void)
 {
 	static struct proxy p = {
-		.fds = { -1, -1, -1, -1, -1, -1 }, .mounts = { .root = -1 }, .ready = -1, .machine = -1,
+		.fds = { -1, -1, -1 }, .mounts = { .root = -1 }, .ready = -1, .machine = -1,
 	};
 	struct session *s = &p.session;
 	struct err e = ERR_INIT;

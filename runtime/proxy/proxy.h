@@ -10,7 +10,7 @@
  *
  * Stages of the proxy's life. On its inherited descriptor 3, from the husk that started it:
  *
- *	PROXY_SETUP   namespaces to make or join              no reply
+ *	PROXY_SETUP   namespaces to make, or whose to join       no reply
  *	PROXY_MOUNT   one mount of its mount table, any number  no reply
  *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
  *	              to and the container or the exec is made    reply, perhaps after seconds
@@ -83,16 +83,13 @@ enum proxy_stamp {
 enum proxy_setup_flags {
 	PROXY_SETUP_LOG = 1u << 0,     /* for log lines, JSON or text; without: nothing is logged */
 	PROXY_SETUP_LISTEN = 1u << 1,  /* the listening socket for later commands */
-	PROXY_SETUP_NETNS = 1u << 2,   /* namespaces to join, by their /proc/PID/ns files */
-	PROXY_SETUP_UTSNS = 1u << 3,
-	PROXY_SETUP_IPCNS = 1u << 4,
-	PROXY_SETUP_PEER = 1u << 5,    /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
+	PROXY_SETUP_PEER = 1u << 2,    /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
 	PROXY_SETUP_LOG_JSON = 1u << 16, /* no descriptor */
 	PROXY_SETUP_DEBUG = 1u << 17,
 	PROXY_SETUP_CTTY = 1u << 18,   /* descriptor 0 is a terminal of the proxy's own: make it the
 					* controlling one */
 };
-#define PROXY_SETUP_MAX_FDS 6
+#define PROXY_SETUP_MAX_FDS 3
 
 struct proxy_setup {
 	struct proxy_hdr hdr;

@@ -114,17 +114,3 @@ teardown() { vm_teardown; }
 	done
 	husk delete --force "$ID"
 }
-
-@test "a network namespace that is given is joined" {
-	bundle "$(args sleep 1000)"
-	ip netns add "$ID"
-	configure '(.linux.namespaces[] | select(.type == "network")).path = "/run/netns/'"$ID"'"'
-	husk run -d --pid-file pid -b "$BUNDLE" "$ID" </dev/null >/dev/null
-	[ "$(stat -Lc %i "/proc/$(cat pid)/ns/net")" = "$(stat -Lc %i "/run/netns/$ID")" ]
-	husk delete --force "$ID"
-	ip netns del "$ID"
-	configure '(.linux.namespaces[] | select(.type == "network")).path = "/run/netns/nope"'
-	expect 1 husk run -b "$BUNDLE" "$ID"
-	says 'network namespace /run/netns/nope'
-	umount /run/netns 2>/dev/null || :
-}
