@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Requests per second of the file server alone, by one thread, without rings or a guest: what a request costs
- * beside the carrier. Seconds are of this thread's CPU time, so that a busy machine does not matter much. Usage: bench-fs-server [SECONDS]
+ * Requests per second of the file server alone, by one thread, without rings or a guest: what a
+ * request costs beside the carrier. Seconds are of this thread's CPU time, so that a busy machine
+ * does not matter much. Usage: bench-fs-server [SECONDS]
  */
 #include <fcntl.h>
 #include <stdio.h>

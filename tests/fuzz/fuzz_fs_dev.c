@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* FUSE requests cut into descriptors of any shape, and rings of any content, for a virtio-fs device. */
+/* FUSE requests cut into descriptors of any shape, and rings of any content, for a virtio-fs
+ * device. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define AREA      gpa(KIB(512)) /* where requests and replies are */
+#define AREA	  gpa(KIB(512)) /* where requests and replies are */
 #define AREA_SIZE KIB(256)
 
 static struct fsfix fix;
@@ -25,8 +26,12 @@ static void cleanup(void)
 
 static void start(void)
 {
-	const struct fs_server_cfg cfg = { .max_nodes = 200, .max_handles = 40, .max_fds = 8,
-					   .attr_timeout = 1, .entry_timeout = 1, .proc_fd = -1 };
+	const struct fs_server_cfg cfg = { .max_nodes = 200,
+					   .max_handles = 40,
+					   .max_fds = 8,
+					   .attr_timeout = 1,
+					   .entry_timeout = 1,
+					   .proc_fd = -1 };
 
 	fsfix_init(&fix, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, &cfg, 0);
 	fsfix_host_file(&fix, "a", "some text", 0644);
@@ -36,11 +41,12 @@ static void start(void)
 /* Readable then writable pieces over one request at the area's start, its reply behind it. */
 static void request(struct fuzzbytes *in, unsigned q)
 {
-	static const uint8_t ops[] = { FUSE_LOOKUP, FUSE_OPEN, FUSE_READ, FUSE_WRITE, FUSE_READDIRPLUS,
-				       FUSE_OPENDIR, FUSE_SETLKW, FUSE_FSYNC, FUSE_INTERRUPT,
-				       FUSE_FORGET, FUSE_CREATE, FUSE_GETATTR };
+	static const uint8_t ops[] = { FUSE_LOOKUP,	 FUSE_OPEN,    FUSE_READ,   FUSE_WRITE,
+				       FUSE_READDIRPLUS, FUSE_OPENDIR, FUSE_SETLKW, FUSE_FSYNC,
+				       FUSE_INTERRUPT,	 FUSE_FORGET,  FUSE_CREATE, FUSE_GETATTR };
 	uint8_t op = fb_u8(in), shape = fb_u8(in);
-	struct fuse_in_header h = { .opcode = op < 128 ? op : ops[op % ARRAY_SIZE(ops)], .unique = 7,
+	struct fuse_in_header h = { .opcode = op < 128 ? op : ops[op % ARRAY_SIZE(ops)],
+				    .unique = 7,
 				    .nodeid = known[0] };
 	uint32_t len = fb_u16(in) & 0x1ff, piece = 1 + (shape & 0x3f), at = 0;
 	uint8_t *p = fdv_ptr(&f, AREA, AREA_SIZE);
@@ -65,7 +71,8 @@ static void request(struct fuzzbytes *in, unsigned q)
 		at += l;
 	}
 	for (unsigned i = 0; i < fb_u8(in) % 10u; i++)
-		seg[n++] = (struct fdv_seg){ gpa(AREA.v + KIB(64) + i * KIB(16)), fb_u16(in) & 0x3fff, true };
+		seg[n++] = (struct fdv_seg){ gpa(AREA.v + KIB(64) + i * KIB(16)),
+					     fb_u16(in) & 0x3fff, true };
 	(void)!(shape & 0x80 ? fdv_add_indirect(&f, q, seg, n) : fdv_add(&f, q, seg, n));
 }
 

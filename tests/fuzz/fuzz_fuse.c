@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Sequences of FUSE requests against a share in a temporary directory. Input: records of {opcode, which
- * node, which open file, flags, length of arguments}, arguments; numbers of nodes and files are
- * taken from earlier replies most of the time, so that sequences get somewhere. After each input: nothing
- * outside the share changed, and no device was opened (a FIFO in the share would have blocked us).
+ * Sequences of FUSE requests against a share in a temporary directory. Input: records of {opcode,
+ * which node, which open file, flags, length of arguments}, arguments; numbers of nodes and files
+ * are taken from earlier replies most of the time, so that sequences get somewhere. After each
+ * input: nothing outside the share changed, and no device was opened (a FIFO in the share would
+ * have blocked us).
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,8 +16,8 @@
 
 #include "tests/lib/fsfix.h"
 
-#define KNOWN    16
-#define RECORDS  64
+#define KNOWN	16
+#define RECORDS 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,19 +30,30 @@ struct record {
 	uint16_t len;
 };
 
-enum { RAW_NODE = 1, RAW_FH = 2, LIE_LEN = 4, AS_USER = 8, SHORT_ROOM = 16, PAYLOAD = 32, EXT = 64 };
+enum {
+	RAW_NODE = 1,
+	RAW_FH = 2,
+	LIE_LEN = 4,
+	AS_USER = 8,
+	SHORT_ROOM = 16,
+	PAYLOAD = 32,
+	EXT = 64
+};
 
 /* Where a handle or a second node is in an operation's arguments, behind which fixed part. */
 static const struct {
 	uint8_t op, fh_at, node_at, fixed;
 } layouts[] = {
-	{ FUSE_READ, 0, 255, 40 }, { FUSE_WRITE, 0, 255, 40 }, { FUSE_RELEASE, 0, 255, 24 },
-	{ FUSE_FLUSH, 0, 255, 24 }, { FUSE_FSYNC, 0, 255, 16 }, { FUSE_READDIR, 0, 255, 40 },
-	{ FUSE_READDIRPLUS, 0, 255, 40 }, { FUSE_RELEASEDIR, 0, 255, 24 }, { FUSE_FSYNCDIR, 0, 255, 16 },
-	{ FUSE_GETLK, 0, 255, 48 }, { FUSE_SETLK, 0, 255, 48 }, { FUSE_SETLKW, 0, 255, 48 },
-	{ FUSE_LSEEK, 0, 255, 24 }, { FUSE_FALLOCATE, 0, 255, 32 }, { FUSE_SETATTR, 8, 255, 88 },
-	{ FUSE_GETATTR, 8, 255, 16 }, { FUSE_COPY_FILE_RANGE, 0, 16, 56 }, { FUSE_LINK, 255, 0, 8 },
-	{ FUSE_RENAME, 255, 0, 8 }, { FUSE_RENAME2, 255, 0, 16 },
+	{ FUSE_READ, 0, 255, 40 },	     { FUSE_WRITE, 0, 255, 40 },
+	{ FUSE_RELEASE, 0, 255, 24 },	     { FUSE_FLUSH, 0, 255, 24 },
+	{ FUSE_FSYNC, 0, 255, 16 },	     { FUSE_READDIR, 0, 255, 40 },
+	{ FUSE_READDIRPLUS, 0, 255, 40 },    { FUSE_RELEASEDIR, 0, 255, 24 },
+	{ FUSE_FSYNCDIR, 0, 255, 16 },	     { FUSE_GETLK, 0, 255, 48 },
+	{ FUSE_SETLK, 0, 255, 48 },	     { FUSE_SETLKW, 0, 255, 48 },
+	{ FUSE_LSEEK, 0, 255, 24 },	     { FUSE_FALLOCATE, 0, 255, 32 },
+	{ FUSE_SETATTR, 8, 255, 88 },	     { FUSE_GETATTR, 8, 255, 16 },
+	{ FUSE_COPY_FILE_RANGE, 0, 16, 56 }, { FUSE_LINK, 255, 0, 8 },
+	{ FUSE_RENAME, 255, 0, 8 },	     { FUSE_RENAME2, 255, 0, 16 },
 };
 
 /* Not worth what they cost here, or of no use in a sequence. */
@@ -53,7 +65,10 @@ static bool skipped(unsigned op)
 static void populate(void)
 {
 	static const char *const links[][2] = {
-		{ "/", "abs" }, { "../outside", "up" }, { "../outside/secret", "upfile" }, { ".", "self" },
+		{ "/", "abs" },
+		{ "../outside", "up" },
+		{ "../outside/secret", "upfile" },
+		{ ".", "self" },
 	};
 
 	fsfix_host_file(&fix, "a", "content of a", 0644);
@@ -71,8 +86,12 @@ static void cleanup(void)
 
 static void start(void)
 {
-	const struct fs_server_cfg cfg = { .max_nodes = 200, .max_handles = 40, .max_fds = 8,
-					   .attr_timeout = 1, .entry_timeout = 1, .proc_fd = -1 };
+	const struct fs_server_cfg cfg = { .max_nodes = 200,
+					   .max_handles = 40,
+					   .max_fds = 8,
+					   .attr_timeout = 1,
+					   .entry_timeout = 1,
+					   .proc_fd = -1 };
 	/* A sparse file of any size is fine; a fallocate() of one is not. */
 	const struct rlimit lim = { 1 << 20, 1 << 20 };
 
@@ -90,7 +109,8 @@ static void learn(const struct record *r)
 	struct fuse_open_out o;
 	size_t at = 0;
 
-	if (r->op == FUSE_OPEN || r->op == FUSE_OPENDIR || r->op == FUSE_CREATE || r->op == FUSE_TMPFILE) {
+	if (r->op == FUSE_OPEN || r->op == FUSE_OPENDIR || r->op == FUSE_CREATE ||
+	    r->op == FUSE_TMPFILE) {
 		at = fix.c.body_len - sizeof(o);
 		memcpy(&o, fix.c.body + at, sizeof(o));
 		handles[nhandles++ % KNOWN] = o.fh;
@@ -128,7 +148,9 @@ static void one(const struct record *r, const uint8_t *args, size_t len)
 	static uint8_t data[8192];
 	struct iovec iov[2] = { { data, 100 }, { data + 100, sizeof(data) - 100 } };
 	struct fs_in_header h = {
-		.opcode = r->op, .unique = 1, .uid = r->flags & AS_USER ? 1000 : 0,
+		.opcode = r->op,
+		.unique = 1,
+		.uid = r->flags & AS_USER ? 1000 : 0,
 		.nodeid = r->flags & RAW_NODE ? r->node : pick(nodes, nnodes, r->node),
 		.total_extlen = r->flags & EXT ? (uint16_t)(r->fh & 7) : 0,
 	};

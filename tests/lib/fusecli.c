@@ -39,12 +39,16 @@ int fc_raw(struct fusecli *c, const void *req, size_t len, const struct iovec *p
 }
 
 /* Header and parts into c->req; the length. */
-static size_t build(struct fusecli *c, uint32_t op, uint64_t node, const struct fc_arg *arg, size_t n,
-		    size_t payload)
+static size_t build(struct fusecli *c, uint32_t op, uint64_t node, const struct fc_arg *arg,
+		    size_t n, size_t payload)
 {
 	struct fuse_in_header h = {
-		.opcode = op, .unique = c->unique += 2, .nodeid = node,
-		.uid = c->uid, .gid = c->gid, .pid = 1,
+		.opcode = op,
+		.unique = c->unique += 2,
+		.nodeid = node,
+		.uid = c->uid,
+		.gid = c->gid,
+		.pid = 1,
 	};
 	size_t len = sizeof(h);
 
@@ -86,8 +90,11 @@ static int take_entry(struct fusecli *c, int rc, struct fuse_entry_out *e)
 int fc_init(struct fusecli *c)
 {
 	struct fuse_init_in in = {
-		.major = 7, .minor = 41, .max_readahead = 128 << 10,
-		.flags = 0xffffffff & ~(1u << 31), .flags2 = 0xffffffff,
+		.major = 7,
+		.minor = 41,
+		.max_readahead = 128 << 10,
+		.flags = 0xffffffff & ~(1u << 31),
+		.flags2 = 0xffffffff,
 	};
 	struct fuse_init_out out;
 	int rc = fc_fixed(c, FUSE_INIT, 0, in);
@@ -256,10 +263,14 @@ ssize_t fc_read(struct fusecli *c, uint64_t node, uint64_t fh, uint64_t off, voi
 	struct fc_arg a = { &in, sizeof(in) };
 	/* Guest pages, in two pieces. */
 	struct iovec iov[2] = {
-		{ dst, len / 2 }, { (uint8_t *)dst + len / 2, len - len / 2 },
+		{ dst, len / 2 },
+		{ (uint8_t *)dst + len / 2, len - len / 2 },
 	};
 	struct fs_reply r = {
-		.head = c->out, .head_size = sizeof(c->out), .data = iov, .data_count = 2,
+		.head = c->out,
+		.head_size = sizeof(c->out),
+		.data = iov,
+		.data_count = 2,
 	};
 	size_t n = build(c, FUSE_READ, node, &a, 1, 0), room = sizeof(struct fuse_out_header) + len;
 	int rc = fs_request(c->s, c->req, n, NULL, 0, room, &r);
@@ -272,7 +283,10 @@ ssize_t fc_write(struct fusecli *c, uint64_t node, uint64_t fh, uint64_t off, co
 		 size_t len, uint32_t write_flags, uint32_t flags)
 {
 	struct fuse_write_in in = {
-		.fh = fh, .offset = off, .size = (uint32_t)len, .write_flags = write_flags,
+		.fh = fh,
+		.offset = off,
+		.size = (uint32_t)len,
+		.write_flags = write_flags,
 		.flags = flags,
 	};
 	struct fc_arg a = { &in, sizeof(in) };
@@ -301,8 +315,8 @@ ssize_t fc_getxattr(struct fusecli *c, uint64_t node, const char *name, void *ds
 {
 	struct fuse_getxattr_in in = { .size = (uint32_t)len };
 	struct fuse_getxattr_out out;
-	int rc = name ? fc_named(c, FUSE_GETXATTR, node, &in, sizeof(in), name) :
-			fc_fixed(c, FUSE_LISTXATTR, node, in);
+	int rc = name ? fc_named(c, FUSE_GETXATTR, node, &in, sizeof(in), name)
+		      : fc_fixed(c, FUSE_LISTXATTR, node, in);
 
 	if (rc < 0)
 		return rc;
@@ -320,7 +334,9 @@ int fc_lock(struct fusecli *c, uint32_t op, uint64_t node, uint64_t fh, uint64_t
 	    uint32_t type, uint64_t start, uint64_t end, uint32_t lk_flags)
 {
 	struct fuse_lk_in in = {
-		.fh = fh, .owner = owner, .lk = { .start = start, .end = end, .type = type },
+		.fh = fh,
+		.owner = owner,
+		.lk = { .start = start, .end = end, .type = type },
 		.lk_flags = lk_flags,
 	};
 

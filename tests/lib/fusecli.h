@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's end of the FUSE protocol for tests of the file server: makes requests byte by byte as a guest's
- * kernel does, calls fs_request() and checks that the reply is well-formed. No cmocka here: fuzz
- * targets use it too. A reply that breaks the protocol aborts.
+ * The guest's end of the FUSE protocol for tests of the file server: makes requests byte by byte as
+ * a guest's kernel does, calls fs_request() and checks that the reply is well-formed. No cmocka
+ * here: fuzz targets use it too. A reply that breaks the protocol aborts.
  */
 #ifndef TESTS_LIB_FUSECLI_H
 #define TESTS_LIB_FUSECLI_H
@@ -16,7 +16,7 @@ struct fusecli {
 	struct fs_server *s;
 	uint64_t unique;
 	uint32_t uid, gid; /* of the caller */
-	size_t room;       /* what the guest offers for replies; 0: plenty */
+	size_t room;	   /* what the guest offers for replies; 0: plenty */
 	uint8_t req[FS_MAX_REQUEST];
 	uint8_t out[FS_MAX_REPLY];
 	const uint8_t *body; /* of the last reply, behind its header */
@@ -28,7 +28,10 @@ struct fc_arg {
 	const void *p;
 	size_t len;
 };
-#define FC_STR(s) { (s), strlen(s) + 1 }
+#define FC_STR(s)                                                                                  \
+	{                                                                                          \
+		(s), strlen(s) + 1                                                                 \
+	}
 
 /* One request of @n parts: 0, FS_AGAIN, -EBADMSG or the reply's negative errno. */
 int fc_call(struct fusecli *c, uint32_t op, uint64_t node, const struct fc_arg *arg, size_t n);

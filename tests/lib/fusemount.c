@@ -17,7 +17,9 @@ static void serve(struct fusemount *m, uint8_t *in, size_t n, uint8_t *out, uint
 {
 	const struct timespec nap = { .tv_nsec = 1000000 };
 	struct iovec payload = { 0 }, into = { data, FS_MAX_WRITE };
-	struct fs_reply r = { .head = out, .head_size = FS_MAX_REPLY, .data = &into, .data_count = 1 };
+	struct fs_reply r = {
+		.head = out, .head_size = FS_MAX_REPLY, .data = &into, .data_count = 1
+	};
 	struct iovec reply[2];
 	struct fs_peek peek;
 
@@ -33,7 +35,8 @@ static void serve(struct fusemount *m, uint8_t *in, size_t n, uint8_t *out, uint
 	reply[0] = (struct iovec){ out, r.head_len };
 	reply[1] = (struct iovec){ data, r.data_len };
 	if (writev(m->fd, reply, r.data_len ? 2 : 1) < 0 && errno != ENOENT)
-		fprintf(stderr, "reply to %u refused: %m\n", ((struct fuse_in_header *)(void *)in)->opcode);
+		fprintf(stderr, "reply to %u refused: %m\n",
+			((struct fuse_in_header *)(void *)in)->opcode);
 }
 
 static void *worker(void *arg)
@@ -60,7 +63,8 @@ int fusemount_start(struct fusemount *m, struct fs_server *s, const char *where,
 	if (m->fd < 0)
 		return -errno;
 	snprintf(opts, sizeof(opts),
-		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", m->fd);
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
+		 m->fd);
 	if (mount("husk", where, "fuse.husk", MS_NODEV | MS_NOSUID, opts) < 0) {
 		int rc = -errno;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The same random operations on a share, by FUSE, and on a plain directory, by system calls: results and
- * trees must be the same. With few descriptors and many nodes, so that nodes are re-opened all the
- * time. HUSK_SEED=N repeats a run.
+ * The same random operations on a share, by FUSE, and on a plain directory, by system calls:
+ * results and trees must be the same. With few descriptors and many nodes, so that nodes are
+ * re-opened all the time. HUSK_SEED=N repeats a run.
  */
 #include "tests/unit/fs_setup.h"
 
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STEPS 30000
+#define STEPS	   30000
 #define OPEN_FILES 4
 
 static uint64_t seed_state;
@@ -69,7 +69,8 @@ static int sys(int rc)
 	return rc < 0 ? -errno : 0;
 }
 
-/* The plain side never follows a link on the way: a link's name is given to no operation as directory. */
+/* The plain side never follows a link on the way: a link's name is given to no operation as
+ * directory. */
 static bool through_link(struct both *b, const char *dir)
 {
 	char part[32];
@@ -85,10 +86,26 @@ static bool through_link(struct both *b, const char *dir)
 	return false;
 }
 
-enum { MKDIR_, CREATE_, SYMLINK_, UNLINK_, RMDIR_, LINK_, RENAME_, NOREPLACE_, EXCHANGE_, SETATTR_,
-       STAT_, OPEN_, IO_, FORGET_, OPS };
+enum {
+	MKDIR_,
+	CREATE_,
+	SYMLINK_,
+	UNLINK_,
+	RMDIR_,
+	LINK_,
+	RENAME_,
+	NOREPLACE_,
+	EXCHANGE_,
+	SETATTR_,
+	STAT_,
+	OPEN_,
+	IO_,
+	FORGET_,
+	OPS
+};
 
-static int plain_op(struct both *b, unsigned op, const struct path *p, const struct path *to, unsigned v)
+static int plain_op(struct both *b, unsigned op, const struct path *p, const struct path *to,
+		    unsigned v)
 {
 	struct stat st;
 	int rc;
@@ -109,10 +126,13 @@ static int plain_op(struct both *b, unsigned op, const struct path *p, const str
 		return sys(unlinkat(b->plain, p->whole, AT_REMOVEDIR));
 	case LINK_:
 		return sys(linkat(b->plain, p->whole, b->plain, to->whole, 0));
-	case RENAME_: case NOREPLACE_: case EXCHANGE_:
+	case RENAME_:
+	case NOREPLACE_:
+	case EXCHANGE_:
 		return sys(renameat2(b->plain, p->whole, b->plain, to->whole,
-				     op == RENAME_ ? 0 : op == NOREPLACE_ ? RENAME_NOREPLACE :
-									    RENAME_EXCHANGE));
+				     op == RENAME_	? 0
+				     : op == NOREPLACE_ ? RENAME_NOREPLACE
+							: RENAME_EXCHANGE));
 	case SETATTR_:
 		return sys(fchownat(b->plain, p->whole, v, v, AT_SYMLINK_NOFOLLOW));
 	default:
@@ -120,7 +140,8 @@ static int plain_op(struct both *b, unsigned op, const struct path *p, const str
 	}
 }
 
-static int fuse_op(struct both *b, unsigned op, const struct path *p, const struct path *to, unsigned v)
+static int fuse_op(struct both *b, unsigned op, const struct path *p, const struct path *to,
+		   unsigned v)
 {
 	struct fuse_setattr_in own = { .valid = FATTR_UID | FATTR_GID, .uid = v, .gid = v };
 	struct fusecli *c = &b->f.c;
@@ -143,13 +164,18 @@ static int fuse_op(struct both *b, unsigned op, const struct path *p, const stru
 		return rc < 0 ? rc : fc_release(c, e.nodeid, fh, false);
 	case SYMLINK_:
 		return fc_symlink(c, dir, p->name, "a/b", &e);
-	case UNLINK_: case RMDIR_:
+	case UNLINK_:
+	case RMDIR_:
 		return fc_named(c, op == UNLINK_ ? FUSE_UNLINK : FUSE_RMDIR, dir, NULL, 0, p->name);
 	case LINK_:
 		return fc_link(c, to_dir, to->name, node, &e);
-	case RENAME_: case NOREPLACE_: case EXCHANGE_:
+	case RENAME_:
+	case NOREPLACE_:
+	case EXCHANGE_:
 		return fc_rename(c, dir, p->name, to_dir, to->name,
-				 op == RENAME_ ? 0 : op == NOREPLACE_ ? RENAME_NOREPLACE : RENAME_EXCHANGE);
+				 op == RENAME_	    ? 0
+				 : op == NOREPLACE_ ? RENAME_NOREPLACE
+						    : RENAME_EXCHANGE);
 	case SETATTR_:
 		return fc_setattr(c, node, &own);
 	default:
@@ -157,8 +183,8 @@ static int fuse_op(struct both *b, unsigned op, const struct path *p, const stru
 	}
 }
 
-/* Which of several errors comes first is the guest kernel's affair: it looks both directories up before
- * it asks for anything. */
+/* Which of several errors comes first is the guest kernel's affair: it looks both directories up
+ * before it asks for anything. */
 static bool same_result(int fuse, int plain)
 {
 	return fuse == plain || (fuse < 0 && plain < 0);
@@ -199,7 +225,8 @@ static void io_both(struct both *b)
 		return;
 	memset(data, (int)rnd(256), len);
 	assert_int_equal(pwrite(b->open[i].fd, data, len, off), len);
-	assert_int_equal(fc_write(&b->f.c, b->open[i].node, b->open[i].fh, off, data, len, 0, 0), len);
+	assert_int_equal(fc_write(&b->f.c, b->open[i].node, b->open[i].fh, off, data, len, 0, 0),
+			 len);
 	off = rnd(10000);
 	n = pread(b->open[i].fd, x, sizeof(x), off);
 	assert_int_equal(fc_read(&b->f.c, b->open[i].node, b->open[i].fh, off, y, sizeof(y)), n);
@@ -218,7 +245,8 @@ static int by_name(const struct dirent **x, const struct dirent **y)
 static void same_tree(int x, int y, const char *path)
 {
 	struct dirent **lx, **ly;
-	int nx = scandirat(x, path, &lx, NULL, by_name), ny = scandirat(y, path, &ly, NULL, by_name);
+	int nx = scandirat(x, path, &lx, NULL, by_name),
+	    ny = scandirat(y, path, &ly, NULL, by_name);
 
 	if (nx != ny)
 		fail_msg("%s: %d names, on the host %d", path, nx, ny);
@@ -230,8 +258,9 @@ static void same_tree(int x, int y, const char *path)
 		snprintf(sub, sizeof(sub), "%.700s/%s", path, lx[i]->d_name);
 		assert_int_equal(fstatat(x, sub, &sx, AT_SYMLINK_NOFOLLOW), 0);
 		assert_int_equal(fstatat(y, sub, &sy, AT_SYMLINK_NOFOLLOW), 0);
-		if (sx.st_mode != sy.st_mode || sx.st_nlink != sy.st_nlink || sx.st_uid != sy.st_uid ||
-		    sx.st_gid != sy.st_gid || (!S_ISDIR(sx.st_mode) && sx.st_size != sy.st_size))
+		if (sx.st_mode != sy.st_mode || sx.st_nlink != sy.st_nlink ||
+		    sx.st_uid != sy.st_uid || sx.st_gid != sy.st_gid ||
+		    (!S_ISDIR(sx.st_mode) && sx.st_size != sy.st_size))
 			fail_msg("%s differs", sub);
 		if (S_ISDIR(sx.st_mode) && lx[i]->d_name[0] != '.')
 			same_tree(x, y, sub);
@@ -263,8 +292,8 @@ static void run(struct both *b)
 			y = plain_op(b, op, &p, &to, v);
 			x = fuse_op(b, op, &p, &to, v);
 			if (!same_result(x, y))
-				fail_msg("step %u, operation %u of %s (%s): %d, on the host %d", i, op,
-					 p.whole, to.whole, x, y);
+				fail_msg("step %u, operation %u of %s (%s): %d, on the host %d", i,
+					 op, p.whole, to.whole, x, y);
 		}
 		if (i % 1000 == 0)
 			same_tree(b->f.share_fd, b->plain, ".");
@@ -276,8 +305,12 @@ static void compare(void **state)
 {
 	const char *env = getenv("HUSK_SEED");
 	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
-	struct fs_server_cfg cfg = { .max_nodes = 5000, .max_handles = 500, .max_fds = 3,
-				     .attr_timeout = 1, .entry_timeout = 1, .proc_fd = -1 };
+	struct fs_server_cfg cfg = { .max_nodes = 5000,
+				     .max_handles = 500,
+				     .max_fds = 3,
+				     .attr_timeout = 1,
+				     .entry_timeout = 1,
+				     .proc_fd = -1 };
 	struct both *b = calloc(1, sizeof(*b));
 	char path[192];
 

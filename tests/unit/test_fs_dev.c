@@ -17,12 +17,14 @@ static struct fsfix fix; /* its server is the device's; its client is used befor
 static uint64_t next_unique = 1;
 
 /* One request over queue @q: the reply's error; the body in @out. */
-static int ask(struct fakedrv *f, unsigned q, uint32_t op, uint64_t node, const void *arg, size_t len,
-	       void *out, size_t out_len)
+static int ask(struct fakedrv *f, unsigned q, uint32_t op, uint64_t node, const void *arg,
+	       size_t len, void *out, size_t out_len)
 {
 	static uint8_t req[8192], reply[8192];
-	struct fuse_in_header h = { .len = (uint32_t)(sizeof(h) + len), .opcode = op,
-				    .unique = next_unique++, .nodeid = node };
+	struct fuse_in_header h = { .len = (uint32_t)(sizeof(h) + len),
+				    .opcode = op,
+				    .unique = next_unique++,
+				    .nodeid = node };
 	struct fuse_out_header oh;
 	int n;
 
@@ -65,7 +67,8 @@ static uint64_t create(struct fakedrv *f, uint64_t dir, const char *name, uint64
 	       sizeof(struct fuse_create_in));
 	strcpy((char *)arg + sizeof(struct fuse_create_in), name);
 	assert_int_equal(ask(f, 1, FUSE_CREATE, dir, arg,
-			     sizeof(struct fuse_create_in) + strlen(name) + 1, &out, sizeof(out)), 0);
+			     sizeof(struct fuse_create_in) + strlen(name) + 1, &out, sizeof(out)),
+			 0);
 	*ret_fh = out.o.fh;
 	return out.e.nodeid;
 }
@@ -78,7 +81,8 @@ static int write_some(struct fakedrv *f, uint64_t node, uint64_t fh, const char 
 
 	memcpy(arg, &in, sizeof(in));
 	memcpy(arg + sizeof(in), text, in.size);
-	assert_int_equal(ask(f, 2, FUSE_WRITE, node, arg, sizeof(in) + in.size, &out, sizeof(out)), 0);
+	assert_int_equal(ask(f, 2, FUSE_WRITE, node, arg, sizeof(in) + in.size, &out, sizeof(out)),
+			 0);
 	return (int)out.size;
 }
 
@@ -88,7 +92,10 @@ static void forget(struct fakedrv *f, uint64_t node)
 		struct fuse_in_header h;
 		struct fuse_forget_in in;
 	} req = {
-		.h = { .len = sizeof(req), .opcode = FUSE_FORGET, .nodeid = node, .unique = next_unique++ },
+		.h = { .len = sizeof(req),
+		       .opcode = FUSE_FORGET,
+		       .nodeid = node,
+		       .unique = next_unique++ },
 		.in = { .nlookup = 1 },
 	};
 
@@ -220,7 +227,10 @@ static int send_lock(struct fakedrv *f, unsigned q, uint64_t node, uint64_t fh, 
 		     gpa_t *reply)
 {
 	struct lockreq req = {
-		.h = { .len = sizeof(req), .opcode = FUSE_SETLKW, .nodeid = node, .unique = unique },
+		.h = { .len = sizeof(req),
+		       .opcode = FUSE_SETLKW,
+		       .nodeid = node,
+		       .unique = unique },
 		.in = { .fh = fh, .owner = 5, .lk = { .end = INT64_MAX, .type = F_WRLCK } },
 	};
 	struct fdv_seg seg[2] = { { fdv_put(f, &req, sizeof(req)), sizeof(req), false },
@@ -232,8 +242,8 @@ static int send_lock(struct fakedrv *f, unsigned q, uint64_t node, uint64_t fh, 
 	return head;
 }
 
-/* A lock of the host's is waited for without holding anything else up, until it is free or the guest
- * gives up. */
+/* A lock of the host's is waited for without holding anything else up, until it is free or the
+ * guest gives up. */
 static void waiting_for_a_lock(void **state)
 {
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -253,7 +263,9 @@ static void waiting_for_a_lock(void **state)
 	assert_int_equal(answer(&f, 1, head, reply, 30), -ETIMEDOUT);
 	/* The same queue goes on. */
 	{
-		struct fuse_in_header h = { .len = 40, .opcode = FUSE_STATFS, .nodeid = 1, .unique = 9 };
+		struct fuse_in_header h = {
+			.len = 40, .opcode = FUSE_STATFS, .nodeid = 1, .unique = 9
+		};
 		struct fdv_seg seg[2] = { { fdv_put(&f, &h, 40), 40, false },
 					  { spare = fdv_alloc(&f, 96, 8), 96, true } };
 		int other = fdv_add(&f, 1, seg, 2);
@@ -270,7 +282,8 @@ static void waiting_for_a_lock(void **state)
 	host = openat(fix.share_fd, "locked", O_RDWR);
 	{
 		struct fuse_flush_in flush = { .fh = fh, .lock_owner = 5 };
-		struct lockreq intr = { .h = { .len = sizeof(intr.h) + 8, .opcode = FUSE_INTERRUPT } };
+		struct lockreq intr = { .h = { .len = sizeof(intr.h) + 8,
+					       .opcode = FUSE_INTERRUPT } };
 		struct fdv_seg seg = { gpa(0), sizeof(intr.h) + 8, false };
 		uint64_t other = 4711, target = 1001;
 
@@ -366,10 +379,10 @@ static void state_of_a_mount(void **state)
 
 struct bad_request {
 	const char *why;
-	size_t len;      /* bytes that the device may read */
+	size_t len;	 /* bytes that the device may read */
 	uint32_t claims; /* in the header */
-	size_t room;     /* bytes that it may write */
-	int error;       /* of the reply; 1: none, the device needs a reset */
+	size_t room;	 /* bytes that it may write */
+	int error;	 /* of the reply; 1: none, the device needs a reset */
 };
 
 static const struct bad_request bad_requests[] = {
@@ -388,7 +401,9 @@ static void malformed(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad_requests); i++) {
 		const struct bad_request *t = &bad_requests[i];
-		struct fuse_in_header h[2] = { { .len = t->claims, .opcode = FUSE_STATFS, .nodeid = 1 } };
+		struct fuse_in_header h[2] = {
+			{ .len = t->claims, .opcode = FUSE_STATFS, .nodeid = 1 }
+		};
 		struct fuse_out_header oh;
 		struct fakedrv f;
 		uint16_t head;
@@ -399,9 +414,11 @@ static void malformed(void **state)
 		mount(&f);
 		fdv_free_all(&f);
 		reply = fdv_alloc(&f, t->room, 8);
-		assert_true(fdv_add(&f, 1, (struct fdv_seg[]){
-			{ fdv_put(&f, h, t->len), (uint32_t)t->len, false },
-			{ reply, (uint32_t)t->room, true } }, 2) >= 0);
+		assert_true(fdv_add(&f, 1,
+				    (struct fdv_seg[]){
+					    { fdv_put(&f, h, t->len), (uint32_t)t->len, false },
+					    { reply, (uint32_t)t->room, true } },
+				    2) >= 0);
 		fdv_kick(&f, 1);
 		check_row(t->why, fdv_needs_reset(&f) == (t->error == 1));
 		if (t->error <= 0) {

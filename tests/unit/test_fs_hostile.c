@@ -33,10 +33,16 @@ static const struct {
 	uint32_t op;
 	size_t fixed;
 } naming[] = {
-	{ FUSE_LOOKUP, 0 }, { FUSE_UNLINK, 0 }, { FUSE_RMDIR, 0 }, { FUSE_SYMLINK, 0 },
-	{ FUSE_MKDIR, sizeof(struct fuse_mkdir_in) }, { FUSE_MKNOD, sizeof(struct fuse_mknod_in) },
-	{ FUSE_CREATE, sizeof(struct fuse_create_in) }, { FUSE_LINK, sizeof(struct fuse_link_in) },
-	{ FUSE_RENAME, sizeof(struct fuse_rename_in) }, { FUSE_RENAME2, sizeof(struct fuse_rename2_in) },
+	{ FUSE_LOOKUP, 0 },
+	{ FUSE_UNLINK, 0 },
+	{ FUSE_RMDIR, 0 },
+	{ FUSE_SYMLINK, 0 },
+	{ FUSE_MKDIR, sizeof(struct fuse_mkdir_in) },
+	{ FUSE_MKNOD, sizeof(struct fuse_mknod_in) },
+	{ FUSE_CREATE, sizeof(struct fuse_create_in) },
+	{ FUSE_LINK, sizeof(struct fuse_link_in) },
+	{ FUSE_RENAME, sizeof(struct fuse_rename_in) },
+	{ FUSE_RENAME2, sizeof(struct fuse_rename2_in) },
 };
 
 static void names(void **state)
@@ -49,7 +55,8 @@ static void names(void **state)
 		const struct bad_name *t = &bad_names[i];
 
 		for (size_t k = 0; k < ARRAY_SIZE(naming); k++) {
-			struct fc_arg a[3] = { { zero, naming[k].fixed }, { t->bytes, t->len },
+			struct fc_arg a[3] = { { zero, naming[k].fixed },
+					       { t->bytes, t->len },
 					       { "ok", 3 } };
 			/* Without the NUL what follows would be the rest of the name. */
 			size_t n = t->bytes[t->len - 1] ? 2 : 3;
@@ -60,7 +67,8 @@ static void names(void **state)
 		}
 		/* As the second name, too. */
 		if (t->bytes[t->len - 1] == 0) {
-			struct fc_arg a[3] = { { zero, sizeof(struct fuse_rename_in) }, { "ok", 3 },
+			struct fc_arg a[3] = { { zero, sizeof(struct fuse_rename_in) },
+					       { "ok", 3 },
 					       { t->bytes, t->len } };
 
 			check_row(t->why, fc_call(&f->c, FUSE_RENAME, f->root, a, 3) == t->error);
@@ -71,8 +79,9 @@ static void names(void **state)
 	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, FUSE_ROOT_ID, NULL, 0, "s"), -EROFS);
 	assert_int_equal(fc_named(&f->c, FUSE_MKDIR, FUSE_ROOT_ID, zero, 8, "d"), -EROFS);
 	/* Bytes that are no text are a name like any other. */
-	assert_int_equal(fc_named(&f->c, FUSE_MKDIR, f->root, &(struct fuse_mkdir_in){ .mode = 0700 }, 8,
-				  "\xff\xfe\x01"), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_MKDIR, f->root,
+				  &(struct fuse_mkdir_in){ .mode = 0700 }, 8, "\xff\xfe\x01"),
+			 0);
 }
 
 /* F1: requests that are not what they say. */
@@ -171,12 +180,14 @@ static void links(void **state)
 	assert_int_equal(fc_opendir(&f->c, dir.nodeid, &fh), -ENOTDIR);
 	assert_int_equal(fc_mkdir(&f->c, dir.nodeid, "new", 0700, &x), -ENOTDIR);
 	assert_int_equal(fc_open(&f->c, file.nodeid, O_RDONLY, &fh), -ELOOP);
-	assert_int_equal(fc_create(&f->c, f->root, "file", O_RDWR | O_TRUNC, 0600, &x, &fh), -ELOOP);
+	assert_int_equal(fc_create(&f->c, f->root, "file", O_RDWR | O_TRUNC, 0600, &x, &fh),
+			 -ELOOP);
 	assert_int_equal(fc_setattr(&f->c, file.nodeid, &in), -EOPNOTSUPP);
 	in.valid = FATTR_SIZE;
 	assert_int_equal(fc_setattr(&f->c, file.nodeid, &in), -EINVAL);
 	assert_int_equal(fc_setxattr(&f->c, file.nodeid, "user.x", "y", 1, 0), -EPERM);
-	assert_int_equal(fc_link(&f->c, f->root, "hard", file.nodeid, &x), 0); /* of the link itself */
+	assert_int_equal(fc_link(&f->c, f->root, "hard", file.nodeid, &x),
+			 0); /* of the link itself */
 	assert_int_equal(x.attr.mode & S_IFMT, S_IFLNK);
 	assert_int_equal(fc_rename(&f->c, f->root, "hard", dir.nodeid, "x", 0), -ENOTDIR);
 }
@@ -231,8 +242,12 @@ static void swapped_for_a_link(void **state)
 /* F7: what the guest can make us hold is bounded. */
 static void floods(void **state)
 {
-	const struct fs_server_cfg cfg = { .max_nodes = 20000, .max_handles = 300, .max_fds = 50,
-					   .attr_timeout = 1, .entry_timeout = 1, .proc_fd = -1 };
+	const struct fs_server_cfg cfg = { .max_nodes = 20000,
+					   .max_handles = 300,
+					   .max_fds = 50,
+					   .attr_timeout = 1,
+					   .entry_timeout = 1,
+					   .proc_fd = -1 };
 	struct fsfix *f = calloc(1, sizeof(*f));
 	unsigned before = fsfix_count_fds(), refused = 0;
 	struct fuse_entry_out e, d;
@@ -294,8 +309,8 @@ static void floods(void **state)
 
 static void hostile_offsets(void **state)
 {
-	static const uint64_t offsets[] = { 1, 2, 3, 1000, INT32_MAX, UINT32_MAX, INT64_MAX,
-					    1ull << 63, UINT64_MAX };
+	static const uint64_t offsets[] = { 1,		2,	   3,	       1000,	  INT32_MAX,
+					    UINT32_MAX, INT64_MAX, 1ull << 63, UINT64_MAX };
 	struct fsfix *f = *state;
 	uint64_t fh;
 
@@ -308,7 +323,8 @@ static void hostile_offsets(void **state)
 	assert_int_equal(fc_opendir(&f->c, f->root, &fh), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
 		for (unsigned size = 0; size < 3; size++) {
-			struct fuse_read_in in = { .fh = fh, .offset = offsets[i],
+			struct fuse_read_in in = { .fh = fh,
+						   .offset = offsets[i],
 						   .size = size == 2 ? UINT32_MAX : size * 4096 };
 			int rc = fc_fixed(&f->c, FUSE_READDIRPLUS, f->root, in);
 
@@ -350,14 +366,9 @@ static void host_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(names),
-		FS_TEST(requests),
-		FS_TEST(numbers),
-		FS_TEST(links),
-		FS_TEST(swapped_for_a_link),
-		cmocka_unit_test(floods),
-		FS_TEST(hostile_offsets),
-		FS_TEST(host_changes),
+		FS_TEST(names),		  FS_TEST(requests),	       FS_TEST(numbers),
+		FS_TEST(links),		  FS_TEST(swapped_for_a_link), cmocka_unit_test(floods),
+		FS_TEST(hostile_offsets), FS_TEST(host_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,10 +12,9 @@
 
 /* In the form of the kernel's xattr: version 2, then entries {tag, perm, id}. */
 static const uint8_t default_acl[] = {
-	2, 0, 0, 0,
-	1, 0, 7, 0, 255, 255, 255, 255, /* user::rwx */
-	4, 0, 7, 0, 255, 255, 255, 255, /* group::rwx */
-	32, 0, 0, 0, 255, 255, 255, 255, /* other::--- */
+	2,  0, 0, 0, 1,	  0,   7,   0,	 255, 255, 255, 255, /* user::rwx */
+	4,  0, 7, 0, 255, 255, 255, 255,		     /* group::rwx */
+	32, 0, 0, 0, 255, 255, 255, 255,		     /* other::--- */
 };
 
 struct creation {
@@ -31,16 +30,18 @@ struct creation {
 
 static const struct creation creations[] = {
 	{ "root", 0, 0, 0666, 022, 0755, 0, 0, false, 0, 0, 0644 },
-	{ "a user in a directory of root's: the guest allowed it", 1000, 1000, 0666, 022, 0755, 0, 0, false,
-	  1000, 1000, 0644 },
+	{ "a user in a directory of root's: the guest allowed it", 1000, 1000, 0666, 022, 0755, 0,
+	  0, false, 1000, 1000, 0644 },
 	{ "a user where all may write", 1000, 1001, 0640, 0, 01777, 0, 0, false, 1000, 1001, 0640 },
 	{ "root's group alone", 0, 50, 0600, 0, 0755, 0, 0, false, 0, 50, 0600 },
-	{ "SGID directory gives its group", 1000, 1000, 0644, 0, 02777, 500, 0, false, 1000, 500, 0644 },
-	{ "SGID of a group that the caller is not in goes", 1000, 1000, 02775, 0, 02777, 500, 0, false,
-	  1000, 500, 0775 },
-	{ "SGID of root's group goes as well", 1000, 1000, 02775, 0, 02777, 0, 0, false, 1000, 0, 0775 },
-	{ "SGID and no right to execute it: a lock mark, stays", 1000, 1000, 02644, 0, 02777, 1000, 0,
-	  false, 1000, 1000, 02644 },
+	{ "SGID directory gives its group", 1000, 1000, 0644, 0, 02777, 500, 0, false, 1000, 500,
+	  0644 },
+	{ "SGID of a group that the caller is not in goes", 1000, 1000, 02775, 0, 02777, 500, 0,
+	  false, 1000, 500, 0775 },
+	{ "SGID of root's group goes as well", 1000, 1000, 02775, 0, 02777, 0, 0, false, 1000, 0,
+	  0775 },
+	{ "SGID and no right to execute it: a lock mark, stays", 1000, 1000, 02644, 0, 02777, 1000,
+	  0, false, 1000, 1000, 02644 },
 	{ "SUID stays", 1000, 1000, 04755, 0, 0755, 0, 0, false, 1000, 1000, 04755 },
 	{ "default ACL: the umask is not used", 0, 0, 0666, 077, 0755, 0, 0, true, 0, 0, 0660 },
 	{ "default ACL, a user", 1000, 1000, 0666, 077, 0777, 0, 0, true, 1000, 1000, 0660 },
@@ -52,7 +53,8 @@ static void owner_and_mode(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(creations); i++) {
 		const struct creation *t = &creations[i];
-		struct fuse_create_in in = { .flags = O_RDWR | O_EXCL, .mode = t->mode,
+		struct fuse_create_in in = { .flags = O_RDWR | O_EXCL,
+					     .mode = t->mode,
 					     .umask = t->umask };
 		struct fuse_entry_out e;
 		char dir[16], path[32];
@@ -64,13 +66,15 @@ static void owner_and_mode(void **state)
 		assert_int_equal(fchownat(f->share_fd, dir, 0, t->dir_gid, 0), 0);
 		assert_int_equal(fchmodat(f->share_fd, dir, t->dir_mode, 0), 0);
 		fd = openat(f->share_fd, dir, O_RDONLY);
-		if (t->acl && fsetxattr(fd, "system.posix_acl_default", default_acl, sizeof(default_acl), 0) < 0)
+		if (t->acl && fsetxattr(fd, "system.posix_acl_default", default_acl,
+					sizeof(default_acl), 0) < 0)
 			skip();
 		close(fd);
 		assert_int_equal(fc_lookup(&f->c, f->root, dir, &e), 0);
 		f->c.uid = t->uid;
 		f->c.gid = t->gid;
-		check_row(t->why, fc_named(&f->c, FUSE_CREATE, e.nodeid, &in, sizeof(in), "f") == 0);
+		check_row(t->why,
+			  fc_named(&f->c, FUSE_CREATE, e.nodeid, &in, sizeof(in), "f") == 0);
 		snprintf(path, sizeof(path), "%s/f", dir);
 		st = host_stat(f, path);
 		if (st.st_uid != t->want_uid || st.st_gid != t->want_gid ||
@@ -108,8 +112,13 @@ static void supplementary_group(void **state)
 	assert_int_equal(fchownat(f->share_fd, ".", 0, 500, AT_EMPTY_PATH), 0);
 	assert_int_equal(fchmodat(f->share_fd, ".", 02777, 0), 0);
 	memcpy(req.ext, &ext, sizeof(ext));
-	req.h = (struct fs_in_header){ .len = sizeof(req), .opcode = FUSE_MKNOD, .nodeid = f->root,
-					 .uid = 1000, .gid = 1000, .unique = 5, .total_extlen = 2 };
+	req.h = (struct fs_in_header){ .len = sizeof(req),
+				       .opcode = FUSE_MKNOD,
+				       .nodeid = f->root,
+				       .uid = 1000,
+				       .gid = 1000,
+				       .unique = 5,
+				       .total_extlen = 2 };
 	assert_int_equal(fc_raw(&f->c, &req, sizeof(req), NULL, 0), 0);
 	assert_int_equal(host_stat(f, "f").st_mode & 07777, 02775);
 	assert_int_equal(host_stat(f, "f").st_gid, 500);
@@ -181,8 +190,10 @@ static void extended_attributes(void **state)
 	assert_int_equal(fc_getxattr(&f->c, e.nodeid, "user.note", v, 2), -ERANGE);
 	assert_int_equal(fc_setxattr(&f->c, e.nodeid, "user.note", "x", 1, XATTR_CREATE), -EEXIST);
 	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.note"), 0);
-	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.note"), -ENODATA);
-	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.husk.note"), -EPERM);
+	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.note"),
+			 -ENODATA);
+	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.husk.note"),
+			 -EPERM);
 	/* A link has none, and nothing happens to what it points to. */
 	assert_int_equal(fc_setxattr(&f->c, l.nodeid, "user.note", "x", 1, 0), -EPERM);
 	assert_int_equal(fc_getxattr(&f->c, l.nodeid, "user.huskier", v, sizeof(v)), -ENODATA);
@@ -208,7 +219,9 @@ static void special_files(void **state)
 	struct fuse_attr a;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		assert_int_equal(fc_mknod(&f->c, f->root, kinds[i].name, kinds[i].mode, kinds[i].rdev, &e), 0);
+		assert_int_equal(
+			fc_mknod(&f->c, f->root, kinds[i].name, kinds[i].mode, kinds[i].rdev, &e),
+			0);
 		assert_int_equal(e.attr.mode, kinds[i].mode & ~022u);
 		assert_int_equal(e.attr.rdev, kinds[i].rdev);
 		assert_int_equal(host_stat(f, kinds[i].name).st_mode & S_IFMT, S_IFREG);
@@ -241,7 +254,8 @@ static void special_files(void **state)
 		for (size_t i = 0; i < ARRAY_SIZE(host); i++) {
 			assert_int_equal(fc_lookup(&f->c, f->root, host[i], &e), 0);
 			assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), -ENXIO);
-			assert_int_equal(fc_create(&f->c, f->root, host[i], O_RDWR, 0600, &x, &fh), -ENXIO);
+			assert_int_equal(fc_create(&f->c, f->root, host[i], O_RDWR, 0600, &x, &fh),
+					 -ENXIO);
 			assert_int_equal(fc_getxattr(&f->c, e.nodeid, "user.x", NULL, 0), -ENODATA);
 			assert_int_equal(fc_setattr(&f->c, e.nodeid, &size_in), -EINVAL);
 			assert_int_equal(fc_setattr(&f->c, e.nodeid, &chmod_in), 0);
@@ -287,8 +301,9 @@ static void rarer_operations(void **state)
 	ls.whence = SEEK_CUR;
 	assert_int_equal(fc_fixed(&f->c, FUSE_LSEEK, e.nodeid, ls), -EINVAL);
 	assert_int_equal(fc_create(&f->c, f->root, "copy", O_RDWR, 0600, &x, &cp.fh_out), 0);
-	cp = (struct fuse_copy_file_range_in){ .fh_in = o.fh, .off_in = 2, .nodeid_out = x.nodeid,
-					       .fh_out = cp.fh_out, .len = 5 };
+	cp = (struct fuse_copy_file_range_in){
+		.fh_in = o.fh, .off_in = 2, .nodeid_out = x.nodeid, .fh_out = cp.fh_out, .len = 5
+	};
 	assert_int_equal(fc_fixed(&f->c, FUSE_COPY_FILE_RANGE, e.nodeid, cp), 0);
 	assert_int_equal(fc_read(&f->c, x.nodeid, cp.fh_out, 0, buf, 15), 5);
 	assert_string_equal(buf, "23456");
@@ -305,17 +320,15 @@ static void rarer_operations(void **state)
 	assert_int_equal(fc_fixed(&f->c, FUSE_ACCESS, e.nodeid, acc), 0);
 	assert_int_equal(fc_fixed(&f->c, FUSE_IOCTL, e.nodeid, io), -ENOTTY);
 	assert_int_equal(fc_named(&f->c, 9999, e.nodeid, NULL, 0, NULL), -ENOSYS);
-	assert_int_equal(fc_named(&f->c, FUSE_SETUPMAPPING, e.nodeid, &map, sizeof(map), NULL), -ENOSYS);
+	assert_int_equal(fc_named(&f->c, FUSE_SETUPMAPPING, e.nodeid, &map, sizeof(map), NULL),
+			 -ENOSYS);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(owner_and_mode),
-		FS_TEST(supplementary_group),
-		FS_TEST(extended_attributes),
-		FS_TEST(special_files),
-		FS_TEST(rarer_operations),
+		FS_TEST(owner_and_mode), FS_TEST(supplementary_group), FS_TEST(extended_attributes),
+		FS_TEST(special_files),	 FS_TEST(rarer_operations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,8 +107,9 @@ static void setting_attributes(void **state)
 	st = host_stat(f, "file");
 	assert_int_equal(st.st_size, 4);
 	assert_int_equal(st.st_mode, S_IFREG | 0755);
-	in = (struct fuse_setattr_in){ .valid = FATTR_MODE | FATTR_UID | FATTR_GID, .mode = 02750,
-				       .uid = 1000, .gid = 1001 };
+	in = (struct fuse_setattr_in){
+		.valid = FATTR_MODE | FATTR_UID | FATTR_GID, .mode = 02750, .uid = 1000, .gid = 1001
+	};
 	assert_int_equal(fc_setattr(&f->c, e.nodeid, &in), 0);
 	st = host_stat(f, "file");
 	assert_int_equal(st.st_mode, S_IFREG | 02750);
@@ -184,7 +185,8 @@ static void names(void **state)
 	assert_int_equal(fc_getattr(&f->c, d2.nodeid, &a), 0);
 	assert_int_equal(fc_lookup(&f->c, d2.nodeid, "f", &x), 0);
 	assert_int_equal(x.nodeid, e.nodeid);
-	assert_int_equal(fc_rename(&f->c, f->root, "moved", f->root, "sym", RENAME_NOREPLACE), -EEXIST);
+	assert_int_equal(fc_rename(&f->c, f->root, "moved", f->root, "sym", RENAME_NOREPLACE),
+			 -EEXIST);
 	assert_int_equal(fc_rename(&f->c, f->root, "l", f->root, "sym", RENAME_EXCHANGE), 0);
 	assert_int_equal(host_stat(f, "l").st_mode & S_IFMT, S_IFLNK);
 	assert_int_equal(fc_rename(&f->c, f->root, "l", f->root, "x", RENAME_WHITEOUT), -EINVAL);
@@ -252,7 +254,8 @@ static void directories(void **state)
 
 		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 			memset(&s, 0, sizeof(s));
-			assert_int_equal(fc_readdir(&f->c, d.nodeid, fh, plus, sizes[i], note, &s), 0);
+			assert_int_equal(fc_readdir(&f->c, d.nodeid, fh, plus, sizes[i], note, &s),
+					 0);
 			assert_int_equal(s.n, 403);
 			assert_int_equal(s.dots, 2);
 			assert_int_equal(s.plus, plus ? 401 : 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Shares that come, go, nest and are read-only; locks between the guest and the host. Run as root. */
+/* Shares that come, go, nest and are read-only; locks between the guest and the host. Run as
+ * root. */
 #include "tests/unit/fs_setup.h"
 
 #include <fcntl.h>
@@ -167,11 +168,13 @@ static void nested_mount(void **state)
 	assert_int_equal(umount(path), 0);
 }
 
-/* Lower files of an overlay get another birth time when they are written: they stay who they are. */
+/* Lower files of an overlay get another birth time when they are written: they stay who they
+ * are. */
 static void overlay(void **state)
 {
-	const struct fs_server_cfg cfg = { .max_nodes = 1000, .max_handles = 100, .max_fds = 1,
-					   .proc_fd = -1 };
+	const struct fs_server_cfg cfg = {
+		.max_nodes = 1000, .max_handles = 100, .max_fds = 1, .proc_fd = -1
+	};
 	struct fsfix f;
 	char opts[512], path[192];
 	struct fuse_entry_out e, d, x;
@@ -186,8 +189,9 @@ static void overlay(void **state)
 	mkdirat(f.share_fd, "up", 0755);
 	mkdirat(f.share_fd, "work", 0755);
 	mkdirat(f.share_fd, "merged", 0755);
-	snprintf(opts, sizeof(opts), "lowerdir=%s/share/low,upperdir=%s/share/up,workdir=%s/share/work",
-		 f.base, f.base, f.base);
+	snprintf(opts, sizeof(opts),
+		 "lowerdir=%s/share/low,upperdir=%s/share/up,workdir=%s/share/work", f.base, f.base,
+		 f.base);
 	snprintf(path, sizeof(path), "%s/share/merged", f.base);
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("o", path, "overlay", 0, opts) < 0) {
@@ -233,7 +237,8 @@ static const struct lock_step lock_steps[] = {
 	{ "unlock a part", FUSE_SETLK, 0, 1, F_UNLCK, 9, 9, 0, 0 },
 	{ "now it is free", FUSE_SETLKW, 0, 2, F_RDLCK, 9, 9, 0, 0 },
 	{ "to the end of the file", FUSE_SETLK, 0, 3, F_WRLCK, 100, INT64_MAX, 0, 0 },
-	{ "beyond what a file can have", FUSE_SETLK, 0, 3, F_WRLCK, UINT64_MAX, UINT64_MAX, 0, -EINVAL },
+	{ "beyond what a file can have", FUSE_SETLK, 0, 3, F_WRLCK, UINT64_MAX, UINT64_MAX, 0,
+	  -EINVAL },
 	{ "ends before it starts", FUSE_SETLK, 0, 3, F_WRLCK, 5, 4, 0, -EINVAL },
 	{ "no such type", FUSE_SETLK, 0, 3, 7, 0, 4, 0, -EINVAL },
 	{ "flock", FUSE_SETLK, 0, 1, F_WRLCK, 0, 0, FUSE_LK_FLOCK, 0 },
@@ -258,8 +263,8 @@ static void locks(void **state)
 	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(lock_steps); i++) {
 		const struct lock_step *t = &lock_steps[i];
-		int rc = fc_lock(&f->c, t->op, e.nodeid, fh[t->file], t->owner, t->type, t->start, t->end,
-				 t->flags);
+		int rc = fc_lock(&f->c, t->op, e.nodeid, fh[t->file], t->owner, t->type, t->start,
+				 t->end, t->flags);
 
 		if (rc != t->want)
 			fail_msg("%s: %d", t->why, rc);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose files new files are. The guest has checked permissions (default_permissions), so everything runs
- * as user 0 of our namespace, but for making files: there the file system ids of this
- * thread are the caller's, so that owner, quota and SGID come out right at once. setfsuid() reports
- * no failure: what was made is looked at afterwards (fs_cred_right()).
+ * Whose files new files are. The guest has checked permissions (default_permissions), so everything
+ * runs as user 0 of our namespace, but for making files: there the file system ids of this thread
+ * are the caller's, so that owner, quota and SGID come out right at once. setfsuid() reports no
+ * failure: what was made is looked at afterwards (fs_cred_right()).
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -49,7 +49,8 @@ void fs_cred_leave(struct fs_cred *c)
 	c->as_root = true;
 }
 
-/* Is @gid the caller's group or the one supplementary group that the guest names for this directory? */
+/* Is @gid the caller's group or the one supplementary group that the guest names for this
+ * directory? */
 static bool caller_in_group(const struct fs_req *rq, uint32_t gid)
 {
 	size_t off = 0;
@@ -66,7 +67,8 @@ static bool caller_in_group(const struct fs_req *rq, uint32_t gid)
 			return false;
 		if (eh.type == FS_EXT_GROUPS && eh.size >= sizeof(eh) + sizeof(nr)) {
 			memcpy(&nr, rq->ext + body, sizeof(nr));
-			for (uint32_t i = 0; i < nr && (i + 2) * 4ull + sizeof(eh) <= eh.size; i++) {
+			for (uint32_t i = 0; i < nr && (i + 2) * 4ull + sizeof(eh) <= eh.size;
+			     i++) {
 				memcpy(&g, rq->ext + body + 4 + i * 4, sizeof(g));
 				if (g == gid)
 					return true;
@@ -141,7 +143,8 @@ int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c
 	if (st.stx_uid != c->uid &&
 	    fchownat(fd, "", c->uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	/* chown took these away, or the kernel did, which does not know the caller's other groups. */
+	/* chown took these away, or the kernel did, which does not know the caller's other
+	 * groups. */
 	if ((mode & (S_ISUID | S_ISGID)) && S_ISREG(mode) && S_ISREG(st.stx_mode) &&
 	    fchmodat(s->proc_fd, fs_num(fd).s, mode & 07777, 0) < 0)
 		return -errno;
@@ -158,7 +161,8 @@ int fs_cred_kill(int fd)
 	drop = S_ISUID;
 	if (st.st_mode & S_IXGRP)
 		drop |= S_ISGID;
-	if (S_ISREG(st.st_mode) && (st.st_mode & drop) && fchmod(fd, st.st_mode & 07777 & ~drop) < 0)
+	if (S_ISREG(st.st_mode) && (st.st_mode & drop) &&
+	    fchmod(fd, st.st_mode & 07777 & ~drop) < 0)
 		return -errno;
 	return 0;
 }

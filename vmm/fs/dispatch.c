@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table of operations; what it says about a request (length, node, reply room, read-only shares) is
- * checked here, before any handler runs.
+ * One table of operations; what it says about a request (length, node, reply room, read-only
+ * shares) is checked here, before any handler runs.
  */
 #include "vmm/fs/fs_internal.h"
 
 #include <string.h>
 
 enum {
-	NODE = 1 << 0,     /* works on h.nodeid */
-	DIR_ = 1 << 1,     /* … which must be a directory */
-	WRITES = 1 << 2,   /* refused on read-only shares */
-	SLOW = 1 << 3,     /* may wait for a disk */
+	NODE = 1 << 0,	 /* works on h.nodeid */
+	DIR_ = 1 << 1,	 /* … which must be a directory */
+	WRITES = 1 << 2, /* refused on read-only shares */
+	SLOW = 1 << 3,	 /* may wait for a disk */
 	NOREPLY = 1 << 4,
-	NOINIT = 1 << 5,   /* allowed before INIT */
-	UNLOCKS = 1 << 6,  /* may end a lock */
+	NOINIT = 1 << 5,  /* allowed before INIT */
+	UNLOCKS = 1 << 6, /* may end a lock */
 };
 
 struct fs_op {
 	uint16_t flags;
 	uint16_t min_in; /* bytes behind the header */
-	uint16_t out;    /* fixed bytes of the reply behind its header */
+	uint16_t out;	 /* fixed bytes of the reply behind its header */
 	fs_op_fn *fn;
 	fs_op_fn *root; /* on the synthetic root; NULL: EPERM */
 };
@@ -47,8 +47,10 @@ static const struct fs_op ops[] = {
 	[FUSE_STATFS] = { NODE, 0, OUT(statfs), fs_op_statfs, fs_root_statfs },
 	[FUSE_RELEASE] = { NODE | UNLOCKS, IN(release), 0, fs_op_release, NULL },
 	[FUSE_FSYNC] = { NODE | SLOW, IN(fsync), 0, fs_op_fsync, NULL },
-	[FUSE_SETXATTR] = { NODE | WRITES, FUSE_COMPAT_SETXATTR_IN_SIZE + 2, 0, fs_op_setxattr, NULL },
-	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, OUT(getxattr), fs_op_getxattr, fs_root_nothing },
+	[FUSE_SETXATTR] = { NODE | WRITES, FUSE_COMPAT_SETXATTR_IN_SIZE + 2, 0, fs_op_setxattr,
+			    NULL },
+	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, OUT(getxattr), fs_op_getxattr,
+			    fs_root_nothing },
 	[FUSE_LISTXATTR] = { NODE, IN(getxattr), OUT(getxattr), fs_op_listxattr, fs_root_nothing },
 	[FUSE_REMOVEXATTR] = { NODE | WRITES, 2, 0, fs_op_removexattr, NULL },
 	[FUSE_FLUSH] = { NODE | UNLOCKS, IN(flush), 0, fs_op_flush, NULL },
@@ -61,8 +63,8 @@ static const struct fs_op ops[] = {
 	[FUSE_SETLK] = { NODE | UNLOCKS, IN(lk), 0, fs_op_setlk, NULL },
 	[FUSE_SETLKW] = { NODE, IN(lk), 0, fs_op_setlkw, NULL },
 	[FUSE_ACCESS] = { NODE, IN(access), 0, fs_op_access, fs_root_access },
-	[FUSE_CREATE] = { NODE | DIR_ | WRITES, IN(create) + 2, OUT(entry) + OUT(open), fs_op_create,
-			  NULL },
+	[FUSE_CREATE] = { NODE | DIR_ | WRITES, IN(create) + 2, OUT(entry) + OUT(open),
+			  fs_op_create, NULL },
 	[FUSE_INTERRUPT] = { NOREPLY, IN(interrupt), 0, fs_op_interrupt, NULL },
 	[FUSE_DESTROY] = { 0, 0, 0, fs_op_destroy, fs_op_destroy },
 	[FUSE_IOCTL] = { NODE, 0, 0, fs_op_ioctl, fs_op_ioctl },
@@ -76,8 +78,8 @@ static const struct fs_op ops[] = {
 	[FUSE_SYNCFS] = { NODE | SLOW, IN(syncfs), 0, fs_op_syncfs, fs_root_syncfs },
 	[FUSE_TMPFILE] = { NODE | DIR_ | WRITES, IN(create), OUT(entry) + OUT(open), fs_op_tmpfile,
 			   NULL },
-	[FS_OP_STATX] = { NODE, sizeof(struct fs_statx_in), sizeof(struct fs_statx_out), fs_op_statx,
-			  fs_root_statx },
+	[FS_OP_STATX] = { NODE, sizeof(struct fs_statx_in), sizeof(struct fs_statx_out),
+			  fs_op_statx, fs_root_statx },
 };
 
 static const struct fs_op *find_op(uint32_t opcode)
@@ -120,7 +122,9 @@ uint64_t fs_interrupt_target(const void *in, size_t in_len)
 static void set_head(struct fs_reply *r, uint64_t unique, int error, size_t fixed, size_t data)
 {
 	struct fuse_out_header oh = {
-		.len = (uint32_t)(sizeof(oh) + fixed + data), .error = error, .unique = unique,
+		.len = (uint32_t)(sizeof(oh) + fixed + data),
+		.error = error,
+		.unique = unique,
 	};
 
 	memcpy(r->head, &oh, sizeof(oh));
@@ -239,10 +243,12 @@ static int parse(struct fs_req *rq, const void *in, size_t in_len, size_t room)
 	rq->out = rq->r->head + sizeof(struct fuse_out_header);
 	if (room >= sizeof(struct fuse_out_header)) {
 		rq->data_room = room - sizeof(struct fuse_out_header);
-		rq->out_room = min_t(size_t, room, rq->r->head_size) - sizeof(struct fuse_out_header);
+		rq->out_room =
+			min_t(size_t, room, rq->r->head_size) - sizeof(struct fuse_out_header);
 	}
 	for (int i = 0; i < rq->npayload; i++)
-		if (__builtin_add_overflow(rq->payload_len, rq->payload[i].iov_len, &rq->payload_len))
+		if (__builtin_add_overflow(rq->payload_len, rq->payload[i].iov_len,
+					   &rq->payload_len))
 			return -EINVAL;
 	if (rq->h.len != in_len + rq->payload_len)
 		return -EINVAL;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file server's two sides. The server (vmm/fs) knows FUSE messages and descriptors and nothing of
- * rings or guest memory; a carrier (today the virtio-fs device, vmm/virtio/fs.c) moves the messages.
+ * The file server's two sides. The server (vmm/fs) knows FUSE messages and descriptors and nothing
+ * of rings or guest memory; a carrier (today the virtio-fs device, vmm/virtio/fs.c) moves the
+ * messages.
  *
- * A request arrives as one contiguous copy of the guest's bytes (header and arguments), except
- * the payload of WRITE, which is given as iovecs of the guest's pages; a reply leaves through fs_reply
- * in the same two parts. So the server never sees a byte change under it, but for file data, which it
- * only passes to system calls.
+ * A request arrives as one contiguous copy of the guest's bytes (header and arguments), except the
+ * payload of WRITE, which is given as iovecs of the guest's pages; a reply leaves through fs_reply
+ * in the same two parts. So the server never sees a byte change under it, but for file data, which
+ * it only passes to system calls.
  */
 #ifndef VMM_FS_FS_CHAN_H
 #define VMM_FS_FS_CHAN_H
@@ -16,69 +17,75 @@
 
 struct fs_server;
 
-#define FS_MAX_SHARES   256
-#define FS_SHARE_NAME   64
-#define FS_MAX_WRITE    (1u << 20)
+#define FS_MAX_SHARES  256
+#define FS_SHARE_NAME  64
+#define FS_MAX_WRITE   (1u << 20)
 /* Largest in-part but payload: two names of 255 bytes, a 64 KiB xattr value and its header. */
-#define FS_MAX_REQUEST  (128u << 10)
+#define FS_MAX_REQUEST (128u << 10)
 /* Largest reply but for READ's data: what fs_reply.head must hold. */
-#define FS_MAX_REPLY    (72u << 10)
+#define FS_MAX_REPLY   (72u << 10)
 
 struct fs_server_cfg {
 	unsigned max_nodes;   /* inodes that the guest may keep looked up; ENFILE/ENOMEM beyond */
 	unsigned max_handles; /* open files and directories at a time */
 	unsigned max_fds;     /* O_PATH descriptors kept open by the LRU */
 	double attr_timeout, entry_timeout; /* seconds */
-	int proc_fd; /* "/proc/self/fd" of the process that serves, opened by it with
-		      * open_tree(OPEN_TREE_CLONE) so that ".." stops there; the server's on success.
-		      * -1: opened by path in fs_server_new(), for tools and tests */
+	/* "/proc/self/fd" of the process that serves, opened by it with open_tree(OPEN_TREE_CLONE)
+	 * so that ".." stops there; the server's on success. -1: opened by path in
+	 * fs_server_new(), for tools and tests. */
+	int proc_fd;
 };
 /* The descriptors in use never pass max_fds + max_handles + one a share + 8 a thread. */
-#define FS_SERVER_CFG_DEFAULT { .max_nodes = 1u << 20, .max_handles = 65536, .max_fds = 4096, \
-				.attr_timeout = 1.0, .entry_timeout = 1.0, .proc_fd = -1 }
+#define FS_SERVER_CFG_DEFAULT                                                                      \
+	{                                                                                          \
+		.max_nodes = 1u << 20, .max_handles = 65536, .max_fds = 4096, .attr_timeout = 1.0, \
+		.entry_timeout = 1.0, .proc_fd = -1                                                \
+	}
 
 enum fs_share_flags {
 	FS_SHARE_READONLY = 1u << 0,
-	FS_SHARE_NOCACHE = 1u << 1, /* entries and attributes expire at once (ConfigMap style volumes) */
-	FS_SHARE_FILE = 1u << 2,    /* the share is a single non-directory */
+	FS_SHARE_NOCACHE = 1u << 1, /* nothing is cached (ConfigMap style volumes) */
+	FS_SHARE_FILE = 1u << 2, /* the share is a single non-directory */
 };
 
-/* Thread: fs_server_new and free on the builder's; share calls from the control thread; fs_request on
- * the carrier's, several at a time when the carrier has several threads. */
+/* Thread: fs_server_new and free on the builder's; share calls from the control thread;
+ * fs_request on the carrier's, several at a time when the carrier has several threads. */
 int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struct err *e);
 void fs_server_free(struct fs_server *s);
-/* @fd: an O_PATH descriptor of a dissolved detached mount (docs/architecture.md); becomes the server's
- * on success. -EEXIST, -ENOSPC, -EINVAL (name). */
+/* @fd: an O_PATH descriptor of a dissolved detached mount (docs/architecture.md); becomes the
+ * server's on success. -EEXIST, -ENOSPC, -EINVAL (name). */
 int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e);
-/* Returns when every descriptor under the share is closed; later requests to its nodes get ESTALE. */
+/* Returns when every descriptor under the share is closed; later requests to its nodes get
+ * ESTALE. */
 int fs_share_remove(struct fs_server *s, const char *name, struct err *e);
 
 struct fs_reply {
-	uint8_t *head;      /* caller's buffer of head_size bytes: out header and fixed part, or all data */
+	uint8_t *head; /* caller's buffer: reply header and fixed part, or all data */
 	size_t head_size;
-	size_t head_len;    /* set: bytes to copy into the guest's first reply bytes */
-	const struct iovec *data; /* guest pages behind the first 16 bytes, for READ: the server readv()s
-				   * straight into them; NULL when the carrier has none */
+	size_t head_len; /* set: bytes to copy into the guest's first reply bytes */
+	/* Guest pages behind the first 16 bytes, for READ: the server readv()s straight into them;
+	 * NULL when the carrier has none. */
+	const struct iovec *data;
 	int data_count;
-	size_t data_len;    /* set: bytes put into data (then head_len is 16) */
+	size_t data_len; /* set: bytes put into data (then head_len is 16) */
 };
 
 /* What a carrier must know of a request before it copies the rest. */
 struct fs_peek {
-	size_t fixed;         /* leading bytes to be copied into one piece: the rest is payload */
-	bool slow;            /* may wait for a disk: not on a thread that others depend on */
-	bool interrupt;       /* FUSE_INTERRUPT: for a request that fs_request() put off */
-	bool unlocks;         /* may end a lock: those that were put off have a chance after it */
+	size_t fixed;	/* leading bytes to be copied into one piece: the rest is payload */
+	bool slow;	/* may wait for a disk: not on a thread that others depend on */
+	bool interrupt; /* FUSE_INTERRUPT: for a request that fs_request() put off */
+	bool unlocks;	/* may end a lock: those that were put off have a chance after it */
 	bool no_reply;
-	uint64_t unique;      /* the request's number */
+	uint64_t unique; /* the request's number */
 };
 #define FS_PEEK_LEN 40 /* a request's header */
 /* @in: the first FS_PEEK_LEN bytes; @total: all the guest sent. -EBADMSG: no FUSE request. */
 int fs_peek(const void *in, size_t total, struct fs_peek *ret);
 
-/* fs_request() returns this when a lock is held by somebody else: nothing was done and there is no
- * reply. The carrier asks again a little later with the same bytes, or replies fs_reply_error(EINTR)
- * when an interrupt names the request. */
+/* fs_request() returns this when a lock is held by somebody else: nothing was done and there is
+ * no reply. The carrier asks again a little later with the same bytes, or replies
+ * fs_reply_error(EINTR) when an interrupt names the request. */
 #define FS_AGAIN 1
 
 /* Handles one request: 0 with a complete reply (head_len 0 for FORGET and such, that have none);
@@ -90,10 +97,11 @@ int fs_request(struct fs_server *s, const void *in, size_t in_len, const struct 
 void fs_reply_error(const void *in, int errnum, struct fs_reply *r);
 /* The request that a FUSE_INTERRUPT (whole, in one piece) is about; 0: malformed. */
 uint64_t fs_interrupt_target(const void *in, size_t in_len);
-/* The driver was reset: forget all nodes and close all handles; shares stay. No request in flight. */
+/* The driver was reset: forget all nodes and close all handles; shares stay. No request in
+ * flight. */
 void fs_server_reset(struct fs_server *s);
-/* True when the guest holds no nodes and no handles: only then can it be saved, and all there is to save
- * is whether it has mounted. */
+/* True when the guest holds no nodes and no handles: only then can it be saved, and all there is
+ * to save is whether it has mounted. */
 bool fs_server_idle(struct fs_server *s);
 bool fs_server_session(const struct fs_server *s);
 void fs_server_set_session(struct fs_server *s, bool on);

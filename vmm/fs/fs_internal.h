@@ -2,17 +2,17 @@
 /*
  * What the files of the file server share. For the sources of vmm/fs only.
  *
- * Nodes. A node is what the guest may name by a number: an identity (share, mount, device, inode) and
- * the place where it was last seen (parent and name). Its O_PATH descriptor is opened when needed
- * and may be closed again by the LRU: re-opening goes by parent and name with openat2() that cannot
- * leave the directory, and the result must have the same identity. A node that lost its
- * name (unlinked by the guest, O_TMPFILE) is pinned: its descriptor stays.
+ * Nodes. A node is what the guest may name by a number: an identity (share, mount, device, inode)
+ * and the place where it was last seen (parent and name). Its O_PATH descriptor is opened when
+ * needed and may be closed again by the LRU: re-opening goes by parent and name with openat2() that
+ * cannot leave the directory, and the result must have the same identity. A node that lost its name
+ * (unlinked by the guest, O_TMPFILE) is pinned: its descriptor stays.
  *
  *   nlookup  what the guest says that it holds; refs: requests, handles and children hold it.
  *   A node dies when both are 0.
  *
- * Locks, in this order: posix_lock (lock.c), a directory handle's, names, fs_server.lock. The last is held for
- * table work only, never over a system call that can wait.
+ * Locks, in this order: posix_lock (lock.c), a directory handle's, names, fs_server.lock. The last
+ * is held for table work only, never over a system call that can wait.
  */
 #ifndef VMM_FS_FS_INTERNAL_H
 #define VMM_FS_FS_INTERNAL_H
@@ -27,7 +27,7 @@
 #include "vmm/fs/fs_chan.h"
 #include "vmm/fs/fuse_proto.h"
 
-/* --- tables of things that the guest names by number (slots.c) ------------------------------------- */
+/* --- tables of things that the guest names by number (slots.c) ----------------------- */
 struct fs_slot {
 	uint32_t gen, index, next_free;
 	bool live;
@@ -48,7 +48,7 @@ void *fs_slots_get(const struct fs_slots *t, uint64_t id);
 void *fs_slots_at(const struct fs_slots *t, uint32_t index); /* NULL: not live */
 uint64_t fs_slot_id(const void *elem);
 
-/* --- nodes (node.c, node_fd.c) ------------------------------------------------------------------------ */
+/* --- nodes (node.c, node_place.c, node_fd.c, beneath.c) ------------------------------ */
 struct fs_ident {
 	uint64_t mnt_id, ino, dev;
 	uint64_t btime_s; /* not part of the key; 0 when unknown */
@@ -69,7 +69,7 @@ struct fs_node {
 	uint64_t nlookup;
 	int fd; /* O_PATH, -1 */
 	uint32_t fd_users;
-	bool pinned;  /* fd may not be closed by the LRU */
+	bool pinned; /* fd may not be closed by the LRU */
 	bool hashed;
 	bool cross;   /* root of a mount inside the share */
 	bool special; /* a device, FIFO or socket made by the guest (special.c) */
@@ -86,7 +86,7 @@ struct fs_node {
 struct fs_share {
 	char name[FS_SHARE_NAME];
 	unsigned flags;
-	bool btime; /* the birth time tells inodes apart (not so on overlayfs: copy-up changes it) */
+	bool btime; /* birth times tell inodes apart (on overlayfs copy-up changes them) */
 	bool dying;
 	uint32_t users; /* requests that work below it */
 	struct fs_node *root;
@@ -96,7 +96,7 @@ struct fs_handle {
 	struct fs_slot slot;
 	struct fs_node *node; /* holds a reference */
 	int fd;
-	int plain_fd; /* of an O_APPEND handle, without it; for written-back pages. -1: not opened yet */
+	int plain_fd; /* of an O_APPEND file, without that flag, for written-back pages; -1 */
 	bool append, dir, writable;
 	bool specials; /* a directory that holds special files: types must be looked up */
 	bool closing;
@@ -119,8 +119,8 @@ struct fs_server {
 	uint32_t hash_size; /* power of two */
 	uint64_t hash_seed;
 	struct fs_node *lru_head, *lru_tail;
-	uint32_t nfds;    /* node descriptors that the LRU may close or that are in use now */
-	uint32_t nextra;  /* pinned descriptors, lock owners, second descriptors: with handles, at
+	uint32_t nfds;	 /* node descriptors that the LRU may close or that are in use now */
+	uint32_t nextra; /* pinned descriptors, lock owners, second descriptors: with handles, at
 			   * most cfg.max_handles */
 	atomic_bool session; /* INIT was answered */
 };
@@ -137,8 +137,8 @@ struct fs_req {
 	int npayload;
 	size_t payload_len;
 	struct fs_reply *r;
-	uint8_t *out;    /* where the reply's fixed part goes */
-	size_t out_room; /* min(guest's room, our buffer) behind the header */
+	uint8_t *out;	  /* where the reply's fixed part goes */
+	size_t out_room;  /* min(guest's room, our buffer) behind the header */
 	size_t data_room; /* the guest's alone */
 	size_t out_len;
 	struct fs_node *node, *node2; /* held until the end of the request */
@@ -147,7 +147,8 @@ struct fs_req {
 /* Copies a request's fixed arguments; the dispatch table's min_in proved that they are there. */
 #define FS_ARG(rq, var) memcpy(&(var), (rq)->arg, sizeof(var))
 
-/* A second node of the request (LINK, RENAME, COPY_FILE_RANGE), of the same share, or -EXDEV, -ESTALE. */
+/* A second node of the request (LINK, RENAME, COPY_FILE_RANGE), of the same share, or -EXDEV,
+ * -ESTALE. */
 int fs_req_node2(struct fs_req *rq, uint64_t nodeid);
 /* Ends the use of a node that kept its share from being removed; NULL is fine. */
 void fs_req_node_end(struct fs_server *s, struct fs_node *n);
@@ -163,8 +164,8 @@ int fs_stat_name(int dirfd, const char *name, struct statx *st);
 int fs_stat_fd(int fd, struct statx *st);
 void fs_ident_of(const struct statx *st, struct fs_ident *ret);
 
-/* Finds or makes the node that @st describes, seen as @name in @parent (NULL name: it has none), and
- * counts a lookup when @lookup. *ret is referenced: fs_node_put(). -ENFILE at the cap. */
+/* Finds or makes the node that @st describes, seen as @name in @parent (NULL name: it has none),
+ * and counts a lookup when @lookup. *ret is referenced: fs_node_put(). -ENFILE at the cap. */
 int fs_node_enter(struct fs_server *s, struct fs_node *parent, const char *name,
 		  const struct statx *st, bool lookup, struct fs_node **ret);
 /* The node of @st if the guest knows it, referenced; else NULL. */
@@ -175,10 +176,16 @@ void fs_node_ref_locked(struct fs_node *n);
 void fs_node_forget(struct fs_server *s, uint64_t nodeid, uint64_t n);
 void fs_node_forget_locked(struct fs_server *s, struct fs_node *n, uint64_t count);
 /* After a rename: where @n is now. After an unlink: no more there. */
-void fs_node_moved(struct fs_server *s, struct fs_node *n, struct fs_node *parent, const char *name);
+void fs_node_moved(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
+		   const char *name);
 void fs_node_unlinked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
 		      const char *name);
-bool fs_node_is_at(struct fs_server *s, struct fs_node *n, struct fs_node *parent, const char *name);
+bool fs_node_is_at(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
+		   const char *name);
+/* A name that finds no memory leaves the node where it was. */
+void fs_node_place_locked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
+			  const char *name);
+void fs_node_lose_name_locked(struct fs_server *s, struct fs_node *n);
 bool fs_nodes_full(struct fs_server *s);
 /* Takes a node's share, name, descriptor and locks away. */
 void fs_node_kill_locked(struct fs_server *s, struct fs_node *n);
@@ -197,8 +204,8 @@ int fs_node_pin_fd(struct fs_server *s, struct fs_node *n, int fd);
 void fs_node_fd_close_locked(struct fs_server *s, struct fs_node *n);
 /* Attributes of the node now (special files shown as what they stand for). */
 int fs_node_stat(struct fs_server *s, struct fs_node *n, struct statx *st);
-/* Opens the file that an O_PATH descriptor stands for. The caller knows that it is a regular file or
- * directory. Closes unused descriptors when there are too many. */
+/* Opens the file that an O_PATH descriptor stands for. The caller knows that it is a regular
+ * file or directory. Closes unused descriptors when there are too many. */
 int fs_reopen(struct fs_server *s, int path_fd, int flags);
 /* Both, for a node: -ENXIO, -ELOOP when it is not of type S_IFREG or S_IFDIR. */
 int fs_node_open(struct fs_server *s, struct fs_node *n, int flags);
@@ -207,13 +214,14 @@ struct fs_num {
 	char s[12];
 };
 struct fs_num fs_num(int fd);
-/* openat2() of one name: never through a link or out of @dirfd; @cross: may be the root of a mount. */
+/* openat2() of one name: never through a link or out of @dirfd; @cross: may be the root of a
+ * mount. */
 int fs_open_beneath(struct fs_server *s, int dirfd, const char *name, int flags, mode_t mode,
 		    bool cross);
 /* Closes up to @n unused node descriptors; how many. */
 unsigned fs_fds_shrink(struct fs_server *s, unsigned n);
 
-/* --- handles (handle.c) ------------------------------------------------------------------------------- */
+/* --- handles (handle.c) -------------------------------------------------------------- */
 /* Takes @fd on success. -ENFILE. */
 int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
 		  struct fs_handle **ret);
@@ -226,7 +234,7 @@ void fs_handle_close_locked(struct fs_server *s, struct fs_handle *h);
 bool fs_extra_get(struct fs_server *s);
 void fs_extra_put(struct fs_server *s);
 
-/* --- replies ---------------------------------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------------- */
 struct fs_valid {
 	uint64_t s;
 	uint32_t ns;
@@ -241,11 +249,11 @@ int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, str
 /* The same as a reply. */
 int fs_reply_entry(struct fs_req *rq, struct fs_node *parent, const char *name);
 /* For what was just made as @c: sees to its owner, too. */
-int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name, const struct fs_cred *c,
-		 mode_t mode);
+int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
+		 const struct fs_cred *c, mode_t mode);
 int fs_reply_attr(struct fs_req *rq, struct fs_node *n, const struct statx *st);
 
-/* --- special files (special.c) ------------------------------------------------------------------------- */
+/* --- special files (special.c) ------------------------------------------------------- */
 /* Cheap test on attributes: may be one. */
 bool fs_special_maybe(const struct statx *st);
 /* Turns *st into the special file's if @path_fd has our attribute. True: it is one. */
@@ -255,10 +263,10 @@ int fs_special_make(struct fs_server *s, int dirfd, const char *name, mode_t mod
 /* Marks a directory as holding special files. */
 void fs_special_mark(struct fs_server *s, int dir_path_fd);
 bool fs_special_marked(int dir_fd);
-#define FS_XATTR_PREFIX  "user.husk."
+#define FS_XATTR_PREFIX	 "user.husk."
 #define FS_XATTR_SPECIAL FS_XATTR_PREFIX "special"
 
-/* --- credentials (cred.c) ------------------------------------------------------------------------------ */
+/* --- credentials (cred.c) ------------------------------------------------------------ */
 struct fs_cred {
 	uint32_t uid, gid;
 	bool as_root; /* file system ids are 0 */
@@ -268,34 +276,36 @@ int fs_cred_of(struct fs_cred *c, const struct fs_req *rq);
 /* Takes them on as this thread's file system ids until fs_cred_leave(). */
 void fs_cred_enter(struct fs_cred *c);
 void fs_cred_leave(struct fs_cred *c);
-/* The mode for a new file: the umask is for directories without a default ACL only; SGID is kept for
- * members of the group only. */
-int fs_cred_mode(struct fs_req *rq, struct fs_node *dir, uint32_t mode, uint32_t umask, mode_t *ret);
-/* Is what was made as it should be, or did setfsuid() fail, or the kernel know less than the guest? */
+/* The mode for a new file: the umask is for directories without a default ACL only; SGID is kept
+ * for members of the group only. */
+int fs_cred_mode(struct fs_req *rq, struct fs_node *dir, uint32_t mode, uint32_t umask,
+		 mode_t *ret);
+/* Is what was made as it should be, or did setfsuid() fail, or the kernel know less than the
+ * guest? */
 bool fs_cred_right(const struct fs_cred *c, uint32_t uid, uint32_t mode, mode_t want);
 /* Then: give it to the caller. @fd: O_PATH or not, in directory @dirfd. */
 int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode);
 /* Clears SUID, and SGID where the group may execute. @fd: not O_PATH. */
 int fs_cred_kill(int fd);
 
-/* --- POSIX locks (lock.c) ------------------------------------------------------------------------------ */
+/* --- POSIX locks (lock.c) ------------------------------------------------------------ */
 /* What @owner (FLUSH), or whoever locked through handle @fh (RELEASE), holds on @n ends. */
 void fs_locks_drop(struct fs_server *s, struct fs_node *n, uint64_t owner);
 void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh);
 void fs_locks_free_locked(struct fs_server *s, struct fs_node *n);
 
-/* --- the synthetic root (root.c) and the table (dispatch.c) ------------------------------------- */
+/* --- the synthetic root (root.c) and the table (dispatch.c) -------------------------- */
 typedef int fs_op_fn(struct fs_req *rq);
 fs_op_fn fs_root_lookup, fs_root_getattr, fs_root_statx, fs_root_opendir, fs_root_readdir,
 	fs_root_readdirplus, fs_root_statfs, fs_root_access, fs_root_syncfs, fs_root_nothing;
 fs_op_fn fs_op_init, fs_op_destroy, fs_op_lookup, fs_op_forget, fs_op_batch_forget, fs_op_getattr,
 	fs_op_setattr, fs_op_statx, fs_op_access, fs_op_statfs, fs_op_readlink, fs_op_symlink,
-	fs_op_mknod, fs_op_mkdir, fs_op_create, fs_op_tmpfile, fs_op_link, fs_op_unlink, fs_op_rmdir,
-	fs_op_rename, fs_op_rename2, fs_op_open, fs_op_release, fs_op_flush, fs_op_fsync,
-	fs_op_read, fs_op_write, fs_op_lseek, fs_op_fallocate, fs_op_copy_file_range, fs_op_opendir,
-	fs_op_readdir, fs_op_readdirplus, fs_op_releasedir, fs_op_fsyncdir, fs_op_syncfs,
-	fs_op_setxattr, fs_op_getxattr, fs_op_listxattr, fs_op_removexattr, fs_op_getlk, fs_op_setlk,
-	fs_op_setlkw, fs_op_interrupt, fs_op_ioctl;
+	fs_op_mknod, fs_op_mkdir, fs_op_create, fs_op_tmpfile, fs_op_link, fs_op_unlink,
+	fs_op_rmdir, fs_op_rename, fs_op_rename2, fs_op_open, fs_op_release, fs_op_flush,
+	fs_op_fsync, fs_op_read, fs_op_write, fs_op_lseek, fs_op_fallocate, fs_op_copy_file_range,
+	fs_op_opendir, fs_op_readdir, fs_op_readdirplus, fs_op_releasedir, fs_op_fsyncdir,
+	fs_op_syncfs, fs_op_setxattr, fs_op_getxattr, fs_op_listxattr, fs_op_removexattr,
+	fs_op_getlk, fs_op_setlk, fs_op_setlkw, fs_op_interrupt, fs_op_ioctl;
 
 /* Everything the guest holds is dropped; nothing is in flight. */
 void fs_server_drop(struct fs_server *s);

@@ -10,14 +10,14 @@
 #include <stdint.h>
 
 /* What we speak; a guest that speaks less gets what it knows. */
-#define FS_PROTO_MAJOR     7
-#define FS_PROTO_MINOR     41
+#define FS_PROTO_MAJOR	   7
+#define FS_PROTO_MINOR	   41
 #define FS_PROTO_MINOR_MIN 31 /* Linux 5.4, the first with virtio-fs */
 
-#define FS_CREATE_SUPP_GROUP    (1ull << 34)
+#define FS_CREATE_SUPP_GROUP	(1ull << 34)
 #define FS_DIRECT_IO_ALLOW_MMAP (1ull << 36)
-#define FS_NO_EXPORT_SUPPORT    (1ull << 38)
-#define FS_ALLOW_IDMAP          (1ull << 40)
+#define FS_NO_EXPORT_SUPPORT	(1ull << 38)
+#define FS_ALLOW_IDMAP		(1ull << 40)
 
 #define FS_EXT_GROUPS 32 /* extension type: struct fs_supp_groups follows its header */
 

@@ -48,8 +48,8 @@ int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,
 	return rc;
 }
 
-/* Drops a reference; the last one hands the descriptors out to be closed without the lock (closing may
- * have to write). */
+/* Drops a reference; the last one hands the descriptors out to be closed without the lock
+ * (closing may have to write). */
 static void put_locked(struct fs_server *s, struct fs_handle *h, int fds[2])
 {
 	bug_on(h->refs == 0);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Locks, which are the host's. flock() locks belong to an open file, as they do on the host: the
- * handle's descriptor. POSIX locks belong to a process of the guest, the "owner": each owner that locks
- * a file has an open file description of its own for it, with F_OFD locks; closing it is the
- * process's close(). Nothing here waits: a lock that is taken is FS_AGAIN to a request that would wait.
+ * handle's descriptor. POSIX locks belong to a process of the guest, the "owner": each owner that
+ * locks a file has an open file description of its own for it, with F_OFD locks; closing it is the
+ * process's close(). Nothing here waits: a lock that is taken is FS_AGAIN to a request that would
+ * wait.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -76,8 +77,8 @@ void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh)
 		drop(s, n, true, fh);
 }
 
-/* posix_lock is held. @make: open one for a new owner (by the open file, which is there even when the
- * name is gone); else NULL when there is none. */
+/* posix_lock is held. @make: open one for a new owner (by the open file, which is there even
+ * when the name is gone); else NULL when there is none. */
 static int owner_get(struct fs_server *s, const struct fs_handle *h, uint64_t owner, bool make,
 		     struct fs_posix_owner **ret)
 {

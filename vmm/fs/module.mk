@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_fd handle server dispatch reply root special cred lock \
+VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_place node_fd beneath handle server dispatch reply root special cred lock \
 	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr)
 
 # The virtio-fs device, its carrier.

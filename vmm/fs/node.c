@@ -9,9 +9,6 @@
 #include <sys/sysmacros.h>
 
 #define HASH_MIN 1024u
-/* Ancestors looked at before a directory is hung below another. Deeper trees may keep a stale ring of
- * parents, which costs memory until the guest resets, never more. */
-#define RING_DEPTH 4096u
 
 int fs_stat_name(int dirfd, const char *name, struct statx *st)
 {
@@ -109,8 +106,8 @@ static void hash_del(struct fs_server *s, struct fs_node *n)
 	n->hashed = false;
 }
 
-/* A number may be given to another file once nothing holds the first: an open descriptor proves that it
- * was not, and else type and birth time must agree. */
+/* A number may be given to another file once nothing holds the first: an open descriptor proves
+ * that it was not, and else type and birth time must agree. */
 static bool same_file(struct fs_node *n, const struct fs_ident *id, uint32_t type)
 {
 	if (n->type != type)
@@ -158,19 +155,8 @@ void fs_node_ref_locked(struct fs_node *n)
 	bug_on(n->refs == 0);
 }
 
-static void lose_name(struct fs_server *s, struct fs_node *n)
-{
-	struct fs_node *p = n->parent;
-
-	n->parent = NULL;
-	free(n->name);
-	n->name = NULL;
-	if (p)
-		fs_node_put_locked(s, p);
-}
-
-/* Frees the node when nobody holds it, and then its parent, and so on: a loop, since the guest decides
- * how long the chain is. */
+/* Frees the node when nobody holds it, and then its parent, and so on: a loop, since the guest
+ * decides how long the chain is. */
 static void reap(struct fs_server *s, struct fs_node *n)
 {
 	while (n && n->refs == 0 && n->nlookup == 0) {
@@ -235,75 +221,6 @@ bool fs_nodes_full(struct fs_server *s)
 	return full;
 }
 
-/* Host renames can leave us believing that a directory is below itself: cut the older belief. */
-static void cut_ring(struct fs_server *s, struct fs_node *n, struct fs_node *parent)
-{
-	unsigned depth = 0;
-
-	for (struct fs_node *a = parent; a && depth < RING_DEPTH; a = a->parent, depth++) {
-		if (a == n)
-			return; /* parent == n itself is refused by the caller */
-		if (a->parent == n) {
-			lose_name(s, a);
-			return;
-		}
-	}
-}
-
-/* Where @n is: a name that does not fit in memory leaves it where it was. */
-static void set_place(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
-		      const char *name)
-{
-	char *copy;
-
-	if (n->is_root || n == parent || n->share != parent->share)
-		return;
-	if (n->parent == parent && n->name && !strcmp(n->name, name))
-		return;
-	copy = strdup(name);
-	if (!copy)
-		return;
-	if (n->parent != parent && n->type == S_IFDIR)
-		cut_ring(s, n, parent);
-	fs_node_ref_locked(parent);
-	lose_name(s, n);
-	n->parent = parent;
-	n->name = copy;
-	fs_node_unpin_locked(s, n); /* linked again: the LRU may have it back */
-}
-
-void fs_node_moved(struct fs_server *s, struct fs_node *n, struct fs_node *parent, const char *name)
-{
-	pthread_mutex_lock(&s->lock);
-	if (n->share)
-		set_place(s, n, parent, name);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static bool is_at(const struct fs_node *n, const struct fs_node *parent, const char *name)
-{
-	return n->parent == parent && n->name && !strcmp(n->name, name);
-}
-
-bool fs_node_is_at(struct fs_server *s, struct fs_node *n, struct fs_node *parent, const char *name)
-{
-	bool at;
-
-	pthread_mutex_lock(&s->lock);
-	at = is_at(n, parent, name);
-	pthread_mutex_unlock(&s->lock);
-	return at;
-}
-
-void fs_node_unlinked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
-		      const char *name)
-{
-	pthread_mutex_lock(&s->lock);
-	if (is_at(n, parent, name))
-		lose_name(s, n);
-	pthread_mutex_unlock(&s->lock);
-}
-
 static struct fs_node *make_locked(struct fs_server *s, struct fs_share *share,
 				   const struct statx *st)
 {
@@ -335,7 +252,7 @@ int fs_node_enter(struct fs_server *s, struct fs_node *parent, const char *name,
 	if (n) {
 		fs_node_ref_locked(n);
 		if (name)
-			set_place(s, n, parent, name);
+			fs_node_place_locked(s, n, parent, name);
 		if (!n->is_root)
 			n->cross = n->id.mnt_id != parent->id.mnt_id;
 		if (lookup && n->nlookup < UINT64_MAX / 2)
@@ -353,5 +270,5 @@ void fs_node_kill_locked(struct fs_server *s, struct fs_node *n)
 	fs_node_fd_close_locked(s, n);
 	fs_locks_free_locked(s, n);
 	n->share = NULL;
-	lose_name(s, n);
+	fs_node_lose_name_locked(s, n);
 }

@@ -4,24 +4,13 @@
  */
 #include "vmm/fs/fs_internal.h"
 
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define REOPEN_DEPTH 1024 /* directories that may have to be opened to get to one node */
-#define SHRINK_BATCH 64
 
-struct fs_num fs_num(int fd)
-{
-	struct fs_num n;
-
-	snprintf(n.s, sizeof(n.s), "%d", fd);
-	return n;
-}
-
-/* --- the LRU -------------------------------------------------------------------------------------------- */
+/* --- the LRU ------------------------------------------------------------------------- */
 static bool in_lru(const struct fs_server *s, const struct fs_node *n)
 {
 	return n->lru_prev || s->lru_head == n;
@@ -88,60 +77,7 @@ unsigned fs_fds_shrink(struct fs_server *s, unsigned n)
 	return done;
 }
 
-/* Runs an open again after closing some descriptors, if it failed for want of one. */
-static bool retry(struct fs_server *s, int rc)
-{
-	return (rc == -EMFILE || rc == -ENFILE) && fs_fds_shrink(s, SHRINK_BATCH) > 0;
-}
-
-/* --- opening ------------------------------------------------------------------------------------------------ */
-static int open_beneath(int dirfd, const char *name, int flags, mode_t mode, bool cross)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY),
-		.mode = mode,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
-			   (cross ? 0 : (uint64_t)RESOLVE_NO_XDEV),
-	};
-	long fd;
-
-	if (flags & O_PATH)
-		how.flags &= ~(uint64_t)O_NOCTTY; /* openat2 takes no superfluous flag */
-	do
-		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return fd < 0 ? -errno : (int)fd;
-}
-
-int fs_open_beneath(struct fs_server *s, int dirfd, const char *name, int flags, mode_t mode,
-		    bool cross)
-{
-	int rc = open_beneath(dirfd, name, flags, mode, cross);
-
-	if (retry(s, rc))
-		rc = open_beneath(dirfd, name, flags, mode, cross);
-	return rc;
-}
-
-static int reopen(struct fs_server *s, int path_fd, int flags)
-{
-	int fd;
-
-	do
-		fd = openat(s->proc_fd, fs_num(path_fd).s, (flags | O_CLOEXEC | O_NOCTTY) & ~O_NOFOLLOW);
-	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
-}
-
-int fs_reopen(struct fs_server *s, int path_fd, int flags)
-{
-	int rc = reopen(s, path_fd, flags);
-
-	if (retry(s, rc))
-		rc = reopen(s, path_fd, flags);
-	return rc;
-}
-
+/* --- opening by name ----------------------------------------------------------------- */
 static bool verify(const struct fs_node *n, const struct fs_share *share, const struct statx *st)
 {
 	struct fs_ident id;
@@ -207,8 +143,8 @@ void fs_node_fd_put(struct fs_server *s, struct fs_node *n)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Collects, from @n upward, the nodes that have to be opened, each referenced, and the first ancestor
- * with a descriptor, referenced and in use. Count, or -ESTALE. */
+/* Collects, from @n upward, the nodes that have to be opened, each referenced, and the first
+ * ancestor with a descriptor, referenced and in use. Count, or -ESTALE. */
 static int closed_ancestors(struct fs_server *s, struct fs_node *n, struct fs_node **path,
 			    struct fs_node **ret_base)
 {
@@ -276,7 +212,7 @@ int fs_node_fd(struct fs_server *s, struct fs_node *n)
 	return fd;
 }
 
-/* --- pinning ---------------------------------------------------------------------------------------------- */
+/* --- pinning ------------------------------------------------------------------------- */
 static int pin_locked(struct fs_server *s, struct fs_node *n)
 {
 	if (n->pinned || n->is_root)
@@ -342,7 +278,7 @@ int fs_node_pin_fd(struct fs_server *s, struct fs_node *n, int fd)
 	return rc;
 }
 
-/* --- use ------------------------------------------------------------------------------------------------------ */
+/* --- use ----------------------------------------------------------------------------- */
 /* Attributes by parent and name, without opening anything; -EAGAIN: not that way. */
 static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st)
 {

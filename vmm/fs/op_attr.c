@@ -7,7 +7,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* By the open file if the guest names one: it may be the only way to a file that the host removed. */
+/* By the open file if the guest names one: it may be the only way to a file that the host
+ * removed. */
 static int stat_of(struct fs_req *rq, bool by_fh, uint64_t fh, struct statx *st)
 {
 	struct fs_handle *h;
@@ -84,7 +85,8 @@ int fs_op_access(struct fs_req *rq)
 	if (rc < 0 || !(in.mask & 7))
 		return rc;
 	if (rq->h.uid == 0)
-		return (in.mask & X_OK) && !S_ISDIR(st.stx_mode) && !(st.stx_mode & 0111) ? -EACCES : 0;
+		return (in.mask & X_OK) && !S_ISDIR(st.stx_mode) && !(st.stx_mode & 0111) ? -EACCES
+											  : 0;
 	bits = st.stx_mode & 7;
 	if (rq->h.uid == st.stx_uid)
 		bits = st.stx_mode >> 6 & 7;

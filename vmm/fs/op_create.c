@@ -19,7 +19,8 @@ static int make_node(struct fs_server *s, int dirfd, const struct making *m)
 
 	if (!S_ISREG(m->mode))
 		return fs_special_make(s, dirfd, m->name, m->mode, m->rdev);
-	fd = fs_open_beneath(s, dirfd, m->name, O_CREAT | O_EXCL | O_RDONLY, m->mode & 07777, false);
+	fd = fs_open_beneath(s, dirfd, m->name, O_CREAT | O_EXCL | O_RDONLY, m->mode & 07777,
+			     false);
 	if (fd < 0)
 		return fd;
 	close(fd);
@@ -76,7 +77,11 @@ int fs_op_mknod(struct fs_req *rq)
 	if (!(in.mode & S_IFMT))
 		in.mode |= S_IFREG;
 	switch (in.mode & S_IFMT) {
-	case S_IFREG: case S_IFIFO: case S_IFSOCK: case S_IFCHR: case S_IFBLK:
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
 		break;
 	default:
 		return -EINVAL;
@@ -133,8 +138,9 @@ int fs_op_link(struct fs_req *rq)
 		return from;
 	to = fs_node_fd(rq->s, rq->node);
 	if (to >= 0) {
-		rc = linkat(rq->s->proc_fd, fs_num(from).s, to, name, AT_SYMLINK_FOLLOW) < 0 ?
-			     -errno : 0;
+		rc = linkat(rq->s->proc_fd, fs_num(from).s, to, name, AT_SYMLINK_FOLLOW) < 0
+			     ? -errno
+			     : 0;
 		if (rc == 0 && rq->node2->special)
 			fs_special_mark(rq->s, to);
 		fs_node_fd_put(rq->s, rq->node);

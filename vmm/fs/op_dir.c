@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories: OPENDIR, READDIR, READDIRPLUS. An offset is the host's cookie: any value that the guest
- * makes up is the host file system's to judge.
+ * Directories: OPENDIR, READDIR, READDIRPLUS. An offset is the host's cookie: any value that the
+ * guest makes up is the host file system's to judge.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -71,7 +71,10 @@ static void put_entry(struct fs_req *rq, const struct fuse_entry_out *entry, uin
 	static const char zero[8];
 	size_t len = strlen(name), pad;
 	struct fuse_dirent de = {
-		.ino = ino, .off = (uint64_t)off, .namelen = (uint32_t)len, .type = type,
+		.ino = ino,
+		.off = (uint64_t)off,
+		.namelen = (uint32_t)len,
+		.type = type,
 	};
 
 	if (entry)
@@ -98,7 +101,8 @@ static bool add_entry(struct fs_req *rq, const struct fs_handle *h, const struct
 		return false;
 	if (rq->node->is_root && !strcmp(d->name, ".."))
 		ino = rq->node->id.ino; /* what is above a share is not the guest's to know */
-	/* Entries that are gone again or do not fit our table have node 0: the guest looks them up. */
+	/* Entries that are gone again or do not fit our table have node 0: the guest looks them
+	 * up. */
 	if (plus && !is_dot(d->name) && fs_lookup(rq->s, rq->node, d->name, &st, &n) == 0) {
 		fs_entry_fill(rq->s, &entry, n, &st);
 		type = IFTODT(st.stx_mode);

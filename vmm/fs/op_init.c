@@ -8,12 +8,12 @@
 
 /* Taken when the guest offers them. Not taken on purpose: WRITEBACK_CACHE (host and guest may both
  * write), EXPORT_SUPPORT (no lookup of ".."), SECURITY_CTX, NO_OPEN_SUPPORT, splice. */
-#define WANTED                                                                                    \
-	(FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |             \
-	 FUSE_DONT_MASK | FUSE_FLOCK_LOCKS | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |         \
-	 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |         \
-	 FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |        \
-	 FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FS_CREATE_SUPP_GROUP | FS_DIRECT_IO_ALLOW_MMAP |     \
+#define WANTED                                                                                     \
+	(FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |              \
+	 FUSE_DONT_MASK | FUSE_FLOCK_LOCKS | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |          \
+	 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |          \
+	 FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |         \
+	 FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FS_CREATE_SUPP_GROUP | FS_DIRECT_IO_ALLOW_MMAP |      \
 	 FS_NO_EXPORT_SUPPORT | FS_ALLOW_IDMAP)
 
 int fs_op_init(struct fs_req *rq)

@@ -63,7 +63,8 @@ int fs_op_read(struct fs_req *rq)
 	return 0;
 }
 
-/* The descriptor of an O_APPEND file without that flag: the guest's page cache writes back at offsets. */
+/* The descriptor of an O_APPEND file without that flag: the guest's page cache writes back at
+ * offsets. */
 static int plain_fd(struct fs_server *s, struct fs_handle *h)
 {
 	int fd;
@@ -199,7 +200,8 @@ int fs_op_fallocate(struct fs_req *rq)
 	FS_ARG(rq, in);
 	if (in.offset > INT64_MAX || in.length > INT64_MAX)
 		return -EINVAL;
-	if (in.mode & ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (in.mode &
+	    ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	rc = fs_handle_get(rq->s, rq->node, in.fh, false, &h);
 	if (rc < 0)
@@ -233,8 +235,10 @@ int fs_op_copy_file_range(struct fs_req *rq)
 	}
 	at_in = (off_t)in.off_in;
 	at_out = (off_t)in.off_out;
-	/* An O_APPEND descriptor is refused by the host: the guest falls back to reads and writes. */
-	n = copy_file_range(from->fd, &at_in, to->fd, &at_out, min_t(uint64_t, in.len, COPY_MAX), 0);
+	/* An O_APPEND descriptor is refused by the host: the guest falls back to reads and
+	 * writes. */
+	n = copy_file_range(from->fd, &at_in, to->fd, &at_out, min_t(uint64_t, in.len, COPY_MAX),
+			    0);
 	rc = n < 0 ? -errno : 0;
 	fs_handle_put(rq->s, to);
 	fs_handle_put(rq->s, from);

@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* O_DIRECT is the guest's affair, O_NOATIME may be refused; everything else is not for an open file. */
+/* O_DIRECT is the guest's affair, O_NOATIME may be refused; everything else is not for an open
+ * file. */
 #define KEEP_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_SYNC | O_DSYNC)
 /* Time stamps tick in steps: a file changed this recently may have changed again unseen. */
 #define SETTLE_NS  20000000ull
@@ -30,8 +31,8 @@ static uint64_t ns(struct timespec t)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* Is what the guest has of the file in its page cache still the file? Only if it is as it was at the
- * last open, and was not being written then. */
+/* Is what the guest has of the file in its page cache still the file? Only if it is as it was at
+ * the last open, and was not being written then. */
 static bool unchanged(struct fs_server *s, struct fs_node *n, int fd)
 {
 	struct timespec now;
@@ -162,19 +163,21 @@ static int open_new(struct fs_server *s, int dirfd, const char *name, int flags,
 	int fd;
 
 	if (name)
-		return fs_open_beneath(s, dirfd, name, flags | O_CREAT | O_EXCL, mode & 07777, false);
+		return fs_open_beneath(s, dirfd, name, flags | O_CREAT | O_EXCL, mode & 07777,
+				       false);
 	fd = openat(dirfd, ".", (flags & ~O_APPEND) | O_TMPFILE | O_CLOEXEC, mode & 07777);
 	return fd < 0 ? -errno : fd;
 }
 
-static int see_to_owner(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode)
+static int see_to_owner(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c,
+			mode_t mode)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return fs_cred_right(c, st.st_uid, st.st_mode, mode) ? 0 :
-							       fs_cred_give(s, dirfd, fd, c, mode);
+	return fs_cred_right(c, st.st_uid, st.st_mode, mode) ? 0
+							     : fs_cred_give(s, dirfd, fd, c, mode);
 }
 
 /* Opens a new file as the caller, or as root where only the guest knows why the caller may. */
@@ -278,7 +281,8 @@ static int release(struct fs_req *rq, bool dir)
 		return rc;
 	fs_locks_drop_handle(rq->s, rq->node, in.fh);
 	pthread_mutex_lock(&rq->s->lock);
-	fs_handle_close_locked(rq->s, h); /* ours keeps it for a moment: nothing is closed in here */
+	fs_handle_close_locked(rq->s,
+			       h); /* ours keeps it for a moment: nothing is closed in here */
 	pthread_mutex_unlock(&rq->s->lock);
 	fs_handle_put(rq->s, h);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names that go or move: UNLINK, RMDIR, RENAME. A node that the guest holds is pinned before its name
- * goes, so that it works on.
+ * Names that go or move: UNLINK, RMDIR, RENAME. A node that the guest holds is pinned before its
+ * name goes, so that it works on.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -10,11 +10,11 @@
 
 #ifndef RENAME_EXCHANGE
 #define RENAME_NOREPLACE (1 << 0)
-#define RENAME_EXCHANGE  (1 << 1)
+#define RENAME_EXCHANGE	 (1 << 1)
 #endif
 
-/* The node that the guest has for this name, if any, referenced; pinned when it is about to go. A node
- * that cannot be pinned goes stale, which is no reason to refuse the removal. */
+/* The node that the guest has for this name, if any, referenced; pinned when it is about to go.
+ * A node that cannot be pinned goes stale, which is no reason to refuse the removal. */
 static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd, const char *name,
 			     bool pin)
 {

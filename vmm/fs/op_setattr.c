@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SETATTR: owner, mode, size, times, in the order that leaves what was asked for (chown takes SUID and
- * SGID away).
+ * SETATTR: owner, mode, size, times, in the order that leaves what was asked for (chown takes SUID
+ * and SGID away).
  */
 #include "vmm/fs/fs_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended attributes. A table says which the guest may have: our own, which make special files, are not
- * there for it; labels and trusted attributes belong to the host. Only regular files and
+ * Extended attributes. A table says which the guest may have: our own, which make special files,
+ * are not there for it; labels and trusted attributes belong to the host. Only regular files and
  * directories have any, since nothing else is ever opened.
  */
 #include "vmm/fs/fs_internal.h"
@@ -22,12 +22,9 @@ static const struct {
 	bool prefix;
 	enum verdict verdict;
 } policy[] = {
-	{ FS_XATTR_PREFIX, true, HIDDEN },
-	{ "user.", true, PASS },
-	{ "security.capability", false, PASS },
-	{ ACL_ACCESS, false, PASS },
-	{ ACL_DEFAULT, false, PASS },
-	{ "", true, REFUSED },
+	{ FS_XATTR_PREFIX, true, HIDDEN },	{ "user.", true, PASS },
+	{ "security.capability", false, PASS }, { ACL_ACCESS, false, PASS },
+	{ ACL_DEFAULT, false, PASS },		{ "", true, REFUSED },
 };
 
 static enum verdict judge(const char *name)
@@ -35,8 +32,8 @@ static enum verdict judge(const char *name)
 	size_t i = 0;
 
 	for (; i < ARRAY_SIZE(policy) - 1; i++)
-		if (policy[i].prefix ? !strncmp(name, policy[i].name, strlen(policy[i].name)) :
-				       !strcmp(name, policy[i].name))
+		if (policy[i].prefix ? !strncmp(name, policy[i].name, strlen(policy[i].name))
+				     : !strcmp(name, policy[i].name))
 			break;
 	return policy[i].verdict;
 }
@@ -89,7 +86,8 @@ int fs_op_setxattr(struct fs_req *rq)
 		return rc;
 	if (in.size > XATTR_SIZE_MAX)
 		return -E2BIG;
-	if (!range_within(off, in.size, rq->arg_len) || (in.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
+	if (!range_within(off, in.size, rq->arg_len) ||
+	    (in.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
 		return -EINVAL;
 	v = judge(name);
 	if (v != PASS)
@@ -100,7 +98,8 @@ int fs_op_setxattr(struct fs_req *rq)
 	if (fd < 0)
 		return fd;
 	rc = fsetxattr(fd, name, rq->arg + off, in.size, (int)in.flags) < 0 ? -errno : 0;
-	if (rc == 0 && (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) && !strcmp(name, ACL_ACCESS)) {
+	if (rc == 0 && (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) &&
+	    !strcmp(name, ACL_ACCESS)) {
 		struct stat st;
 
 		if (fstat(fd, &st) == 0 && (st.st_mode & S_ISGID))

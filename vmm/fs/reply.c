@@ -102,8 +102,8 @@ static int give(struct fs_server *s, struct fs_node *parent, struct fs_node *n,
 	return rc;
 }
 
-int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name, const struct fs_cred *c,
-		 mode_t mode)
+int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
+		 const struct fs_cred *c, mode_t mode)
 {
 	struct fuse_entry_out out;
 	struct fs_node *n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The synthetic root: a directory of the shares, by name. It exists nowhere on the host, nothing can be made
- * in it, and the guest may cache nothing of it, since shares come and go.
+ * The synthetic root: a directory of the shares, by name. It exists nowhere on the host, nothing
+ * can be made in it, and the guest may cache nothing of it, since shares come and go.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -50,7 +50,9 @@ int fs_root_statx(struct fs_req *rq)
 
 int fs_root_statfs(struct fs_req *rq)
 {
-	struct fuse_statfs_out out = { .st = { .bsize = 4096, .frsize = 4096, .namelen = NAME_MAX } };
+	struct fuse_statfs_out out = {
+		.st = { .bsize = 4096, .frsize = 4096, .namelen = NAME_MAX }
+	};
 
 	fs_req_put(rq, &out, sizeof(out));
 	return 0;
@@ -115,7 +117,10 @@ static bool put_dirent(struct fs_req *rq, bool plus, size_t room, uint64_t off, 
 {
 	static const char zero[sizeof(struct fuse_entry_out)];
 	struct fuse_dirent de = {
-		.ino = ino, .off = off, .namelen = (uint32_t)strlen(name), .type = type,
+		.ino = ino,
+		.off = off,
+		.namelen = (uint32_t)strlen(name),
+		.type = type,
 	};
 	size_t need = FUSE_DIRENT_SIZE(&de) + (plus ? sizeof(struct fuse_entry_out) : 0);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, FIFOs and sockets that the guest makes. On the host each is an empty regular file with the
- * sticky bit (which means nothing there and tells cheaply where to look) and an attribute that says
- * what it is, so nobody on the host can open a device that the guest thought up. The
- * attribute is out of the guest's reach (xattr.c). Directories that hold such files carry a mark, since a
+ * Devices, FIFOs and sockets that the guest makes. On the host each is an empty regular file with
+ * the sticky bit (which means nothing there and tells cheaply where to look) and an attribute that
+ * says what it is, so nobody on the host can open a device that the guest thought up. The attribute
+ * is out of the guest's reach (xattr.c). Directories that hold such files carry a mark, since a
  * plain READDIR would show the host's type.
  */
 #include "vmm/fs/fs_internal.h"

@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define QUEUE_MAX   VQ_MAX_SIZE /* 1 MiB in pages of 4 KiB, and headers, in one chain */
-#define QUIESCE_MS  10000
-#define CONFIG_LEN  (FS_DEV_TAG_MAX + 4)
+#define QUEUE_MAX  VQ_MAX_SIZE /* 1 MiB in pages of 4 KiB, and headers, in one chain */
+#define QUIESCE_MS 10000
+#define CONFIG_LEN (FS_DEV_TAG_MAX + 4)
 
 enum { TAG_TAG = 1, TAG_SESSION };
 
@@ -118,8 +118,8 @@ static int fs_kick(struct vdev *d, unsigned q)
 	return q < d->nqueues ? serve(x, q) : 0;
 }
 
-/* Megabytes of which a few pages are ever touched: where the host gives huge pages to everybody, the
- * first one would cost 2 MiB. */
+/* Megabytes of which a few pages are ever touched: where the host gives huge pages to everybody,
+ * the first one would cost 2 MiB. */
 static void no_huge_pages(void *p, size_t len)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -193,8 +193,8 @@ static void fs_config_read(const struct vdev *d, uint32_t off, void *dst, size_t
 	memcpy(dst, c + off, len);
 }
 
-/* Requests that wait for a lock stay: they touch nothing until resume(), and ending them would break the
- * guest's locks. They do forbid saving, as do the open files that they belong to. */
+/* Requests that wait for a lock stay: they touch nothing until resume(), and ending them would
+ * break the guest's locks. They do forbid saving, as do the open files that they belong to. */
 static int fs_quiesce(struct vdev *d, struct err *e)
 {
 	struct fs_dev *x = to_fs(d);

@@ -13,14 +13,14 @@
 #include "vmm/fs/fs_chan.h"
 #include "vmm/virtio/vdev.h"
 
-#define FS_DEV_TAG_MAX    36
+#define FS_DEV_TAG_MAX	  36
 #define FS_DEV_QUEUES_MAX 64
-#define FS_DEV_THREADS    2
+#define FS_DEV_THREADS	  2
 
 struct fs_dev_cfg {
 	char tag[FS_DEV_TAG_MAX + 1]; /* 1 … 36 bytes and a NUL */
-	unsigned queues;              /* request queues, 1 … FS_DEV_QUEUES_MAX */
-	unsigned threads;             /* workers; 0: FS_DEV_THREADS */
+	unsigned queues;	      /* request queues, 1 … FS_DEV_QUEUES_MAX */
+	unsigned threads;	      /* workers; 0: FS_DEV_THREADS */
 	struct fs_server *server;     /* the caller's; must outlive the device */
 };
 

@@ -2,9 +2,10 @@
 /*
  * What the files of the virtio-fs device share. For the device's own sources.
  *
- * A job is one request in work: popped -> run inline, or queued for a worker and back by way of the done
- * list, or parked until a lock is free -> finished (pushed). Only the loop thread pops, finishes
- * and moves jobs between free, parked and queued; a worker touches the job it took and nothing else.
+ * A job is one request in work: popped -> run inline, or queued for a worker and back by way of the
+ * done list, or parked until a lock is free -> finished (pushed). Only the loop thread pops,
+ * finishes and moves jobs between free, parked and queued; a worker touches the job it took and
+ * nothing else.
  */
 #ifndef VMM_VIRTIO_FS_INTERNAL_H
 #define VMM_VIRTIO_FS_INTERNAL_H
@@ -12,7 +13,7 @@
 #include <pthread.h>
 #include "vmm/virtio/fs.h"
 
-#define FS_JOBS        64
+#define FS_JOBS	       64
 #define FS_PARKED_MAX  32 /* so that locks can never use up the jobs */
 #define FS_INLINE_MAX  4  /* requests in a row on the loop thread before workers help */
 #define FS_THREADS_MAX 16
@@ -57,8 +58,8 @@ struct fs_dev {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct fs_job_list todo, done; /* under lock */
-	unsigned running;              /* under lock: taken by workers and not yet done */
-	bool stop;                     /* under lock */
+	unsigned running;	       /* under lock: taken by workers and not yet done */
+	bool stop;		       /* under lock */
 	struct evsrc done_src;
 };
 
@@ -97,7 +98,8 @@ struct fs_job *fs_job_get(struct fs_dev *x);
 void fs_job_put(struct fs_dev *x, struct fs_job *j);
 
 /* fs_park.c, loop thread. */
-void fs_park(struct fs_dev *x, struct fs_job *j); /* or refuses it with ENOLCK when there are too many */
+void fs_park(struct fs_dev *x,
+	     struct fs_job *j); /* or refuses it with ENOLCK when there are too many */
 void fs_park_retry(struct fs_dev *x);
 void fs_park_interrupt(struct fs_dev *x, uint64_t unique);
 void fs_park_drop(struct fs_dev *x);
@@ -108,8 +110,8 @@ int fs_pool_init(struct fs_dev *x);
 void fs_pool_done(struct fs_dev *x); /* nothing is queued any more */
 /* False: no worker could be had. */
 bool fs_pool_submit(struct fs_dev *x, struct fs_job *j);
-/* Waits until no worker is busy and collects. -ETIMEDOUT; @ms 0: for ever, and what no worker took yet
- * is thrown away. */
+/* Waits until no worker is busy and collects. -ETIMEDOUT; @ms 0: for ever, and what no worker
+ * took yet is thrown away. */
 int fs_pool_drain(struct fs_dev *x, unsigned ms);
 /* Finishes what workers are done with. */
 void fs_pool_collect(struct fs_dev *x);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Requests that wait for a lock. They hold a chain but touch nothing until they are tried again: soon after
- * something on this device may have unlocked, and else by a timer that slows down (locks of other
- * processes of the host tell nobody).
+ * Requests that wait for a lock. They hold a chain but touch nothing until they are tried again:
+ * soon after something on this device may have unlocked, and else by a timer that slows down (locks
+ * of other processes of the host tell nobody).
  */
 #include "vmm/virtio/fs_internal.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A few threads for requests that may wait for a disk. They start when the first such request comes, on the
- * device's loop thread, so that they inherit its system call filter.
+ * A few threads for requests that may wait for a disk. They start when the first such request
+ * comes, on the device's loop thread, so that they inherit its system call filter.
  */
 #include "vmm/virtio/fs_internal.h"
 
@@ -98,8 +98,8 @@ int fs_pool_drain(struct fs_dev *x, unsigned ms)
 	while (!ms && (j = fs_jobs_pop(&x->todo)))
 		fs_job_put(x, j);
 	while (rc == 0 && (x->running || x->todo.head))
-		rc = ms ? pthread_cond_timedwait(&x->idle, &x->lock, &until) :
-			  pthread_cond_wait(&x->idle, &x->lock);
+		rc = ms ? pthread_cond_timedwait(&x->idle, &x->lock, &until)
+			: pthread_cond_wait(&x->idle, &x->lock);
 	while (!ms && (j = fs_jobs_pop(&x->done)))
 		fs_job_put(x, j);
 	pthread_mutex_unlock(&x->lock);
@@ -134,7 +134,9 @@ int fs_pool_init(struct fs_dev *x)
 	pthread_cond_init(&x->idle, &attr);
 	pthread_condattr_destroy(&attr);
 	x->done_src = (struct evsrc){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = done_ready, .name = "fs-done",
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.fn = done_ready,
+		.name = "fs-done",
 	};
 	if (x->done_src.fd < 0)
 		return -errno;
