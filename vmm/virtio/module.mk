@@ -23,8 +23,9 @@ vdev_TEST_OBJS = $(VDEV_TEST_OBJS) tests/lib/echodev
 UNIT_TESTS += virtio_pci
 virtio_pci_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/echodev
 
-UNIT_TESTS += vsock
+UNIT_TESTS += vsock vsock_connect
 vsock_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
+vsock_connect_TEST_OBJS = $(vsock_TEST_OBJS)
 
 BENCH_PROGRAMS += bench-vsock
 bench-vsock_OBJS = tests/bench/vsock_device $(FDV_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
