@@ -45,7 +45,7 @@ struct fs_server_cfg {
 enum fs_share_flags {
 	FS_SHARE_READONLY = 1u << 0,
 	FS_SHARE_NOCACHE = 1u << 1, /* nothing is cached (ConfigMap style volumes) */
-	FS_SHARE_FILE = 1u << 2, /* the share is a single non-directory */
+	FS_SHARE_FILE = 1u << 2,    /* the share is a single non-directory */
 };
 
 /* Thread: fs_server_new and free on the builder's; share calls from the control thread;
