@@ -108,7 +108,7 @@ if [ ! -e "$src/.unpacked" ]; then
 	rm -rf "$src"
 	mkdir -p "$src"
 	# other architectures, documentation and most drivers' folders are not needed, but Kconfig reads them all
-	tar -C "$src" --strip-components=1 -xf $source --exclude='*/Documentation/*' --exclude='*/tools/testing/*'
+	tar -C "$src" --strip-components=1 -xf $source --exclude='*/Documentation/*/*' --exclude='*/tools/testing/*'
 	for p in "${patches[@]}"; do
 		patch -d "$src" -p1 -s --fuzz=1 --no-backup-if-mismatch <"$p" >&2 || die "${p##*/} does not apply to linux-source-6.12 $version"
 	done
