@@ -82,6 +82,8 @@ static int check(struct creation *c, struct err *e)
 			     "yet, only cgroupfs is");
 	if (rc == 0)
 		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
+	if (rc == 0 && *c->cgroup_path)
+		rc = cgroup_check_empty(c->cgroup_path, e);
 	if (rc < 0)
 		return rc;
 	c->shape = sandbox_shape(&c->spec->res);
@@ -129,20 +131,12 @@ static int claim(struct creation *c, struct err *e)
 
 static int make_cgroup(struct creation *c, struct err *e)
 {
-	pid_t pid;
-	int n, rc;
+	int rc;
 
 	if (!*c->cgroup_path)
 		return 0;
-	rc = cgroup_make(c->cgroup_path, &c->cgroup, &c->st.cgroup_made, e);
-	if (rc < 0)
-		return rc;
-	n = c->st.cgroup_made ? 0 : cgroup_pids(c->cgroup, &pid, 1);
-	if (n > 0)
-		return err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found", n);
-	/* Empty: whoever made it, it is this container's from now on. */
-	c->st.cgroup_made = true;
-	return cgroup_set_limits(c->cgroup, &c->spec->res, c->shape.memory, e);
+	rc = cgroup_make(c->cgroup_path, &c->cgroup, e);
+	return rc < 0 ? rc : cgroup_set_limits(c->cgroup, &c->spec->res, c->shape.memory, e);
 }
 
 static int start_proxy(struct creation *c, struct err *e)

@@ -28,7 +28,7 @@ const char *container_status_name(enum container_status s)
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-enum field_kind { F_STR, F_BOOL, F_U32, F_PID, F_U64 };
+enum field_kind { F_STR, F_U32, F_PID, F_U64 };
 
 static const struct field {
 	const char *name;
@@ -42,7 +42,6 @@ static const struct field {
 	{ "created", F_STR, offsetof(struct container_state, created) },
 	{ "sandbox", F_STR, offsetof(struct container_state, sandbox) },
 	{ "cgroup", F_STR, offsetof(struct container_state, cgroup) },
-	{ "cgroupMade", F_BOOL, offsetof(struct container_state, cgroup_made) },
 	{ "owner", F_U32, offsetof(struct container_state, owner) },
 	{ "proxyPid", F_PID, offsetof(struct container_state, proxy.pid) },
 	{ "proxyStart", F_U64, offsetof(struct container_state, proxy.start) },
@@ -60,11 +59,6 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 		if (v->type != JSON_STRING || strlen(v->str) != v->str_len)
 			return -EINVAL;
 		*(const char **)(void *)at = v->str;
-		return 0;
-	case F_BOOL:
-		if (v->type != JSON_BOOL)
-			return -EINVAL;
-		*(bool *)(void *)at = v->boolean;
 		return 0;
 	case F_U32:
 	case F_PID:
@@ -197,9 +191,6 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 		switch (fields[i].kind) {
 		case F_STR:
 			jw_str(&w, fields[i].name, *(const char *const *)(const void *)at);
-			break;
-		case F_BOOL:
-			jw_bool(&w, fields[i].name, *(const bool *)(const void *)at);
 			break;
 		case F_U32:
 		case F_PID:

@@ -33,8 +33,7 @@ struct container_state {
 	struct json *doc; /* owner of the strings when loaded, else NULL and they are the maker's */
 	const char *id, *oci_version, *bundle, *rootfs, *created;
 	const char *sandbox;    /* name below @sandbox */
-	const char *cgroup;     /* below /sys/fs/cgroup, "" for none */
-	bool cgroup_made;       /* by us: removed at the end */
+	const char *cgroup;     /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
 	uint32_t owner;         /* uid */
 	struct proc_id proxy;   /* pid 0: still being created */
 	struct oci_pair *annotations;

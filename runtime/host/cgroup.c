@@ -155,10 +155,9 @@ static void delegate(int fd)
 			io_write_str(fd, "cgroup.subtree_control", w);
 }
 
-int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
+int cgroup_make(const char *path, int *ret_fd, struct err *e)
 {
 	_cleanup_close_ int fd = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool made = false;
 
 	if (fd < 0)
 		return err_errno(e, errno, CGROUP_ROOT);
@@ -172,8 +171,7 @@ int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
 		snprintf(name, sizeof(name), "%.*s", (int)n, path);
 		path += n;
 		delegate(fd);
-		made = mkdirat(fd, name, 0755) == 0;
-		if (!made && errno != EEXIST)
+		if (mkdirat(fd, name, 0755) < 0 && errno != EEXIST)
 			return err_errno(e, errno, "cannot make the cgroup %s", name);
 		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
@@ -182,7 +180,6 @@ int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
 		fd = next;
 	}
 	*ret_fd = steal_fd(&fd);
-	*ret_made = made;
 	return 0;
 }
 
@@ -266,6 +263,20 @@ int cgroup_pids(int fd, pid_t *out, size_t max)
 		n++;
 	}
 	return (int)n;
+}
+
+int cgroup_check_empty(const char *path, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	pid_t pid;
+	int n;
+
+	if (cgroup_open(path, &fd) < 0)
+		return 0;
+	n = cgroup_pids(fd, &pid, 1);
+	if (n > 0)
+		return err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found", n);
+	return 0;
 }
 
 static void kill_members(int fd)

@@ -26,9 +26,11 @@ int cgroup_path(const char *cgroups_path, const char *id, const char *own, char 
 int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size,
 		struct err *e);
 
+/* A group that is there and has members is somebody else's: -EBUSY, in runc's words. */
+int cgroup_check_empty(const char *path, struct err *e);
 /* Makes the group and those above it that are missing, with the controllers that the host has.
- * *ret_made: the last one was not there before (so is ours to remove). *ret_fd: its directory. */
-int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e);
+ * *ret_fd: its directory. */
+int cgroup_make(const char *path, int *ret_fd, struct err *e);
 /* @vm_memory: bytes that the machine may use in all. */
 int cgroup_set_limits(int fd, const struct oci_resources *res, uint64_t vm_memory, struct err *e);
 int cgroup_add(int fd, pid_t pid, struct err *e);

@@ -174,7 +174,7 @@ static void test_process_identity(void **state)
 #define GOOD(version, id, sandbox, cgroup, pid)                                                    \
 	"{\"version\":" version ",\"id\":" id ",\"ociVersion\":\"1.0.2\",\"bundle\":\"/b\","       \
 	"\"rootfs\":\"/b/rootfs\",\"created\":\"now\",\"sandbox\":" sandbox ",\"cgroup\":" cgroup \
-	",\"cgroupMade\":true,\"owner\":0,\"proxyPid\":" pid ",\"proxyStart\":7}"
+	",\"owner\":0,\"proxyPid\":" pid ",\"proxyStart\":7}"
 
 static void test_state_malformed(void **state)
 {
@@ -201,12 +201,12 @@ static void test_state_malformed(void **state)
 		{ "cut short", "{\"version\":1,\"id\":\"x", -EINVAL },
 		{ "annotations are no object",
 		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":\"\","
-		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"cgroupMade\":false,\"owner\":0,"
+		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
 		  "\"proxyPid\":0,\"proxyStart\":0,\"annotations\":[1]}",
 		  -EINVAL },
 		{ "an annotation is no string",
 		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":\"\","
-		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"cgroupMade\":false,\"owner\":0,"
+		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
 		  "\"proxyPid\":0,\"proxyStart\":0,\"annotations\":{\"a\":\"b\",\"c\":1}}",
 		  -EINVAL },
 	};
@@ -253,7 +253,7 @@ static void test_state_round_trip(void **state)
 	struct oci_pair notes[] = { { "a", "1" }, { "quote\"", "tab\t" } };
 	struct container_state s = { .id = "x", .oci_version = "1.1.0", .bundle = "/b \"q\"",
 				     .rootfs = "/b/r", .created = "then", .sandbox = "x",
-				     .cgroup = "/g/x", .cgroup_made = true, .owner = 1000,
+				     .cgroup = "/g/x", .owner = 1000,
 				     .proxy = { 4711, 1ull << 40 }, .annotations = notes,
 				     .n_annotations = 2 };
 	struct container_state got = { .doc = NULL };
@@ -262,7 +262,6 @@ static void test_state_round_trip(void **state)
 	assert_int_equal(container_state_load(f->fd, &got, NULL), 0);
 	assert_string_equal(got.bundle, s.bundle);
 	assert_string_equal(got.cgroup, s.cgroup);
-	assert_true(got.cgroup_made);
 	assert_int_equal(got.owner, 1000);
 	assert_int_equal(got.proxy.pid, 4711);
 	assert_true(got.proxy.start == 1ull << 40);
