@@ -37,7 +37,7 @@ enum {
 	MEMMAP_AT = 0x6200,
 	CMDLINE_AT = 0x7000,
 	ACPI_AT = 0xe0000,
-	NOTE_PVH_ENTRY = 18,   /* XEN_ELFNOTE_PHYS32_ENTRY */
+	NOTE_PVH_ENTRY = 18, /* XEN_ELFNOTE_PHYS32_ENTRY */
 	START_MAGIC = 0x336ec578,
 };
 
@@ -91,7 +91,8 @@ static uint32_t load_kernel(const char *path)
 			const uint8_t *name = (const uint8_t *)(n + 1);
 			const uint8_t *desc = name + ((n->n_namesz + 3) & ~3U);
 
-			if (n->n_type == NOTE_PVH_ENTRY && n->n_namesz == 4 && !memcmp(name, "Xen", 4))
+			if (n->n_type == NOTE_PVH_ENTRY && n->n_namesz == 4 &&
+			    !memcmp(name, "Xen", 4))
 				memcpy(&entry, desc, 4);
 			at += sizeof(*n) + ((n->n_namesz + 3) & ~3U) + ((n->n_descsz + 3) & ~3U);
 		}
@@ -187,7 +188,13 @@ static void set_registers(int vcpu, uint32_t entry)
 {
 	struct kvm_sregs s;
 	struct kvm_regs r = { .rip = entry, .rbx = START_INFO_AT, .rflags = 2 };
-	struct kvm_segment seg = { .limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1 };
+	struct kvm_segment seg = { .limit = 0xffffffff,
+				   .selector = 0x10,
+				   .type = 3,
+				   .present = 1,
+				   .db = 1,
+				   .s = 1,
+				   .g = 1 };
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
 		err(1, "KVM_GET_SREGS");
@@ -332,7 +339,8 @@ static unsigned run_guest(int vcpu, struct kvm_run *run)
 		case KVM_EXIT_IO:
 			count(run->io.direction == KVM_EXIT_IO_IN ? 'i' : 'o', run->io.port);
 			if (run->io.direction == KVM_EXIT_IO_IN)
-				memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
+				memset((uint8_t *)run + run->io.data_offset, 0xff,
+				       (size_t)run->io.size * run->io.count);
 			break;
 		case KVM_EXIT_MMIO:
 			count(run->mmio.is_write ? 'w' : 'r', run->mmio.phys_addr);
@@ -375,10 +383,12 @@ int main(int argc, char **argv)
 		else if (opt == 'v')
 			verbose = 1;
 		else
-			errx(2, "usage: bootprobe [-m MIB] [-h] [-p MAP] [-v] VMLINUX INITRAMFS [COMMAND LINE]");
+			errx(2, "usage: bootprobe [-m MIB] [-h] [-p MAP] [-v] VMLINUX INITRAMFS "
+				"[COMMAND LINE]");
 	}
 	if (argc - optind < 2)
-		errx(2, "usage: bootprobe [-m MIB] [-h] [-p MAP] [-v] VMLINUX INITRAMFS [COMMAND LINE]");
+		errx(2, "usage: bootprobe [-m MIB] [-h] [-p MAP] [-v] VMLINUX INITRAMFS [COMMAND "
+			"LINE]");
 	double start = now_ms();
 
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -386,16 +396,19 @@ int main(int argc, char **argv)
 	if (vm < 0)
 		err(1, "/dev/kvm");
 	enum { HUGE = 2 << 20 };
-	mem = mmap(NULL, mem_size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	mem = mmap(NULL, mem_size + HUGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	mem += -(uintptr_t)mem % HUGE;
 	madvise(mem, mem_size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	struct kvm_userspace_memory_region region = { .memory_size = mem_size, .userspace_addr = (uintptr_t)mem };
+	struct kvm_userspace_memory_region region = { .memory_size = mem_size,
+						      .userspace_addr = (uintptr_t)mem };
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
-	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 || ioctl(vm, KVM_ENABLE_CAP, &split) < 0)
+	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ||
+	    ioctl(vm, KVM_ENABLE_CAP, &split) < 0)
 		err(1, "setting the machine up");
 	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	struct kvm_run *run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
-				   MAP_SHARED, vcpu, 0);
+	struct kvm_run *run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
+				   PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (run == MAP_FAILED)
 		err(1, "vCPU");
 	set_cpuid(kvm, vcpu);
@@ -406,10 +419,14 @@ int main(int argc, char **argv)
 	uint64_t initrd_at = (mem_size - initrd_size) & ~0xfffUL;
 	memcpy(mem + initrd_at, initrd, initrd_size);
 	make_acpi();
-	snprintf((char *)mem + CMDLINE_AT, 2048, "reboot=t panic=-1 %s", argc - optind > 2 ? argv[optind + 2] : "");
-	struct range map[] = { { 0, 0xa0000, 1, 0 }, { 0xa0000, 0x60000, 2, 0 }, { 0x100000, mem_size - 0x100000, 1, 0 } };
+	snprintf((char *)mem + CMDLINE_AT, 2048, "reboot=t panic=-1 %s",
+		 argc - optind > 2 ? argv[optind + 2] : "");
+	struct range map[] = { { 0, 0xa0000, 1, 0 },
+			       { 0xa0000, 0x60000, 2, 0 },
+			       { 0x100000, mem_size - 0x100000, 1, 0 } };
 	struct module module = { initrd_at, initrd_size, 0, 0 };
-	struct start_info info = { START_MAGIC, 1, 0, 1, MODLIST_AT, CMDLINE_AT, ACPI_AT, MEMMAP_AT, 3, 0 };
+	struct start_info info = { START_MAGIC, 1,       0,         1, MODLIST_AT,
+				   CMDLINE_AT,  ACPI_AT, MEMMAP_AT, 3, 0 };
 	memcpy(mem + START_INFO_AT, &info, sizeof(info));
 	memcpy(mem + MODLIST_AT, &module, sizeof(module));
 	memcpy(mem + MEMMAP_AT, map, sizeof(map));
@@ -437,12 +454,14 @@ int main(int argc, char **argv)
 	const struct report_page *p = report_page(0);
 	if (!p)
 		errx(1, "the guest stopped before its first program ran");
-	printf("entry to init %.2f ms; set-up %.2f, entry to stop %.2f ms; exits %u; memory at entry %.1f, at the end %.1f MiB\n",
+	printf("entry to init %.2f ms; set-up %.2f, entry to stop %.2f ms; exits %u; memory at "
+	       "entry %.1f, at the end %.1f MiB\n",
 	       (double)(p->tsc - tsc0) / (double)khz, entered - start, ended - entered, exits,
 	       (double)before / 256, (double)after / 256);
 	for (int i = 0; i < PLACES && places[i].count; i++)
 		if (places[i].count > 3 || verbose)
-			printf("exits: %c %#lx %u\n", places[i].kind, (unsigned long)places[i].addr, places[i].count);
+			printf("exits: %c %#lx %u\n", places[i].kind, (unsigned long)places[i].addr,
+			       places[i].count);
 	for (unsigned i = 0; verbose && p; p = report_page(++i))
 		fwrite(p->text, 1, p->len, stdout);
 	return 0;
