@@ -21,7 +21,8 @@ struct values {
 #define AT(member) offsetof(struct values, member)
 static const struct cli_option options[] = {
 	{ "console-socket", NULL, CLI_STRING, AT(console_socket),
-	  "path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console's pseudoterminal" },
+	  "path to an AF_UNIX socket which will receive a file descriptor "
+	  "referencing the master end of the console's pseudoterminal" },
 	{ "cwd", NULL, CLI_STRING, AT(cwd), "current working directory in the container" },
 	{ "env", "e", CLI_LIST, AT(env), "set environment variables" },
 	{ "tty", "t", CLI_BOOL, AT(tty), "allocate a pseudo-TTY" },

@@ -30,7 +30,8 @@ const struct cli_option cli_global_options[] = {
 	{ "log-format", NULL, CLI_STRING, offsetof(struct cli_global, log_format),
 	  "set the log format ('text' (default), or 'json') (default: \"text\")" },
 	{ "root", NULL, CLI_STRING, offsetof(struct cli_global, root),
-	  "root directory for storage of container state (this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT
+	  "root directory for storage of container state "
+	  "(this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT
 	  "\")" },
 	{ "criu", NULL, CLI_STRING, offsetof(struct cli_global, criu),
 	  "accepted for runc's callers, without effect" },

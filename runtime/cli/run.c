@@ -9,7 +9,8 @@ static const struct cli_option options[] = {
 	{ "bundle", "b", CLI_STRING, offsetof(struct cli_create_values, bundle),
 	  "path to the root of the bundle directory, defaults to the current directory" },
 	{ "console-socket", NULL, CLI_STRING, offsetof(struct cli_create_values, console_socket),
-	  "path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console's pseudoterminal" },
+	  "path to an AF_UNIX socket which will receive a file descriptor "
+	  "referencing the master end of the console's pseudoterminal" },
 	{ "detach", "d", CLI_BOOL, offsetof(struct cli_create_values, detach),
 	  "detach from the container's process" },
 	{ "keep", NULL, CLI_BOOL, offsetof(struct cli_create_values, keep),

@@ -4,12 +4,12 @@
  *
  *   bootprobe [-m MIB] [-h] [-p MAP] [-v] VMLINUX INITRAMFS [COMMAND LINE]
  *
- * The smallest machine that boots the kernel: one vCPU, memory, local APIC, ACPI tables with nothing in them, no device at
- * all. So the figures are the kernel's own, not a VMM's. INITRAMFS is init.c, packed. Prints one line of figures and the
- * exits that reached user space. -h allows huge pages behind the guest's memory; -p samples where the guest is every 100 µs
- * and prints it by function, MAP being the kernel's System.map; -v adds the guest's log and memory figures.
- *
- * A tool for trimming the kernel's configuration, on trusted kernels only: it checks nothing.
+ * The smallest machine that boots the kernel: one vCPU, memory, local APIC, ACPI tables with
+ * nothing in them, no device at all. So the figures are the kernel's own, not a VMM's. INITRAMFS
+ * is init.c, packed. Prints one line of figures and the exits that reached user space. -h allows
+ * huge pages behind the guest's memory; -p samples where the guest is every 100 µs and prints it
+ * by function, MAP being the kernel's System.map; -v adds the guest's log and memory figures.  A
+ * tool for trimming the kernel's configuration, on trusted kernels only: it checks nothing.
  */
 #include <cpuid.h>
 #include <elf.h>
@@ -103,7 +103,7 @@ static uint32_t load_kernel(const char *path)
 	return entry;
 }
 
-/* --- ACPI: reduced hardware, one processor, nothing else ---------------------------------------------------------- */
+/* --- ACPI: reduced hardware, one processor, nothing else -------------------------------------- */
 static uint8_t sum(const uint8_t *p, size_t n)
 {
 	uint8_t s = 0;
@@ -162,7 +162,7 @@ static void make_acpi(void)
 	rsdp[32] = sum(rsdp, 36);
 }
 
-/* --- the vCPU ------------------------------------------------------------------------------------------------------ */
+/* --- the vCPU --------------------------------------------------------------------------------- */
 static void set_cpuid(int kvm, int vcpu)
 {
 	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + 256 * sizeof(c->entries[0]));
@@ -239,7 +239,7 @@ static size_t resident(void)
 	return n;
 }
 
-/* --- exits that reach here: read as all ones, counted --------------------------------------------------------------- */
+/* --- exits that reach here: read as all ones, counted ----------------------------------------- */
 enum { PLACES = 64 };
 static struct place {
 	char kind;
@@ -259,7 +259,7 @@ static void count(char kind, uint64_t addr)
 	}
 }
 
-/* --- where the guest is, at each tick of a timer ---------------------------------------------------------------------- */
+/* --- where the guest is, at each tick of a timer ---------------------------------------------- */
 enum { SAMPLE_US = 100, SAMPLES = 1 << 16 };
 static uint64_t samples[SAMPLES], sample_tsc[SAMPLES];
 static unsigned sample_count;
