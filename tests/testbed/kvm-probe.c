@@ -113,7 +113,8 @@ int main(int argc, char **argv)
 		return answer(0, "no memory", 0);
 	memcpy(mem + CODE_AT, code, sizeof(code));
 	struct kvm_userspace_memory_region region = { .memory_size = MEM_SIZE, .userspace_addr = (uintptr_t)mem };
-	/* where the CPU needs them (without "unrestricted guest"), these must be set before the first vCPU; elsewhere they fail */
+	/* where the CPU needs them (without "unrestricted guest"), these must be set before the first
+	 * vCPU; elsewhere they fail */
 	uint64_t identity = 0xfffbc000;
 	ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
@@ -155,5 +156,7 @@ int main(int argc, char **argv)
 	}
 	double ratio = guest / here;
 	return ratio < RATIO_MAX ? answer(1, "ring 0 of a guest runs at %.1f times the time of user space", ratio)
-				 : answer(0, "ring 0 of a guest takes %.0f times as long as user space: this KVM emulates", ratio);
+				 : answer(0,
+					 "ring 0 of a guest takes %.0f times as long as user space: this KVM emulates",
+					 ratio);
 }
