@@ -82,8 +82,6 @@ static int check(struct creation *c, struct err *e)
 			     "yet, only cgroupfs is");
 	if (rc == 0)
 		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
-	if (rc == 0 && *c->cgroup_path)
-		rc = cgroup_check_empty(c->cgroup_path, e);
 	if (rc < 0)
 		return rc;
 	c->shape = sandbox_shape(&c->spec->res);
@@ -92,27 +90,35 @@ static int check(struct creation *c, struct err *e)
 
 /* ---- the parts --------------------------------------------------------------------------------- */
 
-static int claim(struct creation *c, struct err *e)
+/* What a killed command left under the id goes first; its folder is ours, locked, or nobody's. */
+static int claim_folder(struct creation *c, struct err *e)
 {
 	const struct container_host *h = c->req->host;
+	struct container_state old = { .doc = NULL };
 	bool leftover;
 	int rc = container_make(h->root, c->req->id, &c->dir, &leftover, e);
 
+	if (rc < 0 || !leftover)
+		return rc;
+	log_debug("clearing what a killed command left of %s", c->req->id);
+	container_state_load(c->dir, &old, NULL);
+	rc = container_destroy(h, c->dir, c->req->id, &old, e);
+	container_state_done(&old);
+	close_and_reset(&c->dir);
+	return rc < 0 ? rc : container_make(h->root, c->req->id, &c->dir, &leftover, e);
+}
+
+static int claim(struct creation *c, struct err *e)
+{
+	int rc = claim_folder(c, e);
+
+	if (rc == 0 && *c->cgroup_path) {
+		rc = cgroup_check_empty(c->cgroup_path, e);
+		if (rc < 0)
+			container_remove_dir(c->req->host->root, c->req->id, c->dir, NULL);
+	}
 	if (rc < 0)
 		return rc;
-	if (leftover) {
-		struct container_state old = { .doc = NULL };
-
-		log_debug("clearing what a killed command left of %s", c->req->id);
-		container_state_load(c->dir, &old, NULL);
-		rc = container_destroy(h, c->dir, c->req->id, &old, e);
-		container_state_done(&old);
-		close_and_reset(&c->dir);
-		if (rc == 0)
-			rc = container_make(h->root, c->req->id, &c->dir, &leftover, e);
-		if (rc < 0)
-			return rc;
-	}
 	container_now(c->created, sizeof(c->created));
 	c->st = (struct container_state){
 		.id = c->req->id,
