@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
-	runtime/host/cgroup
+	runtime/host/cgroup runtime/host/cgroup_path
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
@@ -20,7 +20,7 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	runtime/proxy/session runtime/proxy/serve $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
@@ -28,10 +28,10 @@ UNIT_TESTS += container cgroup cli_options relay proxy
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat $(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
-cgroup_TEST_OBJS := runtime/host/cgroup $(LIB_BASE)
+cgroup_TEST_OBJS := runtime/host/cgroup_path $(LIB_BASE)
 cli_options_TEST_OBJS := runtime/cli/options $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/serve runtime/proxy/relay runtime/proxy/client \
+proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
@@ -39,5 +39,5 @@ proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
 
 FUZZ_TARGETS += container_state
 container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
-	runtime/host/proc runtime/host/cgroup $(LIB_JSON) $(LIB_BASE)
+	runtime/host/proc runtime/host/cgroup_path $(LIB_JSON) $(LIB_BASE)
 container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)

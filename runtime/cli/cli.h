@@ -17,10 +17,10 @@
 #define CLI_MAX_LIST     4096
 
 enum cli_type {
-	CLI_BOOL,    /* bool */
-	CLI_STRING,  /* const char * */
-	CLI_INT,     /* int */
-	CLI_LIST,    /* struct cli_list, once per occurrence */
+	CLI_BOOL, /* bool */
+	CLI_STRING, /* const char * */
+	CLI_INT, /* int */
+	CLI_LIST, /* struct cli_list, once per occurrence */
 	CLI_REFUSED, /* takes a value; naming it at all is an error that says so */
 };
 
@@ -32,7 +32,7 @@ struct cli_list {
 struct cli_option {
 	const char *name, *letter; /* letter NULL: none */
 	enum cli_type type;
-	size_t offset;             /* in the command's values */
+	size_t offset; /* in the command's values */
 	const char *help;
 };
 
@@ -45,14 +45,14 @@ struct cli_global {
 
 struct cli_command {
 	const char *name;
-	const char *usage;       /* behind "husk NAME ", "" for none */
+	const char *usage; /* behind "husk NAME ", "" for none */
 	const char *summary;
 	const char *description; /* a paragraph or more, NULL for none */
 	const struct cli_option *options; /* ended by a NULL name; NULL for none */
 	size_t values_size;
-	int min_args, max_args;  /* max -1: any number */
-	int failure;             /* exit status when run() fails, runc's */
-	const char *prefix;      /* of its messages, as runc has them; NULL for none */
+	int min_args, max_args; /* max -1: any number */
+	int failure; /* exit status when run() fails, runc's */
+	const char *prefix; /* of its messages, as runc has them; NULL for none */
 	/* The exit status, or a negative errno and @e. @v: the options' values. */
 	int (*run)(struct cli_global *g, const void *v, char **args, int nargs, struct err *e);
 };

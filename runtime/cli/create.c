@@ -24,8 +24,11 @@ static const struct cli_option options[] = {
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct cli_create_values *v = values;
-	struct container_request r = { .host = &g->host, .id = args[0], .bundle = v->bundle,
-				       .pid_file = v->pid_file, .console_socket = v->console_socket,
+	struct container_request r = { .host = &g->host,
+				       .id = args[0],
+				       .bundle = v->bundle,
+				       .pid_file = v->pid_file,
+				       .console_socket = v->console_socket,
 				       .detach = true };
 	struct container_made made = CONTAINER_MADE_INIT;
 	int rc = cli_check_preserve_fds(v->preserve_fds, e);
@@ -44,11 +47,13 @@ const struct cli_command cli_create = {
 	.name = "create",
 	.usage = "<container-id>",
 	.summary = "create a container",
-	.description =
-		"   The create command starts a virtual machine for the bundle and makes the container\n"
-		"in it, up to the start of its process. <container-id> must be unique on the host. The\n"
-		"pid written to the pid file is that of the process which stands for the container's own on\n"
-		"the host.\n",
+	.description = "   The create command starts a virtual machine for the bundle and makes "
+		       "the container\n"
+		       "in it, up to the start of its process. <container-id> must be unique on "
+		       "the host. The\n"
+		       "pid written to the pid file is that of the process which stands for the "
+		       "container's own on\n"
+		       "the host.\n",
 	.options = options,
 	.values_size = sizeof(struct cli_create_values),
 	.min_args = 1,

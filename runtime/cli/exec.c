@@ -30,9 +30,12 @@ static const struct cli_option options[] = {
 	{ "additional-gids", "g", CLI_LIST, AT(gids), "additional gids" },
 	{ "process", "p", CLI_STRING, AT(process), "path to the process.json" },
 	{ "detach", "d", CLI_BOOL, AT(detach), "detach from the container's process" },
-	{ "pid-file", NULL, CLI_STRING, AT(pid_file), "specify the file to write the process id to" },
-	{ "process-label", NULL, CLI_REFUSED, 0, "not supported: SELinux labels do not reach the guest" },
-	{ "apparmor", NULL, CLI_REFUSED, 0, "not supported: AppArmor profiles do not reach the guest" },
+	{ "pid-file", NULL, CLI_STRING, AT(pid_file),
+	  "specify the file to write the process id to" },
+	{ "process-label", NULL, CLI_REFUSED, 0,
+	  "not supported: SELinux labels do not reach the guest" },
+	{ "apparmor", NULL, CLI_REFUSED, 0,
+	  "not supported: AppArmor profiles do not reach the guest" },
 	{ "no-new-privs", NULL, CLI_BOOL, AT(no_new_privs),
 	  "set the no new privileges value for the process" },
 	{ "cap", "c", CLI_LIST, AT(caps), "add a capability to the bounding set for the process" },
@@ -76,8 +79,8 @@ static int set_user(struct plan *p, const struct values *v, struct err *e)
 		if (colon)
 			rc = parse_id(colon + 1, strlen(colon + 1), "gid", &u->gid, e);
 		if (rc == 0)
-			rc = parse_id(v->user, colon ? (size_t)(colon - v->user) : strlen(v->user), "uid",
-				      &u->uid, e);
+			rc = parse_id(v->user, colon ? (size_t)(colon - v->user) : strlen(v->user),
+				      "uid", &u->uid, e);
 	}
 	if (rc < 0 || !v->gids.n)
 		return rc;
@@ -106,7 +109,8 @@ static int set_env(struct plan *p, const struct values *v, struct err *e)
 		memcpy(p->env, env->v, env->n * sizeof(*p->env));
 	for (size_t i = 0; i < v->env.n; i++) {
 		if (!strchr(v->env.v[i], '=') || *v->env.v[i] == '=')
-			return err_set(e, EINVAL, "invalid environment variable: \"%s\"", v->env.v[i]);
+			return err_set(e, EINVAL, "invalid environment variable: \"%s\"",
+				       v->env.v[i]);
 		p->env[env->n++] = v->env.v[i];
 	}
 	env->v = p->env;
@@ -121,7 +125,8 @@ static void set_caps(struct plan *p, const struct values *v)
 		int n = oci_cap_by_name(v->caps.v[i]);
 
 		if (n < 0) {
-			log_warn("ignoring unknown or unavailable capabilities: [%s]", v->caps.v[i]);
+			log_warn("ignoring unknown or unavailable capabilities: [%s]",
+				 v->caps.v[i]);
 			continue;
 		}
 		c->present = true;
@@ -144,7 +149,8 @@ static int from_options(struct plan *p, const struct values *v, const char *bund
 	if (rc < 0)
 		return rc;
 	p->process = p->spec->process;
-	p->process.args = (struct oci_strv){ .v = (const char **)(uintptr_t)args, .n = (size_t)nargs };
+	p->process.args =
+		(struct oci_strv){ .v = (const char **)(uintptr_t)args, .n = (size_t)nargs };
 	p->process.terminal = v->tty;
 	p->process.rows = p->process.columns = 0;
 	if (v->cwd && *v->cwd)
@@ -159,8 +165,8 @@ static int from_options(struct plan *p, const struct values *v, const char *bund
 	return rc < 0 ? rc : set_env(p, v, e);
 }
 
-static int plan(struct cli_global *g, struct plan *p, const struct values *v, char **args, int nargs,
-		struct err *e)
+static int plan(struct cli_global *g, struct plan *p, const struct values *v, char **args,
+		int nargs, struct err *e)
 {
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
@@ -208,8 +214,11 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	const struct values *v = values;
 	struct container_made made = CONTAINER_MADE_INIT;
 	struct plan p = { .spec = NULL };
-	struct exec_request r = { .host = &g->host, .id = args[0], .process = &p.process,
-				  .pid_file = v->pid_file, .console_socket = v->console_socket,
+	struct exec_request r = { .host = &g->host,
+				  .id = args[0],
+				  .process = &p.process,
+				  .pid_file = v->pid_file,
+				  .console_socket = v->console_socket,
 				  .detach = v->detach };
 	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
 
@@ -239,10 +248,12 @@ const struct cli_command cli_exec = {
 	.name = "exec",
 	.usage = "<container-id> <command> [arguments]  || -p process.json <container-id>",
 	.summary = "execute new process inside the container",
-	.description =
-		"   The process is that of config.json with these options on top, or all of it is taken from\n"
-		"the file given by --process. husk ends with its exit status (128 and its number for a signal; 127\n"
-		"when there is no such program, 126 when it cannot be run, 255 when husk itself failed).\n",
+	.description = "   The process is that of config.json with these options on top, or all of "
+		       "it is taken from\n"
+		       "the file given by --process. husk ends with its exit status (128 and its "
+		       "number for a signal; 127\n"
+		       "when there is no such program, 126 when it cannot be run, 255 when husk "
+		       "itself failed).\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.min_args = 1,

@@ -35,8 +35,10 @@ void cli_help(void)
 {
 	int width = 0;
 
-	printf("NAME:\n   husk - Open Container Initiative runtime, each container in a virtual machine of its own\n\n"
-	       "husk takes runc's commands and options, files and exit statuses. A container's bundle is a\n"
+	printf("NAME:\n   husk - Open Container Initiative runtime, each container in a virtual "
+	       "machine of its own\n\n"
+	       "husk takes runc's commands and options, files and exit statuses. A container's "
+	       "bundle is a\n"
 	       "folder with a config.json and a root file system. To start a new one:\n\n"
 	       "    # husk run [ -b bundle ] <container-id>\n\n"
 	       "USAGE:\n   husk [global options] command [command options] [arguments...]\n\n"
@@ -46,7 +48,8 @@ void cli_help(void)
 		width = max_t(int, width, (int)strlen((*c)->name));
 	for (const struct cli_command *const *c = cli_commands; *c; c++)
 		printf("   %-*s  %s\n", width, (*c)->name, (*c)->summary);
-	printf("   %-*s  %s\n\nGLOBAL OPTIONS:\n", width, "help", "shows this, or help for one command");
+	printf("   %-*s  %s\n\nGLOBAL OPTIONS:\n", width, "help",
+	       "shows this, or help for one command");
 	print_options(cli_global_options);
 	printf("   --help, -h     show help\n   --version, -v  print the version\n");
 }

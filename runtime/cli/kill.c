@@ -21,8 +21,7 @@ static const struct cli_option options[] = {
 	{ .name = NULL },
 };
 
-static int send_signal(int dir, const struct container_state *s, int signo, bool all,
-		       struct err *e)
+static int send_signal(int dir, const struct container_state *s, int signo, bool all, struct err *e)
 {
 	_cleanup_close_ int sock = -1;
 	int rc = container_proxy(dir, &sock, e);
@@ -75,7 +74,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 const struct cli_command cli_kill = {
 	.name = "kill",
 	.usage = "<container-id> [signal]",
-	.summary = "kill sends the specified signal (default: SIGTERM) to the container's init process",
+	.summary = "kill sends the specified signal (default: SIGTERM) to the container's init "
+		   "process",
 	.description = "   A signal is a name (TERM, SIGTERM, RTMIN+3) or a number.\n",
 	.options = options,
 	.values_size = sizeof(struct values),

@@ -31,12 +31,12 @@ const struct cli_option cli_global_options[] = {
 	  "set the log format ('text' (default), or 'json') (default: \"text\")" },
 	{ "root", NULL, CLI_STRING, offsetof(struct cli_global, root),
 	  "root directory for storage of container state "
-	  "(this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT
-	  "\")" },
+	  "(this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT "\")" },
 	{ "criu", NULL, CLI_STRING, offsetof(struct cli_global, criu),
 	  "accepted for runc's callers, without effect" },
 	{ "systemd-cgroup", NULL, CLI_BOOL, offsetof(struct cli_global, systemd_cgroup),
-	  "cgroupsPath is of form \"slice:prefix:name\" (not supported yet: refused where a cgroup is made)" },
+	  "cgroupsPath is of form \"slice:prefix:name\" (not supported yet: refused where a cgroup "
+	  "is made)" },
 	{ "rootless", NULL, CLI_STRING, offsetof(struct cli_global, rootless),
 	  "ignore cgroup permission errors ('true', 'false', or 'auto') (default: \"auto\")" },
 	{ .name = NULL },
@@ -44,7 +44,7 @@ const struct cli_option cli_global_options[] = {
 
 /* Commands of runc's that are known and not there yet, so that a message can say so. */
 static const char *const later[] = { "checkpoint", "events", "features", "pause",
-				     "restore",	   "resume", "update" };
+				     "restore",    "resume", "update" };
 
 /* Standard streams that the caller closed must not become sockets or images of ours. */
 static void fill_standard_streams(void)
@@ -78,7 +78,8 @@ static int open_log(struct cli_global *g, struct err *e)
 	} else if (g->debug) {
 		g->host.log = STDERR_FILENO;
 	}
-	log_open(fd < 0 ? STDERR_FILENO : fd, g->host.log_json ? LOG_JSON : LOG_TEXT, level, "husk");
+	log_open(fd < 0 ? STDERR_FILENO : fd, g->host.log_json ? LOG_JSON : LOG_TEXT, level,
+		 "husk");
 	return 0;
 }
 
@@ -103,8 +104,10 @@ int cli_check_preserve_fds(int n, struct err *e)
 {
 	if (n == 0)
 		return 0;
-	return err_set(e, ENOTSUP, "--preserve-fds %d is not supported: a descriptor of the host "
-		       "cannot be taken into a virtual machine", n);
+	return err_set(e, ENOTSUP,
+		       "--preserve-fds %d is not supported: a descriptor of the host "
+		       "cannot be taken into a virtual machine",
+		       n);
 }
 
 static int check_args(const struct cli_command *c, int n, struct err *e)
@@ -197,7 +200,8 @@ int main(int argc, char **argv)
 			cli_help();
 			return 0;
 		}
-		if (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--version") || !strcmp(argv[i], "-version")) {
+		if (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--version") ||
+		    !strcmp(argv[i], "-version")) {
 			cli_version();
 			return 0;
 		}

@@ -42,7 +42,8 @@ static int parse_int(const char *name, const char *v, int *ret, struct err *e)
 	errno = 0;
 	n = strtol(v, &end, 0);
 	if (!*v || *end || errno || n < INT32_MIN || n > INT32_MAX)
-		return err_set(e, EINVAL, "invalid value \"%s\" for flag -%s: parse error", v, name);
+		return err_set(e, EINVAL, "invalid value \"%s\" for flag -%s: parse error", v,
+			       name);
 	*ret = (int)n;
 	return 0;
 }
@@ -86,7 +87,7 @@ static int store(const struct cli_option *o, const char *name, const char *v, vo
 struct word {
 	const char *name, *value; /* value NULL: none was given with it */
 	size_t len;
-	char shown[64];           /* the name, for messages */
+	char shown[64]; /* the name, for messages */
 };
 
 static int split(const char *arg, struct word *w, struct err *e)

@@ -115,10 +115,13 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	else if (strcmp(format, "table"))
 		rc = err_set(e, EINVAL, "invalid format option");
 	else if (nargs > 1 && strcmp(args[1], "-ef"))
-		rc = err_set(e, ENOTSUP, "ps option \"%s\" is not supported: the processes are those of "
-			     "the guest", args[1]);
+		rc = err_set(e, ENOTSUP,
+			     "ps option \"%s\" is not supported: the processes are those of "
+			     "the guest",
+			     args[1]);
 	else
-		rc = print_table(dir, status == CONTAINER_CREATED || status == CONTAINER_RUNNING, e);
+		rc = print_table(dir, status == CONTAINER_CREATED || status == CONTAINER_RUNNING,
+				 e);
 	container_state_done(&s);
 	return rc;
 }
@@ -128,7 +131,8 @@ const struct cli_command cli_ps = {
 	.usage = "<container-id> [-ef]",
 	.summary = "ps displays the processes running inside a container",
 	.description =
-		"   The table is the guest's view, with the guest's process ids. The json list holds the\n"
+		"   The table is the guest's view, with the guest's process ids. The json list "
+		"holds the\n"
 		"processes on the host that stand for those which were started from the host.\n",
 	.options = options,
 	.values_size = sizeof(struct values),

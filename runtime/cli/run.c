@@ -43,8 +43,11 @@ static int attend(struct container_made *made, int *ret_status)
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct cli_create_values *v = values;
-	struct container_request r = { .host = &g->host, .id = args[0], .bundle = v->bundle,
-				       .pid_file = v->pid_file, .console_socket = v->console_socket,
+	struct container_request r = { .host = &g->host,
+				       .id = args[0],
+				       .bundle = v->bundle,
+				       .pid_file = v->pid_file,
+				       .console_socket = v->console_socket,
 				       .detach = v->detach };
 	struct container_made made = CONTAINER_MADE_INIT;
 	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
@@ -85,10 +88,11 @@ const struct cli_command cli_run = {
 	.name = "run",
 	.usage = "<container-id>",
 	.summary = "create and run a container",
-	.description =
-		"   The run command does what create and start do, waits for the container's process to\n"
-		"end, deletes the container, and ends with the process's exit status (128 and its number for a\n"
-		"signal; 127 when there is no such program, 126 when it cannot be run).\n",
+	.description = "   The run command does what create and start do, waits for the "
+		       "container's process to\n"
+		       "end, deletes the container, and ends with the process's exit status (128 "
+		       "and its number for a\n"
+		       "signal; 127 when there is no such program, 126 when it cannot be run).\n",
 	.options = options,
 	.values_size = sizeof(struct cli_create_values),
 	.min_args = 1,

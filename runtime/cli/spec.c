@@ -55,9 +55,9 @@ const struct cli_command cli_spec = {
 	.name = "spec",
 	.usage = "",
 	.summary = "create a new specification file",
-	.description =
-		"   The spec command writes a config.json to start from into the bundle: a shell in the root\n"
-		"file system \"rootfs\" beside it.\n",
+	.description = "   The spec command writes a config.json to start from into the bundle: a "
+		       "shell in the root\n"
+		       "file system \"rootfs\" beside it.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.min_args = 0,

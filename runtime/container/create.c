@@ -78,7 +78,8 @@ static int check(struct creation *c, struct err *e)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
 	if (rc == 0 && c->req->host->systemd_cgroup)
-		rc = err_set(e, ENOTSUP, "--systemd-cgroup: the systemd cgroup driver is not supported "
+		rc = err_set(e, ENOTSUP,
+			     "--systemd-cgroup: the systemd cgroup driver is not supported "
 			     "yet, only cgroupfs is");
 	if (rc == 0)
 		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
@@ -173,8 +174,8 @@ static int start_proxy(struct creation *c, struct err *e)
 static int build_machine(struct creation *c, struct err *e)
 {
 	const struct container_host *h = c->req->host;
-	int rc = sandbox_build(&c->vm, c->req->id, &c->shape, h->log, h->debug ? LOG_DEBUG : LOG_WARN,
-			       h->log_json, e);
+	int rc = sandbox_build(&c->vm, c->req->id, &c->shape, h->log,
+			       h->debug ? LOG_DEBUG : LOG_WARN, h->log_json, e);
 
 	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
 		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
@@ -282,9 +283,11 @@ static void machine_reason(struct creation *c, struct err *e)
 		return;
 	c->vm.machine.pid = 0;
 	if (WIFSIGNALED(st))
-		err_set(e, was.code, "%s (husk-machine was killed by signal %d)", was.msg, WTERMSIG(st));
+		err_set(e, was.code, "%s (husk-machine was killed by signal %d)", was.msg,
+			WTERMSIG(st));
 	else
-		err_set(e, was.code, "%s (husk-machine ended with status %d)", was.msg, WEXITSTATUS(st));
+		err_set(e, was.code, "%s (husk-machine ended with status %d)", was.msg,
+			WEXITSTATUS(st));
 }
 
 static void undo(struct creation *c)
@@ -310,8 +313,12 @@ int container_create(const struct container_request *r, struct container_made *r
 
 	if (!c)
 		return err_set(e, ENOMEM, "out of memory");
-	*c = (struct creation){ .req = r, .bundle = -1, .dir = -1, .cgroup = -1,
-				.vm = SANDBOX_INIT, .proxy = STAND_IN_INIT };
+	*c = (struct creation){ .req = r,
+				.bundle = -1,
+				.dir = -1,
+				.cgroup = -1,
+				.vm = SANDBOX_INIT,
+				.proxy = STAND_IN_INIT };
 	rc = check(c, &local);
 	if (rc == 0)
 		rc = claim(c, &local);

@@ -14,30 +14,33 @@
 #include "runtime/io/console.h"
 #include "runtime/proxy/proxy.h"
 
-struct container_host {    /* where and how: from the global options */
-	int root;          /* folder of all containers */
+struct container_host { /* where and how: from the global options */
+	int root; /* folder of all containers */
 	bool systemd_cgroup;
-	int log;           /* for the machine and the proxies, -1: none */
+	int log; /* for the machine and the proxies, -1: none */
 	bool log_json, debug;
 };
 
 struct container_request {
 	const struct container_host *host;
 	const char *id;
-	const char *bundle;         /* "" or NULL: the current directory */
-	const char *pid_file;       /* NULL: none */
+	const char *bundle; /* "" or NULL: the current directory */
+	const char *pid_file; /* NULL: none */
 	const char *console_socket; /* NULL: none */
 	bool detach;
 };
 
 struct container_made {
 	struct proc_id proxy;
-	int sock;                   /* the proxy's descriptor 3, our end */
+	int sock; /* the proxy's descriptor 3, our end */
 	struct console_saved saved; /* the caller's terminal, raw while the process has it */
-	int program;                /* written on failure, too: 127 when the guest has no such
+	int program; /* written on failure, too: 127 when the guest has no such
 				     * program, 126 when it may not be run, else 0 */
 };
-#define CONTAINER_MADE_INIT { .proxy = { 0, 0 }, .sock = -1, .saved = { .fd = -1 }, .program = 0 }
+#define CONTAINER_MADE_INIT                                                                        \
+	{                                                                                          \
+		.proxy = { 0, 0 }, .sock = -1, .saved = { .fd = -1 }, .program = 0                 \
+	}
 
 int container_create(const struct container_request *r, struct container_made *ret, struct err *e);
 
@@ -74,8 +77,7 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 int container_delete(const struct container_host *h, const char *id, bool force, struct err *e);
 
 /* Checks of runc that need the bundle only. */
-int container_check_terminal(bool terminal, bool detach, const char *console_socket,
-			     struct err *e);
+int container_check_terminal(bool terminal, bool detach, const char *console_socket, struct err *e);
 /* The pid, by rename. */
 int container_write_pid(const char *path, pid_t pid, struct err *e);
 

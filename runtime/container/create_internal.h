@@ -16,12 +16,15 @@
 struct stand_in {
 	struct container_made made;
 	struct oci_pack_streams tokens;
-	int stdio[3];    /* for it; -1: ours */
+	int stdio[3]; /* for it; -1: ours */
 	int console_sock, master;
 	bool terminal, own_tty;
 };
-#define STAND_IN_INIT { .made = CONTAINER_MADE_INIT, .stdio = { -1, -1, -1 }, .console_sock = -1, \
-			.master = -1 }
+#define STAND_IN_INIT                                                                              \
+	{                                                                                          \
+		.made = CONTAINER_MADE_INIT, .stdio = { -1, -1, -1 }, .console_sock = -1,          \
+		.master = -1                                                                       \
+	}
 
 /* Checks terminal against options, dials the console socket, makes the pty or takes the caller's
  * terminal; random tokens for the streams that there are. */
@@ -42,9 +45,9 @@ void stand_in_done(struct stand_in *p, bool failed);
 
 /* The container's files, as shares of the machine and as mounts of the proxy. */
 struct share_list {
-	size_t n;              /* shares, the root file system first */
+	size_t n; /* shares, the root file system first */
 	char (*names)[SHARE_NAME_MAX];
-	int *fds;              /* dissolved */
+	int *fds; /* dissolved */
 	bool *readonly, *is_file;
 	const char **of_mount; /* of spec->mounts[i]: its share's name, NULL */
 	bool *file_of_mount;

@@ -91,7 +91,8 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 		return rc;
 	status = container_status(-1, &s);
 	if (status == CONTAINER_RUNNING && !force)
-		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: running", id);
+		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: running",
+			     id);
 	else {
 		end_in_order(dir, &s, status);
 		rc = container_destroy(h, dir, id, &s, e);

@@ -46,9 +46,9 @@ static int alloc(struct share_list *l, size_t shares, size_t mounts)
 	l->is_file = calloc(shares, sizeof(*l->is_file));
 	l->of_mount = calloc(mounts + 1, sizeof(*l->of_mount));
 	l->file_of_mount = calloc(mounts + 1, sizeof(*l->file_of_mount));
-	return l->names && l->fds && l->readonly && l->is_file && l->of_mount && l->file_of_mount ?
-		       0 :
-		       -ENOMEM;
+	return l->names && l->fds && l->readonly && l->is_file && l->of_mount && l->file_of_mount
+		       ? 0
+		       : -ENOMEM;
 }
 
 int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
@@ -99,8 +99,8 @@ static int open_copy(int dir, const char *path, bool readonly, bool *ret_file, i
 					       MOUNT_ATTR_NOEXEC |
 					       (readonly ? MOUNT_ATTR_RDONLY : 0u),
 				   .propagation = MS_SLAVE };
-	_cleanup_close_ int fd = open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-							      AT_RECURSIVE);
+	_cleanup_close_ int fd =
+		open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 ||

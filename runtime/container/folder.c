@@ -67,8 +67,8 @@ static int lock(int dir)
 int container_open(int root, const char *id, bool want_lock, int *ret_dir, struct err *e)
 {
 	for (;;) {
-		_cleanup_close_ int dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-							   O_CLOEXEC);
+		_cleanup_close_ int dir =
+			openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		int rc;
 
 		if (dir < 0 && errno == ENOENT)

@@ -7,22 +7,22 @@
 #include <strings.h>
 
 /* The kernel's own range: the C library keeps the first two for itself, the guest's may not. */
-#define SIG_LAST   64
-#define RT_MIN     34
-#define RT_MAX     64
+#define SIG_LAST 64
+#define RT_MIN   34
+#define RT_MAX   64
 
 static const struct {
 	const char *name;
 	int signo;
 } names[] = {
-	{ "HUP", SIGHUP },   { "INT", SIGINT },       { "QUIT", SIGQUIT }, { "ILL", SIGILL },
-	{ "TRAP", SIGTRAP }, { "ABRT", SIGABRT },     { "IOT", SIGIOT },   { "BUS", SIGBUS },
-	{ "FPE", SIGFPE },   { "KILL", SIGKILL },     { "USR1", SIGUSR1 }, { "SEGV", SIGSEGV },
-	{ "USR2", SIGUSR2 }, { "PIPE", SIGPIPE },     { "ALRM", SIGALRM }, { "TERM", SIGTERM },
-	{ "CHLD", SIGCHLD }, { "CLD", SIGCHLD },      { "CONT", SIGCONT }, { "STOP", SIGSTOP },
-	{ "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },     { "TTOU", SIGTTOU }, { "URG", SIGURG },
-	{ "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },     { "PROF", SIGPROF }, { "WINCH", SIGWINCH },
-	{ "IO", SIGIO },     { "VTALRM", SIGVTALRM }, { "POLL", SIGPOLL }, { "PWR", SIGPWR },
+	{ "HUP", SIGHUP },   { "INT", SIGINT },       { "QUIT", SIGQUIT },  { "ILL", SIGILL },
+	{ "TRAP", SIGTRAP }, { "ABRT", SIGABRT },     { "IOT", SIGIOT },    { "BUS", SIGBUS },
+	{ "FPE", SIGFPE },   { "KILL", SIGKILL },     { "USR1", SIGUSR1 },  { "SEGV", SIGSEGV },
+	{ "USR2", SIGUSR2 }, { "PIPE", SIGPIPE },     { "ALRM", SIGALRM },  { "TERM", SIGTERM },
+	{ "CHLD", SIGCHLD }, { "CLD", SIGCHLD },      { "CONT", SIGCONT },  { "STOP", SIGSTOP },
+	{ "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },     { "TTOU", SIGTTOU },  { "URG", SIGURG },
+	{ "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },     { "PROF", SIGPROF },  { "WINCH", SIGWINCH },
+	{ "IO", SIGIO },     { "VTALRM", SIGVTALRM }, { "POLL", SIGPOLL },  { "PWR", SIGPWR },
 	{ "SYS", SIGSYS },   { "STKFLT", SIGSTKFLT }, { "UNUSED", SIGSYS },
 };
 

@@ -22,8 +22,9 @@
 int container_check_terminal(bool terminal, bool detach, const char *console_socket, struct err *e)
 {
 	if (detach && terminal && !console_socket)
-		return err_set(e, EINVAL,
-			       "cannot allocate tty if husk will detach without setting console socket");
+		return err_set(
+			e, EINVAL,
+			"cannot allocate tty if husk will detach without setting console socket");
 	if ((!terminal || !detach) && console_socket)
 		return err_set(e, EINVAL,
 			       "cannot use console socket if husk will not detach or allocate tty");
@@ -78,7 +79,9 @@ int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool
 int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)
 {
 	char path[4096];
-	struct spawn sp = { .path = path, .argv0 = "husk-proxy", .cgroup = cgroup,
+	struct spawn sp = { .path = path,
+			    .argv0 = "husk-proxy",
+			    .cgroup = cgroup,
 			    .stdio = { p->stdio[0], p->stdio[1], p->stdio[2] } };
 	int pair[2], rc;
 

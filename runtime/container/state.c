@@ -100,14 +100,16 @@ static const char *check(const struct container_state *s)
 		return "id";
 	if (container_id_check(s->sandbox, NULL) < 0)
 		return "sandbox";
-	if (*s->cgroup && (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
+	if (*s->cgroup &&
+	    (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
 		return "cgroup";
 	return NULL;
 }
 
 int container_state_parse(const char *text, size_t len, struct container_state *ret, struct err *e)
 {
-	static const struct json_limits lim = { .max_depth = 8, .max_values = 100000,
+	static const struct json_limits lim = { .max_depth = 8,
+						.max_values = 100000,
 						.max_memory = 64u << 20 };
 	struct container_state s = { .doc = NULL };
 	const char *bad = NULL;

@@ -26,16 +26,22 @@
 #define CONTAINER_STATE_MAX     (4u << 20) /* bytes of state.json */
 #define CONTAINER_PROXY_SOCK    "proxy.sock"
 
-enum container_status { CONTAINER_CREATING, CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_STOPPED };
+enum container_status {
+	CONTAINER_CREATING,
+	CONTAINER_CREATED,
+	CONTAINER_RUNNING,
+	CONTAINER_STOPPED
+};
 const char *container_status_name(enum container_status s);
 
 struct container_state {
 	struct json *doc; /* owner of the strings when loaded, else NULL and they are the maker's */
 	const char *id, *oci_version, *bundle, *rootfs, *created;
-	const char *sandbox;    /* name below @sandbox */
-	const char *cgroup;     /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
-	uint32_t owner;         /* uid */
-	struct proc_id proxy;   /* pid 0: still being created */
+	const char *sandbox; /* name below @sandbox */
+	const char *
+		cgroup; /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
+	uint32_t owner; /* uid */
+	struct proc_id proxy; /* pid 0: still being created */
 	struct oci_pair *annotations;
 	size_t n_annotations;
 };
@@ -45,8 +51,7 @@ int container_root_open(const char *path, bool make, int *ret_fd, struct err *e)
 
 /* -ENOENT with runc's words when there is no such container. */
 int container_state_load(int dir, struct container_state *ret, struct err *e);
-int container_state_parse(const char *text, size_t len, struct container_state *ret,
-			  struct err *e);
+int container_state_parse(const char *text, size_t len, struct container_state *ret, struct err *e);
 int container_state_save(int dir, const struct container_state *s, struct err *e);
 void container_state_done(struct container_state *s);
 

@@ -10,9 +10,9 @@
 
 struct nc_info_reply;
 
-void timeline_mark(const char *what);                  /* now; a literal */
-void timeline_at(const char *what, uint64_t ns);       /* 0: never happened, left out */
-void timeline_proxy(const struct proxy_reply *r);      /* the proxy's stamps that are not known yet */
+void timeline_mark(const char *what); /* now; a literal */
+void timeline_at(const char *what, uint64_t ns); /* 0: never happened, left out */
+void timeline_proxy(const struct proxy_reply *r); /* the proxy's stamps that are not known yet */
 void timeline_machine(const struct nc_info_reply *r);
 /* "time line: +12345678 ns  1234 ns  what" for each new moment. */
 void timeline_log(void);

@@ -23,8 +23,7 @@ int cgroup_path(const char *cgroups_path, const char *id, const char *own, char 
 		struct err *e);
 /* The same, reading /proc/self/cgroup; *out = "" when the host has no version 2 hierarchy and the
  * spec asks for nothing that needs one. */
-int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size,
-		struct err *e);
+int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size, struct err *e);
 
 /* A group that is there and has members is somebody else's: -EBUSY, in runc's words. */
 int cgroup_check_empty(const char *path, struct err *e);

@@ -44,7 +44,8 @@ int proc_parse_stat(const char *line, size_t len, struct proc_info *ret)
 	pid = strtoull(line, &end, 10);
 	if (end == line || *end != ' ' || pid == 0 || pid > INT32_MAX)
 		return -EBADMSG;
-	if (!field_u64(close + 2, 4, &ppid) || ppid > INT32_MAX || !field_u64(close + 2, 22, &start))
+	if (!field_u64(close + 2, 4, &ppid) || ppid > INT32_MAX ||
+	    !field_u64(close + 2, 22, &start))
 		return -EBADMSG;
 	info.id = (struct proc_id){ .pid = (pid_t)pid, .start = start };
 	info.ppid = (pid_t)ppid;

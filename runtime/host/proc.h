@@ -9,7 +9,7 @@
 #include "lib/err.h"
 
 struct proc_id {
-	pid_t pid;      /* 0: none */
+	pid_t pid; /* 0: none */
 	uint64_t start; /* clock ticks since boot, /proc/PID/stat field 22 */
 };
 

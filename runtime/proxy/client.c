@@ -91,8 +91,8 @@ int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e)
 	return rc < 0 ? rc : proxy_wait(sock, PROXY_SIGNAL, NULL, timeout_ms, e);
 }
 
-int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg,
-	     int timeout_ms, struct err *e)
+int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,
+	     struct err *e)
 {
 	uint64_t deadline = deadline_of(timeout_ms);
 	struct proxy_simple m;

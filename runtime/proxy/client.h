@@ -22,7 +22,7 @@ int proxy_call(int sock, enum proxy_cmd cmd, struct proxy_reply *ret, int timeou
 	       struct err *e);
 int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e);
 /* Calls @each for every process. */
-int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg,
-	     int timeout_ms, struct err *e);
+int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,
+	     struct err *e);
 
 #endif

@@ -94,10 +94,10 @@ static void put(struct program *p, struct sock_filter f)
 	p->insn[p->n++] = f;
 }
 
-#define LOAD(off)         ((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(off)))
-#define RETURN(v)         ((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (v)))
-#define JUMP_EQ(v, t, f)  ((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (v), (t), (f)))
-#define ARG_LOW(i)        (offsetof(struct seccomp_data, args) + 8 * (i))
+#define LOAD(off)        ((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(off)))
+#define RETURN(v)        ((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (v)))
+#define JUMP_EQ(v, t, f) ((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (v), (t), (f)))
+#define ARG_LOW(i)       (offsetof(struct seccomp_data, args) + 8 * (i))
 
 static int install_filter(struct err *e)
 {

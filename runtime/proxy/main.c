@@ -188,7 +188,9 @@ static int set_up(struct proxy *p, struct err *e)
 
 static void answer_failure(int rc, const struct err *e)
 {
-	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_ATTACH, .rc = rc,
+	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION,
+					  .cmd = PROXY_ATTACH,
+					  .rc = rc,
 					  .size = sizeof(r) } };
 
 	memcpy(r.text, e->msg, min_t(size_t, sizeof(e->msg), sizeof(r.text)));
@@ -199,7 +201,10 @@ static void answer_failure(int rc, const struct err *e)
 int main(void)
 {
 	static struct proxy p = {
-		.fds = { -1, -1, -1 }, .mounts = { .root = -1 }, .ready = -1, .machine = -1,
+		.fds = { -1, -1, -1 },
+		.mounts = { .root = -1 },
+		.ready = -1,
+		.machine = -1,
 	};
 	struct session *s = &p.session;
 	struct err e = ERR_INIT;

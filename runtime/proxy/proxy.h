@@ -43,7 +43,7 @@ enum proxy_cmd {
 	PROXY_START = 3,
 	PROXY_SIGNAL = 4,
 	PROXY_RESIZE = 5,
-	PROXY_PS = 6,     /* answered by one reply packet a process, then one with more = 0 */
+	PROXY_PS = 6, /* answered by one reply packet a process, then one with more = 0 */
 	PROXY_STATUS = 7,
 	PROXY_EXITED = 8, /* event to the first client, just before the process ends */
 	PROXY_MOUNT = 9,
@@ -53,48 +53,48 @@ enum proxy_cmd {
 struct proxy_hdr {
 	uint32_t version;
 	uint32_t cmd;
-	int32_t rc;      /* replies: 0 or -errno */
-	uint32_t size;   /* of the whole packet */
+	int32_t rc; /* replies: 0 or -errno */
+	uint32_t size; /* of the whole packet */
 };
 
 /* The answer to every command without one of its own, and the event PROXY_EXITED. */
 struct proxy_reply {
 	struct proxy_hdr hdr;
-	uint32_t state;       /* enum proxy_state */
+	uint32_t state; /* enum proxy_state */
 	uint32_t exit_status; /* PROXY_ST_ENDED: 0 … 255 */
-	uint64_t stamp[8];    /* enum proxy_stamp, CLOCK_MONOTONIC ns, 0: not reached */
-	char text[500];       /* rc < 0: one line; came from the guest perhaps: printable, escaped */
+	uint64_t stamp[8]; /* enum proxy_stamp, CLOCK_MONOTONIC ns, 0: not reached */
+	char text[500]; /* rc < 0: one line; came from the guest perhaps: printable, escaped */
 };
 
 enum proxy_state { PROXY_ST_NEW, PROXY_ST_CREATED, PROXY_ST_RUNNING, PROXY_ST_ENDED };
 
 enum proxy_stamp {
-	PROXY_T_BEGIN,     /* main() */
-	PROXY_T_SETUP,     /* namespaces and mounts stand, privileges are gone */
-	PROXY_T_READY,     /* the agent has dialled */
-	PROXY_T_HELLO,     /* and answered */
-	PROXY_T_CREATED,   /* container or exec made */
+	PROXY_T_BEGIN, /* main() */
+	PROXY_T_SETUP, /* namespaces and mounts stand, privileges are gone */
+	PROXY_T_READY, /* the agent has dialled */
+	PROXY_T_HELLO, /* and answered */
+	PROXY_T_CREATED, /* container or exec made */
 	PROXY_T_STARTED,
-	PROXY_T_EXITED,    /* the agent told the status */
+	PROXY_T_EXITED, /* the agent told the status */
 	PROXY_T_TORN_DOWN, /* container deleted, shares dropped, machine told to quit */
 };
 
 /* Descriptors follow in this order, those whose flag is set. */
 enum proxy_setup_flags {
-	PROXY_SETUP_LOG = 1u << 0,     /* for log lines, JSON or text; without: nothing is logged */
-	PROXY_SETUP_LISTEN = 1u << 1,  /* the listening socket for later commands */
-	PROXY_SETUP_PEER = 1u << 2,    /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
+	PROXY_SETUP_LOG = 1u << 0, /* for log lines, JSON or text; without: nothing is logged */
+	PROXY_SETUP_LISTEN = 1u << 1, /* the listening socket for later commands */
+	PROXY_SETUP_PEER = 1u << 2, /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
 	PROXY_SETUP_LOG_JSON = 1u << 16, /* no descriptor */
 	PROXY_SETUP_DEBUG = 1u << 17,
-	PROXY_SETUP_CTTY = 1u << 18,   /* descriptor 0 is a terminal of the proxy's own: make it the
+	PROXY_SETUP_CTTY = 1u << 18, /* descriptor 0 is a terminal of the proxy's own: make it the
 					* controlling one */
 };
 #define PROXY_SETUP_MAX_FDS 3
 
 struct proxy_setup {
 	struct proxy_hdr hdr;
-	uint32_t flags;     /* enum proxy_setup_flags */
-	uint32_t new_ns;    /* CLONE_NEWNET, CLONE_NEWUTS, CLONE_NEWIPC to make */
+	uint32_t flags; /* enum proxy_setup_flags */
+	uint32_t new_ns; /* CLONE_NEWNET, CLONE_NEWUTS, CLONE_NEWIPC to make */
 };
 
 /* + one descriptor: a detached mount tree. The first is the root ("/"); the others' destinations
@@ -107,10 +107,10 @@ struct proxy_mount {
 };
 
 enum proxy_attach_flags {
-	PROXY_ATTACH_EXEC = 1u << 0,      /* an exec, not the container itself */
-	PROXY_ATTACH_TERMINAL = 1u << 1,  /* one stream both ways, descriptors 0 and 1 a terminal */
-	PROXY_ATTACH_LAST = 1u << 2,      /* the machine has no other container: end it at the end */
-	PROXY_ATTACH_READY = 1u << 3,     /* a third descriptor comes: wait for it to be readable */
+	PROXY_ATTACH_EXEC = 1u << 0, /* an exec, not the container itself */
+	PROXY_ATTACH_TERMINAL = 1u << 1, /* one stream both ways, descriptors 0 and 1 a terminal */
+	PROXY_ATTACH_LAST = 1u << 2, /* the machine has no other container: end it at the end */
+	PROXY_ATTACH_READY = 1u << 3, /* a third descriptor comes: wait for it to be readable */
 };
 #define PROXY_MAX_SHARES 250
 
@@ -119,11 +119,11 @@ enum proxy_attach_flags {
  * The shares called SHARE_PREFIX0 to nshares - 1 are removed at the end (not by an exec). */
 struct proxy_attach {
 	struct proxy_hdr hdr;
-	uint32_t flags;      /* enum proxy_attach_flags */
+	uint32_t flags; /* enum proxy_attach_flags */
 	uint32_t nshares;
 	uint32_t request_len;
 	uint32_t timeout_ms; /* for all of it */
-	uint64_t token[3];   /* of stdin, stdout, stderr; 0: the process gets /dev/null */
+	uint64_t token[3]; /* of stdin, stdout, stderr; 0: the process gets /dev/null */
 	char container_id[1025];
 	char exec_id[129];
 	char fs_device[32];
@@ -133,7 +133,7 @@ struct proxy_attach {
 struct proxy_signal {
 	struct proxy_hdr hdr;
 	uint32_t signo;
-	uint32_t all;        /* every process of the container */
+	uint32_t all; /* every process of the container */
 };
 
 struct proxy_resize {
@@ -154,7 +154,7 @@ struct proxy_ps {
 	uint32_t more;
 	uint32_t pid, ppid, uid;
 	uint64_t start_ns, cpu_ns;
-	uint64_t now_ns;     /* the host's clock since the guest's boot, about */
+	uint64_t now_ns; /* the host's clock since the guest's boot, about */
 	char tty[32];
 	char command[1024];
 };

@@ -59,8 +59,8 @@ static ssize_t end_write(const struct relay_end *s, const void *p, size_t n)
 	if (s->kind == RELAY_POLLED && n > PIPE_BUF)
 		n = PIPE_BUF;
 	do
-		rc = s->kind == RELAY_SOCKET ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) :
-					       write(s->fd, p, n);
+		rc = s->kind == RELAY_SOCKET ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+					     : write(s->fd, p, n);
 	while (rc < 0 && errno == EINTR);
 	return rc < 0 ? -errno : rc;
 }

@@ -16,10 +16,10 @@
 #define RELAY_BUFFER 65536
 
 enum relay_kind {
-	RELAY_SOCKET,   /* MSG_DONTWAIT */
+	RELAY_SOCKET, /* MSG_DONTWAIT */
 	RELAY_NONBLOCK, /* O_NONBLOCK is set and ours alone */
-	RELAY_FILE,     /* always ready */
-	RELAY_POLLED,   /* may block: small pieces, when poll says so */
+	RELAY_FILE, /* always ready */
+	RELAY_POLLED, /* may block: small pieces, when poll says so */
 };
 
 struct relay_end {
@@ -32,7 +32,7 @@ struct relay_end {
 struct relay_end relay_prepare(int fd, bool write);
 
 enum relay_at_end {
-	RELAY_END_CLOSE,    /* close the sink */
+	RELAY_END_CLOSE, /* close the sink */
 	RELAY_END_SHUTDOWN, /* shut down writing on the sink (a socket that is also read) */
 	RELAY_END_NOTHING,
 };
@@ -41,8 +41,8 @@ struct relay {
 	struct evsrc src, dst;
 	struct relay_end from, to;
 	enum relay_at_end at_end;
-	bool eof;        /* nothing more comes from the source */
-	bool done;       /* and everything is written, or the sink is gone */
+	bool eof; /* nothing more comes from the source */
+	bool done; /* and everything is written, or the sink is gone */
 	uint32_t src_on, dst_on; /* what epoll is asked for */
 	bool src_added, dst_added;
 	struct evloop *loop;

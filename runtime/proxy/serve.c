@@ -45,10 +45,11 @@ static void send_packet(struct session_client *c, const void *p, size_t len)
 void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text)
 {
 	struct session *s = c->s;
-	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION, .cmd = cmd, .rc = rc,
-					  .size = sizeof(r) },
-				 .state = s->state,
-				 .exit_status = (uint32_t)s->exit_code };
+	struct proxy_reply r = {
+		.hdr = { .version = PROXY_VERSION, .cmd = cmd, .rc = rc, .size = sizeof(r) },
+		.state = s->state,
+		.exit_status = (uint32_t)s->exit_code
+	};
 
 	memcpy(r.stamp, s->stamp, sizeof(r.stamp));
 	snprintf(r.text, sizeof(r.text), "%s", text);
@@ -84,14 +85,16 @@ static void resize_answered(void *arg, const struct agent_reply *r)
 static void ps_row(void *arg, const struct agent_ps_info *p)
 {
 	struct session_client *c = arg;
-	struct proxy_ps r = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .size = sizeof(r) },
-			      .more = 1,
-			      .pid = p->pid,
-			      .ppid = p->ppid,
-			      .uid = p->uid,
-			      .start_ns = p->start_ns,
-			      .cpu_ns = p->cpu_ns,
-			      .now_ns = io_now_ns() - c->s->guest_boot_ns };
+	struct proxy_ps r = {
+		.hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .size = sizeof(r) },
+		.more = 1,
+		.pid = p->pid,
+		.ppid = p->ppid,
+		.uid = p->uid,
+		.start_ns = p->start_ns,
+		.cpu_ns = p->cpu_ns,
+		.now_ns = io_now_ns() - c->s->guest_boot_ns
+	};
 
 	snprintf(r.tty, sizeof(r.tty), "%s", p->tty);
 	snprintf(r.command, sizeof(r.command), "%s", p->command);
@@ -101,7 +104,9 @@ static void ps_row(void *arg, const struct agent_ps_info *p)
 static void ps_answered(void *arg, const struct agent_reply *r)
 {
 	struct session_client *c = arg;
-	struct proxy_ps last = { .hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .rc = r->rc,
+	struct proxy_ps last = { .hdr = { .version = PROXY_VERSION,
+					  .cmd = PROXY_PS,
+					  .rc = r->rc,
 					  .size = sizeof(last) },
 				 .more = 0 };
 
@@ -223,7 +228,8 @@ static void client_event(struct evsrc *src, uint32_t events)
 	(void)events;
 	if (n == -EAGAIN)
 		return;
-	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != PROXY_VERSION || m.hdr.size != (size_t)n) {
+	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != PROXY_VERSION ||
+	    m.hdr.size != (size_t)n) {
 		serve_close(c);
 		if (first)
 			lost_first(s);
@@ -239,8 +245,9 @@ int serve_add(struct session *s, int sock, struct session_client **ret)
 
 		if (c->s)
 			continue;
-		*c = (struct session_client){ .src = { .fd = sock, .fn = client_event,
-						       .name = "client" } };
+		*c = (struct session_client){
+			.src = { .fd = sock, .fn = client_event, .name = "client" }
+		};
 		if (evloop_add(s->loop, &c->src, EPOLLIN) < 0)
 			return -EIO;
 		c->s = s;

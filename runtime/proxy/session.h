@@ -25,7 +25,7 @@
 /* One husk that is connected. Freed when its socket is closed and no call of it is in flight. */
 struct session_client {
 	struct session *s; /* NULL: slot free */
-	struct evsrc src;  /* fd -1: closed */
+	struct evsrc src; /* fd -1: closed */
 	unsigned in_flight;
 };
 
@@ -33,24 +33,24 @@ struct session {
 	struct evloop *loop;
 	struct proxy_attach at;
 	enum proxy_state state;
-	bool committed;        /* the end of the first connection means nothing any more */
-	bool created;          /* the agent knows the container or exec */
-	bool starting;         /* START was asked for */
-	bool give_up_output;   /* told to end while output was stuck */
+	bool committed; /* the end of the first connection means nothing any more */
+	bool created; /* the agent knows the container or exec */
+	bool starting; /* START was asked for */
+	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
 	int exit_code;
 	uint64_t stamp[8];
 	uint64_t guest_boot_ns; /* on our clock, about */
-	char why[500];         /* exit_code EXIT_LOST: why */
+	char why[500]; /* exit_code EXIT_LOST: why */
 
 	struct ncl *machine;
 	bool has_end;
-	struct nc_event end;   /* the machine's last word */
+	struct nc_event end; /* the machine's last word */
 	struct agent_client *agent;
 	struct session_client *first; /* descriptor 3, NULL when gone */
 	struct session_client clients[SESSION_MAX_CLIENTS];
 	struct evsrc listen, signals;
-	struct relay_end stdio[3];    /* prepared before privileges were given up */
+	struct relay_end stdio[3]; /* prepared before privileges were given up */
 	struct relay in, out, err;
 };
 
@@ -59,8 +59,8 @@ struct session {
 void session_attach(struct session *s, const void *request, int ready);
 /* Every later event. */
 void session_fail(struct session *s, int rc, const struct err *e);
-void session_end(struct session *s);      /* tears down what was made, and stops the loop */
-void session_started(struct session *s);  /* the agent has let the process go */
+void session_end(struct session *s); /* tears down what was made, and stops the loop */
+void session_started(struct session *s); /* the agent has let the process go */
 void session_forward_signal(struct session *s, int signo);
 void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
 

@@ -19,8 +19,8 @@
 
 static int open_dir(int root, const char *name, int *ret)
 {
-	_cleanup_close_ int all = openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-							       O_CLOEXEC);
+	_cleanup_close_ int all =
+		openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int fd;
 
 	if (all < 0)
@@ -54,10 +54,10 @@ int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e)
 int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e)
 {
 	char text[256];
-	int n = snprintf(text, sizeof(text),
-			 "{\"version\":%d,\"machinePid\":%d,\"machineStart\":%llu,\"containers\":%u}\n",
-			 STATE_VERSION, s->machine.pid, (unsigned long long)s->machine.start,
-			 containers);
+	int n = snprintf(
+		text, sizeof(text),
+		"{\"version\":%d,\"machinePid\":%d,\"machineStart\":%llu,\"containers\":%u}\n",
+		STATE_VERSION, s->machine.pid, (unsigned long long)s->machine.start, containers);
 	int rc = io_write_file(s->dir, "state.json", text, (size_t)n, 0600);
 
 	return rc < 0 ? err_errno(e, -rc, "cannot write the sandbox's state.json") : 0;
@@ -72,7 +72,8 @@ static int number(const struct json *doc, const char *key, uint64_t *ret)
 
 static int load(int dir, struct proc_id *ret, struct err *e)
 {
-	static const struct json_limits lim = { .max_depth = 4, .max_values = 64,
+	static const struct json_limits lim = { .max_depth = 4,
+						.max_values = 64,
 						.max_memory = 1u << 20 };
 	_cleanup_free_ char *text = NULL;
 	struct json *doc = NULL;

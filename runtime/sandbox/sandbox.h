@@ -30,14 +30,17 @@ struct sandbox_shape {
 };
 
 struct sandbox {
-	int dir;               /* -1 before sandbox_begin() */
+	int dir; /* -1 before sandbox_begin() */
 	struct proc_id machine;
-	struct ncl *ctl;       /* the machine's first client */
-	int ready;             /* readable when the agent is up; may be stolen */
+	struct ncl *ctl; /* the machine's first client */
+	int ready; /* readable when the agent is up; may be stolen */
 	int kvm, kernel, initramfs;
 };
-#define SANDBOX_INIT { .dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, \
-		       .kernel = -1, .initramfs = -1 }
+#define SANDBOX_INIT                                                                               \
+	{                                                                                          \
+		.dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, .kernel = -1, \
+		.initramfs = -1                                                                    \
+	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
  * shapes; CPUs enough for its quota. */

@@ -153,7 +153,8 @@ static void on_hello(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 
 static void on_create(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
-	Husk__Agent__V1__CreateContainerResponse r = HUSK__AGENT__V1__CREATE_CONTAINER_RESPONSE__INIT;
+	Husk__Agent__V1__CreateContainerResponse r =
+		HUSK__AGENT__V1__CREATE_CONTAINER_RESPONSE__INIT;
 	struct fakeworld *w = ctx;
 
 	(void)p;
@@ -264,7 +265,10 @@ static void on_list(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t
 	ttrpc_reply(call, &r.base);
 }
 
-#define METHOD(name, fn) { "husk.agent.v1.Agent", name, fn }
+#define METHOD(name, fn)                                                                           \
+	{                                                                                          \
+		"husk.agent.v1.Agent", name, fn                                                    \
+	}
 static const struct ttrpc_method methods[] = {
 	METHOD("Hello", on_hello),   METHOD("CreateContainer", on_create),
 	METHOD("Exec", on_exec),     METHOD("Start", on_start),
@@ -300,10 +304,12 @@ static void agent_event(struct evsrc *src, uint32_t events)
 
 static void accept_control(struct fakeworld *w, int fd)
 {
-	const struct ttrpc_server_config cfg = { .methods = methods, .ctx = w,
+	const struct ttrpc_server_config cfg = { .methods = methods,
+						 .ctx = w,
 						 .max_frame = AGENT_MAX_FRAME,
 						 .max_out = 2 * AGENT_MAX_FRAME,
-						 .max_unpack = 16u << 20, .max_calls = 64 };
+						 .max_unpack = 16u << 20,
+						 .max_calls = 64 };
 
 	ttrpc_server_new(&w->agent, &cfg, NULL);
 	ttrpc_server_on_output(w->agent, flush_agent, w);
@@ -388,7 +394,8 @@ static void *world(void *arg)
 
 struct fakeworld *fakeworld_new(const struct fakeworld_plan *plan, int *ret_machine)
 {
-	static const struct control_ops ops = { .cmds = cmds, .ncmds = ARRAY_SIZE(cmds),
+	static const struct control_ops ops = { .cmds = cmds,
+						.ncmds = ARRAY_SIZE(cmds),
 						.lifeline_lost = lost };
 	struct fakeworld *w = calloc(1, sizeof(*w));
 	int pair[2];

@@ -16,16 +16,16 @@
 struct fakeworld;
 
 struct fakeworld_plan {
-	int create_rc;            /* answer to create, 0 or -errno */
+	int create_rc; /* answer to create, 0 or -errno */
 	const char *create_text;
 	int start_rc;
-	unsigned exit_status;     /* when stdin ends */
-	size_t last_words;        /* bytes */
-	bool die_at_create;       /* the machine closes everything instead of answering */
+	unsigned exit_status; /* when stdin ends */
+	size_t last_words; /* bytes */
+	bool die_at_create; /* the machine closes everything instead of answering */
 	bool die_at_start;
-	bool lie_at_wait;         /* an exit status that is none */
-	const char *end_text;     /* of NC_EV_END when dying; NULL: none is sent */
-	unsigned processes;       /* that ps shows */
+	bool lie_at_wait; /* an exit status that is none */
+	const char *end_text; /* of NC_EV_END when dying; NULL: none is sent */
+	unsigned processes; /* that ps shows */
 };
 
 /* *ret_machine: the client's end of the machine's control socket. */

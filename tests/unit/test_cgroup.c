@@ -25,9 +25,10 @@ static void test_path(void **state)
 		{ "relative climbs: not out of there", "../../b", "x", OWN, "/user.slice/b" },
 		{ "the caller is in the root", "", "x", "0::/\n", "/x" },
 		{ "the caller is right below the root", "", "x", "0::/init.scope\n", "/x" },
-		{ "both versions mounted", "", "x", "9:name=systemd:/s\n1:cpu:/c\n0::/a/b\n", "/a/x" },
-		{ "what looks like systemd's form is a name here", "machine.slice:libpod:1", "x", OWN,
-		  "/user.slice/machine.slice:libpod:1" },
+		{ "both versions mounted", "", "x", "9:name=systemd:/s\n1:cpu:/c\n0::/a/b\n",
+		  "/a/x" },
+		{ "what looks like systemd's form is a name here", "machine.slice:libpod:1", "x",
+		  OWN, "/user.slice/machine.slice:libpod:1" },
 		{ "dots that are a name", "/a/...", "x", OWN, "/a/..." },
 		{ "the root itself", "/", "x", OWN, NULL },
 		{ "the root by climbing", "/a/..", "x", OWN, NULL },
@@ -39,8 +40,8 @@ static void test_path(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct err e = ERR_INIT;
 		char out[256] = "";
-		int rc = cgroup_path(rows[i].cgroups_path, rows[i].id, rows[i].own, out, sizeof(out),
-				     &e);
+		int rc = cgroup_path(rows[i].cgroups_path, rows[i].id, rows[i].own, out,
+				     sizeof(out), &e);
 
 		if (rows[i].want ? rc || strcmp(out, rows[i].want) : rc != -EINVAL)
 			fail_msg("%s: %d \"%s\" %s", rows[i].why, rc, out, e.msg);

@@ -100,8 +100,8 @@ static void test_signals(void **state)
 		struct err e = ERR_INIT;
 		int rc = signal_by_name(rows[i].name, &e);
 
-		if (rows[i].signo < 0 ? rc != -EINVAL || !strstr(e.msg, "unknown signal") :
-					rc != rows[i].signo)
+		if (rows[i].signo < 0 ? rc != -EINVAL || !strstr(e.msg, "unknown signal")
+				      : rc != rows[i].signo)
 			fail_msg("%s: %d %s", rows[i].why, rc, e.msg);
 	}
 }
@@ -134,10 +134,11 @@ static void test_stat(void **state)
 		struct proc_info p = { .state = 0 };
 		int rc = proc_parse_stat(rows[i].line, strlen(rows[i].line), &p);
 
-		if (rc != rows[i].rc || (rc == 0 && (strcmp(p.comm, rows[i].comm) || p.id.pid != 17 ||
-						     p.id.start != 4242 || p.ppid != 1)))
-			fail_msg("%s: %d \"%s\" pid %d start %llu", rows[i].why, rc, p.comm, p.id.pid,
-				 (unsigned long long)p.id.start);
+		if (rc != rows[i].rc ||
+		    (rc == 0 && (strcmp(p.comm, rows[i].comm) || p.id.pid != 17 ||
+				 p.id.start != 4242 || p.ppid != 1)))
+			fail_msg("%s: %d \"%s\" pid %d start %llu", rows[i].why, rc, p.comm,
+				 p.id.pid, (unsigned long long)p.id.start);
 	}
 }
 
@@ -173,7 +174,7 @@ static void test_process_identity(void **state)
 
 #define GOOD(version, id, sandbox, cgroup, pid)                                                    \
 	"{\"version\":" version ",\"id\":" id ",\"ociVersion\":\"1.0.2\",\"bundle\":\"/b\","       \
-	"\"rootfs\":\"/b/rootfs\",\"created\":\"now\",\"sandbox\":" sandbox ",\"cgroup\":" cgroup \
+	"\"rootfs\":\"/b/rootfs\",\"created\":\"now\",\"sandbox\":" sandbox ",\"cgroup\":" cgroup  \
 	",\"owner\":0,\"proxyPid\":" pid ",\"proxyStart\":7}"
 
 static void test_state_malformed(void **state)
@@ -184,11 +185,13 @@ static void test_state_malformed(void **state)
 	} rows[] = {
 		{ "good", GOOD("1", "\"x\"", "\"x\"", "\"/a/x\"", "9"), 0 },
 		{ "good, no cgroup", GOOD("1", "\"x\"", "\"x\"", "\"\"", "0"), 0 },
-		{ "a newer version", GOOD("2", "\"x\"", "\"x\"", "\"/a/x\"", "9"), -EPROTONOSUPPORT },
+		{ "a newer version", GOOD("2", "\"x\"", "\"x\"", "\"/a/x\"", "9"),
+		  -EPROTONOSUPPORT },
 		{ "version is no number", GOOD("\"1\"", "\"x\"", "\"x\"", "\"/a\"", "9"), -EINVAL },
 		{ "id climbs", GOOD("1", "\"../x\"", "\"x\"", "\"/a\"", "9"), -EINVAL },
 		{ "id is a number", GOOD("1", "7", "\"x\"", "\"/a\"", "9"), -EINVAL },
-		{ "id holds a zero byte", GOOD("1", "\"x\\u0000y\"", "\"x\"", "\"/a\"", "9"), -EINVAL },
+		{ "id holds a zero byte", GOOD("1", "\"x\\u0000y\"", "\"x\"", "\"/a\"", "9"),
+		  -EINVAL },
 		{ "sandbox climbs", GOOD("1", "\"x\"", "\"..\"", "\"/a\"", "9"), -EINVAL },
 		{ "cgroup is relative", GOOD("1", "\"x\"", "\"x\"", "\"a\"", "9"), -EINVAL },
 		{ "cgroup climbs", GOOD("1", "\"x\"", "\"x\"", "\"/a/../../etc\"", "9"), -EINVAL },
@@ -200,12 +203,14 @@ static void test_state_malformed(void **state)
 		{ "nothing", "", -EINVAL },
 		{ "cut short", "{\"version\":1,\"id\":\"x", -EINVAL },
 		{ "annotations are no object",
-		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":\"\","
+		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
+		  "\"\","
 		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
 		  "\"proxyPid\":0,\"proxyStart\":0,\"annotations\":[1]}",
 		  -EINVAL },
 		{ "an annotation is no string",
-		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":\"\","
+		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
+		  "\"\","
 		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
 		  "\"proxyPid\":0,\"proxyStart\":0,\"annotations\":{\"a\":\"b\",\"c\":1}}",
 		  -EINVAL },
@@ -251,10 +256,16 @@ static void test_state_round_trip(void **state)
 {
 	struct folder *f = *state;
 	struct oci_pair notes[] = { { "a", "1" }, { "quote\"", "tab\t" } };
-	struct container_state s = { .id = "x", .oci_version = "1.1.0", .bundle = "/b \"q\"",
-				     .rootfs = "/b/r", .created = "then", .sandbox = "x",
-				     .cgroup = "/g/x", .owner = 1000,
-				     .proxy = { 4711, 1ull << 40 }, .annotations = notes,
+	struct container_state s = { .id = "x",
+				     .oci_version = "1.1.0",
+				     .bundle = "/b \"q\"",
+				     .rootfs = "/b/r",
+				     .created = "then",
+				     .sandbox = "x",
+				     .cgroup = "/g/x",
+				     .owner = 1000,
+				     .proxy = { 4711, 1ull << 40 },
+				     .annotations = notes,
 				     .n_annotations = 2 };
 	struct container_state got = { .doc = NULL };
 
@@ -278,8 +289,13 @@ static void test_state_round_trip(void **state)
 static void test_folder_twice(void **state)
 {
 	struct folder *f = *state;
-	struct container_state s = { .id = "c", .oci_version = "1", .bundle = "/", .rootfs = "/",
-				     .created = "", .sandbox = "c", .cgroup = "",
+	struct container_state s = { .id = "c",
+				     .oci_version = "1",
+				     .bundle = "/",
+				     .rootfs = "/",
+				     .created = "",
+				     .sandbox = "c",
+				     .cgroup = "",
 				     .proxy = { getpid(), 1 } };
 	struct err e = ERR_INIT;
 	bool leftover;
@@ -304,8 +320,13 @@ static void test_folder_twice(void **state)
 static void test_folder_leftover(void **state)
 {
 	struct folder *f = *state;
-	struct container_state s = { .id = "c", .oci_version = "1", .bundle = "/", .rootfs = "/",
-				     .created = "", .sandbox = "c", .cgroup = "" };
+	struct container_state s = { .id = "c",
+				     .oci_version = "1",
+				     .bundle = "/",
+				     .rootfs = "/",
+				     .created = "",
+				     .sandbox = "c",
+				     .cgroup = "" };
 	bool leftover;
 	int dir;
 

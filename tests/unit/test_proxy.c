@@ -22,8 +22,8 @@ struct bench {
 	struct session s;
 	struct fakeworld *world;
 	pthread_t thread;
-	int husk;      /* our end of its first connection */
-	int stdio[3];  /* our ends */
+	int husk; /* our end of its first connection */
+	int stdio[3]; /* our ends */
 };
 
 static void *proxy(void *arg)
@@ -169,8 +169,9 @@ static void signals_reach_the_process(void **state)
 	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_signal(b->husk, SIGHUP, false, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_signal(b->husk, SIGTERM, true, WAIT_MS, NULL), 0);
-	assert_string_equal(bench_end(b), "create wait start signal:1 signal:15a delete share-remove:s0 "
-					  "share-remove:s1 quit ");
+	assert_string_equal(bench_end(b),
+			    "create wait start signal:1 signal:15a delete share-remove:s0 "
+			    "share-remove:s1 quit ");
 	assert_int_equal(b->s.exit_code, 128 + SIGTERM);
 	bench_free(b);
 }
@@ -240,10 +241,16 @@ static void a_machine_that_dies(void **state)
 		bool started;
 		const char *text;
 	} rows[] = {
-		{ "while creating", { .die_at_create = true, .end_text = "Oops: 0002" }, false,
-		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: 0002" },
-		{ "while running", { .die_at_start = true, .end_text = "Oops: 0003" }, true,
-		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: 0003" },
+		{ "while creating",
+		  { .die_at_create = true, .end_text = "Oops: 0002" },
+		  false,
+		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: "
+		  "0002" },
+		{ "while running",
+		  { .die_at_start = true, .end_text = "Oops: 0003" },
+		  true,
+		  "the virtual machine has ended: guest kernel panic; last on its console: Oops: "
+		  "0003" },
 		{ "without a word", { .die_at_start = true }, true, "" },
 		{ "by a lying agent", { .lie_at_wait = true }, true, "agent broke the protocol" },
 	};
@@ -320,9 +327,15 @@ static void malformed_commands_end_their_connection_only(void **state)
 	} rows[] = {
 		{ "short", { PROXY_VERSION, PROXY_STATUS, 0, 8 }, 8, false },
 		{ "another version", { 99, PROXY_STATUS, 0, 16 }, 16, false },
-		{ "size that is not the packet's", { PROXY_VERSION, PROXY_STATUS, 0, 17 }, 16, false },
+		{ "size that is not the packet's",
+		  { PROXY_VERSION, PROXY_STATUS, 0, 17 },
+		  16,
+		  false },
 		{ "unknown command", { PROXY_VERSION, 77, 0, 16 }, 16, true },
-		{ "a command without its arguments", { PROXY_VERSION, PROXY_SIGNAL, 0, 16 }, 16, true },
+		{ "a command without its arguments",
+		  { PROXY_VERSION, PROXY_SIGNAL, 0, 16 },
+		  16,
+		  true },
 	};
 	const struct fakeworld_plan plan = { .exit_status = 0 };
 	struct bench *b = bench_new(&plan, LAST);

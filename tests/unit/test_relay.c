@@ -32,13 +32,13 @@ static void on_done(struct relay *r)
 }
 
 /* Turns the loop until @what holds; fails after 20 s. */
-#define TURN_UNTIL(what)                                                \
-	do {                                                            \
-		uint64_t end = io_now_ns() + 20000000000ull;            \
-		while (!(what)) {                                       \
-			assert_int_equal(evloop_turn(loop, 20), 0);     \
-			assert_true(io_now_ns() < end);                 \
-		}                                                       \
+#define TURN_UNTIL(what)                                                                           \
+	do {                                                                                       \
+		uint64_t end = io_now_ns() + 20000000000ull;                                       \
+		while (!(what)) {                                                                  \
+			assert_int_equal(evloop_turn(loop, 20), 0);                                \
+			assert_true(io_now_ns() < end);                                            \
+		}                                                                                  \
 	} while (0)
 
 static void begin(struct relay_end from, struct relay_end to, enum relay_at_end at_end)
@@ -64,7 +64,7 @@ static uint8_t byte_at(size_t i)
 
 struct other_end {
 	int fd;
-	size_t bytes;  /* written, or received so far */
+	size_t bytes; /* written, or received so far */
 	bool slow, ok;
 	pthread_t thread;
 };
@@ -165,7 +165,8 @@ static void every_byte_arrives_whatever_the_ends(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct other_end in = { .slow = rows[i].slow_from }, out = { .slow = rows[i].slow_to };
+		struct other_end in = { .slow = rows[i].slow_from },
+				 out = { .slow = rows[i].slow_to };
 		struct relay_end from = make_source(rows[i].from, &in);
 		struct relay_end to = make_sink(rows[i].to, &out);
 

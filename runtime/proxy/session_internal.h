@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between session.c (the middle and the end) and attach.c (the beginning). */
+#ifndef RUNTIME_PROXY_SESSION_INTERNAL_H
+#define RUNTIME_PROXY_SESSION_INTERNAL_H
+
+#include <sys/types.h>
+#include "lib/io.h"
+#include "runtime/proxy/session.h"
+
+#define MACHINE_TIMEOUT_MS 10000
+
+static inline bool is_exec(const struct session *s)
+{
+	return s->at.flags & PROXY_ATTACH_EXEC;
+}
+
+static inline bool is_terminal(const struct session *s)
+{
+	return s->at.flags & PROXY_ATTACH_TERMINAL;
+}
+
+static inline const char *exec_id(const struct session *s)
+{
+	return is_exec(s) ? s->at.exec_id : "";
+}
+
+static inline void stamp(struct session *s, enum proxy_stamp which)
+{
+	s->stamp[which] = io_now_ns();
+}
+
+/* Also the process's name, by which a later husk knows it. */
+void session_set_state(struct session *s, enum proxy_state state);
+/* Looks at the machine's events for @timeout_ms each. True: it has ended, and says so in s->end, or its
+ * connection has. */
+bool session_machine_ended(struct session *s, int timeout_ms);
+/* Why the machine ended, when it says so; true when it was told to quit, in good order. */
+bool session_machine_why(struct session *s, struct err *e);
+
+/* The agent's answers, and the ends of streams. */
+void session_agent_dead(void *arg, int rc, const struct err *why);
+void session_waited(void *arg, const struct agent_reply *r);
+void session_out_done(struct relay *r);
+void session_err_done(struct relay *r);
+
+#endif
