@@ -152,7 +152,7 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	ncl_desc_init(d);
 	d->m.vcpus = d->m.max_vcpus = shape->vcpus;
 	d->m.memory = shape->memory;
-	d->m.flags = NC_CREATE_PVPANIC;
+	d->m.flags = NC_CREATE_PVPANIC | NC_CREATE_CFG_MEMORY;
 	d->m.log_level = (uint32_t)log_level;
 	d->m.log_json = log_json;
 	snprintf(d->m.name, sizeof(d->m.name), "%s", name);

@@ -526,13 +526,96 @@ static void pvpanic(void **state)
 	assert_int_equal(pvpanic_new(&p, m.s, 0, panicked, &panics, NULL), -EEXIST);
 }
 
+/* --- configuration space as memory ------------------------------------------------------------------- */
+
+static int setup_memory(void **state)
+{
+	struct pci_seg_cfg c = seg_cfg;
+
+	c.cfg_is_memory = true;
+	setup(state);
+	pci_seg_free(m.s);
+	assert_int_equal(pci_seg_new(&m.s, &c, m.vm, m.mmio, NULL, NULL), 0);
+	return 0;
+}
+
+#define SLOT_OF(slot) (GMEM_MAX_REGIONS + (slot))
+
+/* What the guest loads is what an exit would have read, before and after writes of all kinds. */
+static void memory_is_what_is_read(void **state)
+{
+	static const struct {
+		unsigned off, size;
+		uint64_t v;
+	} writes[] = {
+		{ 0x04, 2, 0xffff }, { 0x10, 4, 0xffffffff }, { 0x10, 4, 0xc0008000 }, { 0x3c, 1, 9 },
+		{ 0x00, 4, 0 },      { 0xfc, 4, 0xffffffff }, { 0x100, 4, 0xffffffff },
+	};
+	struct fake_slot at;
+	struct probe p;
+
+	(void)state;
+	add(&p, 3);
+	assert_int_equal(pci_add_bar(p.d, 0, 0x1000, false, false, NULL), 0);
+	assert_int_equal(pci_add_msix(p.d, 2, 0, 0, 0x800, NULL), 0);
+	fake_slot_at(m.vm, SLOT_OF(3), &at);
+	assert_true(at.used);
+	assert_true(at.readonly);
+	assert_int_equal(at.base.v, cfg(3, 0));
+	assert_int_equal(at.size, 4096);
+	for (size_t w = 0; w <= ARRAY_SIZE(writes); w++) {
+		for (unsigned off = 0; off < 4096; off += 4) {
+			uint32_t seen;
+
+			memcpy(&seen, (uint8_t *)at.host + off, sizeof(seen));
+			assert_int_equal(seen, rd(cfg(3, off), 4));
+		}
+		if (w < ARRAY_SIZE(writes))
+			wr(cfg(3, writes[w].off), writes[w].size, writes[w].v);
+	}
+	assert_int_equal(rd(cfg(3, 0), 4), 0x56781234);
+	assert_int_equal(rd(cfg(3, 0x10), 4), 0xc0008000);
+	pci_dev_remove(p.d);
+	fake_slot_at(m.vm, SLOT_OF(3), &at);
+	assert_false(at.used);
+	assert_int_equal(rd(cfg(3, 0), 4), 0xffffffff);
+}
+
+static void memory_refused(void **state)
+{
+	struct fake_slot at;
+	struct probe p;
+
+	(void)state;
+	fake_fail_next(m.hv, "slot_set", EINVAL);
+	add(&p, 3);
+	fake_slot_at(m.vm, SLOT_OF(3), &at);
+	assert_false(at.used);
+	assert_int_equal(rd(cfg(3, 0), 4), 0x56781234);
+	pci_dev_remove(p.d);
+}
+
+static void memory_not_asked_for(void **state)
+{
+	struct fake_slot at;
+	struct probe p;
+
+	(void)state;
+	add(&p, 3);
+	fake_slot_at(m.vm, SLOT_OF(3), &at);
+	assert_false(at.used);
+	pci_dev_remove(p.d);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TM(fn) cmocka_unit_test_setup_teardown(fn, setup_memory, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(config), T(conf1), T(sizing), T(decode),    T(moving),  T(swap),
 		T(slots),  T(caps),  T(placement), T(save_load), T(pvpanic),
+		TM(memory_is_what_is_read), TM(memory_refused), T(memory_not_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,8 @@ struct nc_create {
 #define NC_CREATE_PVPANIC    (1u << 3) /* PCI device by which a guest kernel reports its panic */
 #define NC_CREATE_MAP_FILES  (1u << 4) /* kernel and initramfs are mapped, not copied: machines share their
 					* pages. Only for files that are replaced, never written to */
+#define NC_CREATE_CFG_MEMORY (1u << 5) /* PCI configuration space is memory that the guest reads without an
+					* exit: by ECAM alone, not by ports, and without virtio's window */
 
 struct nc_connect {
 	struct nc_hdr hdr;

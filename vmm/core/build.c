@@ -111,7 +111,9 @@ static int build_platform(struct machine *m, struct err *e)
 	if (rc < 0)
 		return rc;
 	m->cfg->serial_in = m->cfg->serial_out = m->cfg->debug_out = -1;
-	rc = pci_seg_new(&m->pci, &m->pci_cfg, m->vm, m->mmio, m->pio, e);
+	m->pci_cfg.cfg_is_memory = m->cfg->flags & NC_CREATE_CFG_MEMORY;
+	rc = pci_seg_new(&m->pci, &m->pci_cfg, m->vm, m->mmio,
+			 m->pci_cfg.cfg_is_memory ? NULL : m->pio, e);
 	if (rc == 0 && m->cfg->flags & NC_CREATE_PVPANIC)
 		rc = pvpanic_new(&m->pvpanic, m->pci, -1, on_panic, m, e);
 	return rc;

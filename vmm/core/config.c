@@ -9,7 +9,8 @@
 #include "lib/cleanup.h"
 #include "vmm/arch/arch.h"
 
-#define KNOWN_FLAGS (NC_CREATE_MERGEABLE | NC_CREATE_THP | NC_CREATE_PVPANIC | NC_CREATE_MAP_FILES)
+#define KNOWN_FLAGS (NC_CREATE_MERGEABLE | NC_CREATE_THP | NC_CREATE_PVPANIC | NC_CREATE_MAP_FILES | \
+		     NC_CREATE_CFG_MEMORY)
 
 /* The descriptors of the message, and which of them somebody has claimed. */
 struct fd_set_in {

@@ -47,6 +47,10 @@ struct pci_seg_cfg {
 	/* MSI-X vectors are raised by irqfd. Without it they are by hv signal_msi(), which needs neither
 	 * routes nor descriptors, and is as good for devices of this process. */
 	bool irqfd;
+	/* Functions' configuration spaces are memory that the guest reads without an exit; its writes
+	 * come as ever. For that, devices have no register there that reading changes or computes: no
+	 * window of virtio's, and nothing answers by ports. */
+	bool cfg_is_memory;
 };
 
 /* @pio: segment 0 also answers configuration mechanism 1 (ports 0xcf8, 0xcfc) there, whose exits are
@@ -65,6 +69,8 @@ void pci_dev_remove(struct pci_dev *d);
 void pci_dev_detach(struct pci_dev *d);
 void *pci_dev_priv(const struct pci_dev *d);
 unsigned pci_dev_slot(const struct pci_dev *d);
+/* Whether reads of configuration space may bypass pci_ops.cfg_read: struct pci_seg_cfg, cfg_is_memory. */
+bool pci_dev_cfg_is_memory(const struct pci_dev *d);
 
 /* @size a power of two, at least 16; places it in the 32- or 64-bit window. The guest turns memory
  * decoding on; until then, and while a BAR's value is outside the windows, it is not mapped. */

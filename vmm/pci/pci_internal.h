@@ -55,7 +55,8 @@ struct pci_dev {
 	unsigned slot;
 	const struct pci_ops *ops;
 	void *priv;
-	uint8_t cfg[PCI_CFG_SIZE];
+	uint8_t *cfg;                /* PCI_CFG_SIZE, the start of a page; the guest may see it live */
+	bool cfg_shown;
 	uint8_t wmask[PCI_CFG_SIZE]; /* bits that the guest may write */
 	unsigned cap_last, cap_end;  /* offset of the last capability (0: none); first free byte */
 	struct pci_bar bar[PCI_BARS];
@@ -92,6 +93,13 @@ static inline void cfg_put(uint8_t *cfg, unsigned off, unsigned size, uint32_t v
 uint32_t pci_cfg_read_locked(struct pci_dev *d, unsigned off, unsigned size);
 void pci_cfg_write_locked(struct pci_dev *d, unsigned off, unsigned size, uint32_t v);
 void pci_cfg_init(struct pci_dev *d, const struct pci_ids *ids);
+
+/* pci_cfg_page.c: the page that holds d->cfg, and showing it to the guest where the segment wants that
+ * and the hypervisor can; where it cannot, reads exit. */
+int pci_cfg_page_new(struct pci_dev *d, struct err *e);
+void pci_cfg_page_show_locked(struct pci_dev *d);
+void pci_cfg_page_hide_locked(struct pci_dev *d);
+void pci_cfg_page_free(struct pci_dev *d);
 
 /* pci_access.c: the two ways to configuration space. */
 int pci_access_add(struct pci_seg *s, struct err *e);

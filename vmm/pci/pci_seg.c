@@ -71,12 +71,18 @@ int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const st
 		void *priv, struct pci_dev **ret, struct err *e)
 {
 	struct pci_dev *d = calloc(1, sizeof(*d));
+	int rc;
 
 	if (!d)
 		return err_set(e, ENOMEM, "%s: out of memory", ops->name);
 	d->seg = s;
 	d->ops = ops;
 	d->priv = priv;
+	rc = pci_cfg_page_new(d, e);
+	if (rc < 0) {
+		free(d);
+		return rc;
+	}
 	pci_cfg_init(d, ids);
 	for (unsigned i = 0; i < PCI_BARS; i++)
 		d->bar[i] = (struct pci_bar){ .dev = d, .index = i };
@@ -85,10 +91,12 @@ int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const st
 	if (slot >= 0) {
 		d->slot = (unsigned)slot;
 		s->dev[slot] = d;
+		pci_cfg_page_show_locked(d);
 		*ret = d;
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (slot < 0) {
+		pci_cfg_page_free(d);
 		free(d);
 		return slot;
 	}
@@ -99,6 +107,7 @@ void pci_dev_detach(struct pci_dev *d)
 {
 	pthread_mutex_lock(&d->seg->lock);
 	pci_bars_unmap_locked(d);
+	pci_cfg_page_hide_locked(d);
 	if (d->seg->dev[d->slot] == d)
 		d->seg->dev[d->slot] = NULL;
 	pthread_mutex_unlock(&d->seg->lock);
@@ -110,12 +119,18 @@ void pci_dev_remove(struct pci_dev *d)
 		return;
 	pci_dev_detach(d);
 	msix_free(d->msix);
+	pci_cfg_page_free(d);
 	free(d);
 }
 
 void *pci_dev_priv(const struct pci_dev *d)
 {
 	return d->priv;
+}
+
+bool pci_dev_cfg_is_memory(const struct pci_dev *d)
+{
+	return d->seg->cfg.cfg_is_memory;
 }
 
 unsigned pci_dev_slot(const struct pci_dev *d)

@@ -26,7 +26,7 @@ int pci_seg_save(const struct pci_seg *s, struct snap_w *w, struct err *e)
 
 		if (!d)
 			continue;
-		snap_w_bytes(w, slot_tag(i), d->cfg, sizeof(d->cfg));
+		snap_w_bytes(w, slot_tag(i), d->cfg, PCI_CFG_SIZE);
 		if (d->msix)
 			msix_save(d->msix, w, (uint16_t)(slot_tag(i) + 1));
 	}
@@ -77,7 +77,7 @@ int pci_seg_load(struct pci_seg *s, struct snap_r *r, struct err *e)
 
 		if (!d)
 			continue;
-		memcpy(d->cfg, cfg[i], sizeof(d->cfg));
+		memcpy(d->cfg, cfg[i], PCI_CFG_SIZE);
 		pci_bars_update_locked(d);
 		if (d->msix)
 			rc = msix_load(d->msix, r, (uint16_t)(slot_tag(i) + 1), e);

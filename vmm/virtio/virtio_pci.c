@@ -121,7 +121,7 @@ static bool window(struct virtio_pci *t, unsigned off, unsigned size, uint64_t *
 
 static bool in_window(const struct virtio_pci *t, unsigned off)
 {
-	return off >= t->cap_cfg + CAP_DATA && off < t->cap_cfg + CAP_DATA + 4;
+	return t->cap_cfg && off >= t->cap_cfg + CAP_DATA && off < t->cap_cfg + CAP_DATA + 4;
 }
 
 static bool cfg_read(struct pci_dev *p, unsigned off, unsigned size, uint32_t *ret)
@@ -261,13 +261,16 @@ static int add_caps(struct virtio_pci *t, struct err *e)
 		rc = add_cap(t, CAP_ISR, AT_ISR, 1, CAP_LEN, 0, e);
 	if (rc >= 0 && d->cls->config_len)
 		rc = add_cap(t, CAP_DEVICE, AT_DEVICE, d->cls->config_len, CAP_LEN, 0, e);
-	if (rc >= 0)
+	if (rc >= 0 && !pci_dev_cfg_is_memory(t->pci)) {
 		rc = add_cap(t, CAP_PCI_CFG, 0, 0, CAP_LEN + 4, 0, e);
+		if (rc >= 0) {
+			t->cap_cfg = (unsigned)rc;
+			pci_cfg_allow(t->pci, t->cap_cfg + CAP_BAR, 1);
+			pci_cfg_allow(t->pci, t->cap_cfg + CAP_OFFSET, 8);
+		}
+	}
 	if (rc < 0)
 		return rc;
-	t->cap_cfg = (unsigned)rc;
-	pci_cfg_allow(t->pci, t->cap_cfg + CAP_BAR, 1);
-	pci_cfg_allow(t->pci, t->cap_cfg + CAP_OFFSET, 8);
 	return pci_add_msix(t->pci, d->nqueues + 1, VPCI_BAR, AT_MSIX_TABLE, AT_MSIX_PBA, e);
 }
 

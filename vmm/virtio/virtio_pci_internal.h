@@ -64,7 +64,7 @@ struct virtio_pci {
 	unsigned nqueues;
 	pthread_mutex_t lock;
 	uint64_t bar_base; /* 0: not mapped */
-	unsigned cap_cfg;  /* offset of the configuration access capability */
+	unsigned cap_cfg;  /* offset of the configuration access capability; 0: none */
 	uint8_t status;    /* without NEEDS_RESET */
 	uint32_t device_feature_select, driver_feature_select;
 	uint64_t driver_features;
