@@ -164,9 +164,10 @@ static int write_boot_state(struct machine *m, struct err *e)
 	return rc < 0 ? rc : arch_vcpu_boot(m->vcpus[0].hv, m->mem, &m->boot, e);
 }
 
-/* Making a VM waits for RCU grace periods (12 ms on a host that is not tuned), so a thread does it while
- * this one reads the kernel. */
-struct vm_maker {
+/* Making a VM waits for RCU grace periods (12 ms on a host that is not tuned); meanwhile a thread of its
+ * own fills the guest's memory. In this order, so that with one CPU too the wait begins at once: a new
+ * thread first runs when its maker rests. */
+struct filler {
 	struct machine *m;
 	pthread_t thread;
 	bool started;
@@ -174,27 +175,28 @@ struct vm_maker {
 	struct err err;
 };
 
-static void *make_vm(void *arg)
+static void *fill_memory(void *arg)
 {
-	struct vm_maker *v = arg;
-	struct machine *m = v->m;
+	struct filler *f = arg;
 
-	v->rc = m->setup.hv->ops->vm_new(m->setup.hv, &m->vm, &v->err);
+	f->rc = build_memory(f->m, &f->err);
+	if (f->rc == 0)
+		f->rc = load_payload(f->m, &f->err);
 	return NULL;
 }
 
-static void vm_maker_start(struct vm_maker *v)
+static void filler_start(struct filler *f)
 {
-	v->started = machine_thread(&v->thread, KIB(128), "maker", make_vm, v, NULL) == 0;
-	if (!v->started)
-		make_vm(v);
+	f->started = machine_thread(&f->thread, KIB(128), "filler", fill_memory, f, NULL) == 0;
+	if (!f->started)
+		fill_memory(f);
 }
 
-static int vm_maker_join(struct vm_maker *v, struct err *e)
+static int filler_join(struct filler *f, struct err *e)
 {
-	if (v->started)
-		pthread_join(v->thread, NULL);
-	return v->rc < 0 ? err_set(e, -v->rc, "%s", v->err.msg) : 0;
+	if (f->started)
+		pthread_join(f->thread, NULL);
+	return f->rc < 0 ? err_set(e, -f->rc, "%s", f->err.msg) : 0;
 }
 
 /* Only where the process ends with the machine; whoever frees it does not want it to linger. */
@@ -228,22 +230,20 @@ static int build_on_vm(struct machine *m, struct err *e)
 int machine_build(struct machine *m, struct err *e)
 {
 	const unsigned max = m->setup.hv->ops->max_vcpus(m->setup.hv);
-	struct vm_maker maker = { .m = m };
-	struct err vm_err = ERR_INIT;
-	int rc, vm_rc;
+	struct filler filler = { .m = m };
+	struct err fill_err = ERR_INIT;
+	int rc, fill_rc;
 
 	if (m->cfg->vcpus > max)
 		return err_set(e, EINVAL, "%u vCPUs are more than the %u that %s allows",
 			       m->cfg->vcpus, max, m->setup.hv->ops->name);
-	vm_maker_start(&maker);
-	rc = evloop_new(&m->io.loop, e);
+	filler_start(&filler);
+	rc = m->setup.hv->ops->vm_new(m->setup.hv, &m->vm, e);
 	if (rc == 0)
-		rc = build_memory(m, e);
-	if (rc == 0)
-		rc = load_payload(m, e);
-	vm_rc = vm_maker_join(&maker, &vm_err);
-	if (rc == 0 && vm_rc < 0)
-		rc = err_set(e, -vm_rc, "%s", vm_err.msg);
+		rc = evloop_new(&m->io.loop, e);
+	fill_rc = filler_join(&filler, &fill_err);
+	if (rc == 0 && fill_rc < 0)
+		rc = err_set(e, -fill_rc, "%s", fill_err.msg);
 	return rc < 0 ? rc : build_on_vm(m, e);
 }
 
