@@ -82,3 +82,34 @@ teardown() { vm_teardown; }
 	says 'container with given ID already exists'
 	wait $pid
 }
+
+# A create whose husk-machine or husk-proxy dies says so in one line and leaves nothing; one that was through already
+# leaves a container that can be deleted.
+kill_part() { # NAME MS
+	local pid rc=0
+	"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>part.err </dev/null &
+	pid=$!
+	sleep "$(awk "BEGIN { print $2 / 1000 }")"
+	pkill -9 -P $pid "$1" || :
+	wait $pid || rc=$?
+	if [ $rc != 0 ]; then
+		[ "$(grep -c . part.err)" = 1 ] || { cat part.err; return 1; }
+		expect 1 husk state "$ID"
+	fi
+	expect 0 husk delete --force "$ID"
+	nothing_left || { echo "$1 killed after $2 ms: status $rc"; return 1; }
+}
+
+@test "husk-machine killed at 10 moments of a create" {
+	bundle "$(args sleep 1000)"
+	for ms in 30 80 150 300 500 800 1200 1700 2300 3000; do
+		kill_part husk-machine $ms
+	done
+}
+
+@test "husk-proxy killed at 10 moments of a create" {
+	bundle "$(args sleep 1000)"
+	for ms in 30 80 150 300 500 800 1200 1700 2300 3000; do
+		kill_part husk-proxy $ms
+	done
+}
