@@ -2,7 +2,6 @@
 #include "runtime/sandbox/sandbox.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,8 @@
 #define GUEST_OVERHEAD  MIB(96)
 #define MIN_MEMORY      MIB(256)
 
-/* One line of the guest kernel's options, each for a reason. */
+/* The guest kernel's options, each for a reason. */
+/* clang-format off */
 static const char cmdline[] =
 	"console=hvc0 "           /* the virtio console; its last lines are kept for a panic report */
 	"quiet loglevel=3 "       /* every line printed costs an exit */
@@ -36,6 +36,7 @@ static const char cmdline[] =
 	"cryptomgr.notests "      /* self-tests at every boot find nothing new */
 	"pci=lastbus=0 "          /* one bus: the others need not be probed */
 	"random.trust_cpu=on";    /* the pool is ready before the first process */
+/* clang-format on */
 
 struct sandbox_shape sandbox_shape(const struct oci_resources *res)
 {
@@ -69,7 +70,8 @@ static int open_data(const char *name, const char *env, int *ret_fd, struct err 
 	if (rc < 0)
 		return rc;
 	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return *ret_fd < 0 ? err_errno(e, errno, "cannot open the guest's %s at %s", name, path) : 0;
+	return *ret_fd < 0 ? err_errno(e, errno, "cannot open the guest's %s at %s", name, path)
+			   : 0;
 }
 
 int sandbox_open_files(struct sandbox *s, struct err *e)
@@ -89,8 +91,11 @@ int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
 {
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char path[4096];
-	struct spawn sp = { .path = path, .argv0 = "husk-machine", .cgroup = -1,
-			    .stdio = { null, null, null }, .new_session = true };
+	struct spawn sp = { .path = path,
+			    .argv0 = "husk-machine",
+			    .cgroup = -1,
+			    .stdio = { null, null, null },
+			    .new_session = true };
 	int pair[2], rc;
 
 	if (null < 0)
@@ -163,8 +168,6 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	close_and_reset(&s->kvm);
 	close_and_reset(&s->kernel);
 	close_and_reset(&s->initramfs);
-	if (rc == 0)
-		rc = ncl_command(s->ctl, NC_SUBSCRIBE, CALL_TIMEOUT_MS, e);
 	return rc;
 }
 
@@ -175,7 +178,8 @@ int sandbox_listen(struct sandbox *s, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	return ncl_client_add(s->ctl, sock, NC_MAY_CONNECT | NC_MAY_WATCH, true, CALL_TIMEOUT_MS, e);
+	return ncl_client_add(s->ctl, sock, NC_MAY_CONNECT | NC_MAY_WATCH, true, CALL_TIMEOUT_MS,
+			      e);
 }
 
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
@@ -184,8 +188,9 @@ int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
-	rc = ncl_client_add(s->ctl, pair[1], NC_MAY_CONNECT | NC_MAY_SHARE | NC_MAY_WATCH |
-					     NC_MAY_QUIT | NC_LIFELINE,
+	rc = ncl_client_add(s->ctl, pair[1],
+			    NC_MAY_CONNECT | NC_MAY_SHARE | NC_MAY_WATCH | NC_MAY_QUIT |
+				    NC_LIFELINE,
 			    false, CALL_TIMEOUT_MS, e);
 	close(pair[1]);
 	if (rc < 0)
@@ -206,81 +211,6 @@ int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bo
 int sandbox_boot(struct sandbox *s, struct err *e)
 {
 	return ncl_boot(s->ctl, CALL_TIMEOUT_MS, e);
-}
-
-/* The last lines of a console as one line. */
-static void squeeze(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (*s == '\n' || *s == '\r') {
-			if (to > s - 1 || (to[-1] == ' '))
-				continue;
-			*s = ' ';
-		}
-		*to++ = *s;
-	}
-	*to = 0;
-}
-
-static int end_text(struct nc_event *ev, struct err *e)
-{
-	size_t len = strlen(ev->console);
-	const char *tail = ev->console + (len > 240 ? len - 240 : 0);
-	char lines[256];
-
-	snprintf(lines, sizeof(lines), "%s", tail);
-	squeeze(lines);
-	return err_set(e, EIO, "the virtual machine has ended: %s%s%s%s%s", nc_end_name(ev->value),
-		       ev->text[0] ? ": " : "", ev->text,
-		       lines[0] ? "; last console lines: " : "", lines);
-}
-
-int sandbox_why_ended(struct sandbox *s, int timeout_ms, struct err *e)
-{
-	struct nc_event *ev = malloc(sizeof(*ev));
-	int rc;
-
-	if (!ev)
-		return err_set(e, ENOMEM, "out of memory");
-	do
-		rc = ncl_event(s->ctl, ev, timeout_ms, e);
-	while (rc == 1 && ev->kind != NC_EV_END);
-	if (rc == 1)
-		rc = end_text(ev, e);
-	else if (rc == 0)
-		rc = -ETIMEDOUT;
-	else
-		rc = err_set(e, EIO, "the virtual machine's process has ended unexpectedly");
-	free(ev);
-	return rc;
-}
-
-int sandbox_wait_ready(struct sandbox *s, int timeout_ms, struct err *e)
-{
-	uint64_t end = io_now_ns() + (uint64_t)timeout_ms * 1000000u;
-
-	for (;;) {
-		struct pollfd p[] = { { .fd = s->ready, .events = POLLIN },
-				      { .fd = ncl_fd(s->ctl), .events = POLLIN } };
-		uint64_t now = io_now_ns();
-		int n = now >= end ? 0 : poll(p, 2, (int)((end - now) / 1000000u) + 1);
-		int rc;
-
-		if (n < 0 && errno != EINTR)
-			return err_errno(e, errno, "poll");
-		if (n == 0)
-			return err_set(e, ETIMEDOUT, "the guest's agent is not up after %d seconds",
-				       timeout_ms / 1000);
-		if (n > 0 && (p[0].revents & POLLIN))
-			return 0;
-		if (n > 0 && p[1].revents) {
-			rc = sandbox_why_ended(s, 0, e);
-			if (rc != -ETIMEDOUT)
-				return rc;
-		}
-	}
 }
 
 void sandbox_close(struct sandbox *s)

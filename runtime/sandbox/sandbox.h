@@ -61,11 +61,6 @@ int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
 		  struct err *e);
 int sandbox_boot(struct sandbox *s, struct err *e);
-/* Waits for the agent; or why there is none, with the last console lines. */
-int sandbox_wait_ready(struct sandbox *s, int timeout_ms, struct err *e);
-/* When the machine has ended, @e is set to say why and what its console showed last; -ETIMEDOUT when it has not
- * within @timeout_ms. */
-int sandbox_why_ended(struct sandbox *s, int timeout_ms, struct err *e);
 int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e);
 /* Closes what this process holds; the machine lives on if it has another lifeline. */
 void sandbox_close(struct sandbox *s);
