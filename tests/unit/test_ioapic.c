@@ -69,12 +69,12 @@ static void registers(void **state)
 		uint32_t write, want;
 	} tab[] = {
 		{ "id has four bits", 0, 0xffffffff, 0x0f000000 },
-		{ "version and pins are fixed", 1, 0xffffffff, 0x00170011 },
+		{ "version and pins are fixed", 1, 0xffffffff, 0x00070011 },
 		{ "arbitration follows the id", 2, 0, 0x0f000000 },
 		{ "status bits of an entry are read-only", 0x10, 0xffffffff & ~0x8000u, 0x00012fff },
 		{ "destination", 0x11, 0xffffffff, 0xff000000 },
-		{ "last entry", 0x3e, 0x00010030, 0x00010030 },
-		{ "behind the last entry", 0x40, 0xffffffff, 0 },
+		{ "last entry", 0x1e, 0x00010030, 0x00010030 },
+		{ "behind the last entry", 0x20, 0xffffffff, 0 },
 		{ "between version and entries", 0x0f, 0xffffffff, 0 },
 		{ "highest index", 0xff, 0xffffffff, 0 },
 	};
@@ -127,12 +127,12 @@ static void edges(void **state)
 static void levels(void **state)
 {
 	struct fix *f = *state;
-	struct irq_line *l = ioapic_line(f->a, 9);
+	struct irq_line *l = ioapic_line(f->a, 6);
 	struct fake_route r;
 	struct hv_msi m;
 
-	redir(f, 9, 1 << 15 | 0x52);
-	fake_route_at(f->vm, 9, &r);
+	redir(f, 6, 1 << 15 | 0x52);
+	fake_route_at(f->vm, 6, &r);
 	assert_true(r.routed);
 	assert_int_equal(r.msi.data, 0xc052);
 	irq_line_set(l, true);
@@ -141,7 +141,7 @@ static void levels(void **state)
 	irq_line_set(l, false);
 	irq_line_set(l, true); /* not acknowledged yet */
 	assert_int_equal(msis(f, NULL), 0);
-	assert_true(reg_read(f, 0x10 + 18) & 1 << 14);
+	assert_true(reg_read(f, 0x10 + 12) & 1 << 14);
 	ioapic_eoi(f->a, 0x51); /* somebody else's */
 	assert_int_equal(msis(f, NULL), 0);
 	ioapic_eoi(f->a, 0x52); /* still high */
@@ -149,18 +149,18 @@ static void levels(void **state)
 	irq_line_set(l, false);
 	ioapic_eoi(f->a, 0x52);
 	assert_int_equal(msis(f, NULL), 0);
-	assert_false(reg_read(f, 0x10 + 18) & 1 << 14);
+	assert_false(reg_read(f, 0x10 + 12) & 1 << 14);
 	/* Masked while high: nothing; unmasked: at once. */
-	redir(f, 9, 1 << 16 | 1 << 15 | 0x52);
-	fake_route_at(f->vm, 9, &r);
+	redir(f, 6, 1 << 16 | 1 << 15 | 0x52);
+	fake_route_at(f->vm, 6, &r);
 	assert_false(r.routed);
 	irq_line_set(l, true);
 	assert_int_equal(msis(f, NULL), 0);
-	redir(f, 9, 1 << 15 | 0x52);
+	redir(f, 6, 1 << 15 | 0x52);
 	assert_int_equal(msis(f, NULL), 1);
 	/* Turned to edge, the acknowledgement is not waited for any more. */
-	redir(f, 9, 0x52);
-	assert_false(reg_read(f, 0x10 + 18) & 1 << 14);
+	redir(f, 6, 0x52);
+	assert_false(reg_read(f, 0x10 + 12) & 1 << 14);
 }
 
 static void state_moves(void **state)
@@ -172,16 +172,16 @@ static void state_moves(void **state)
 	struct fake_route r;
 	struct snap_r rd;
 
-	redir(f, 9, 1 << 15 | 0x52);
+	redir(f, 6, 1 << 15 | 0x52);
 	redir(f, 4, 1 << 16 | 0x30);
-	irq_line_set(ioapic_line(f->a, 9), true);
+	irq_line_set(ioapic_line(f->a, 6), true);
 	irq_line_set(ioapic_line(f->a, 4), true);
 	ioapic_save(f->a, &w1, 16);
-	redir(f, 9, 1 << 16);
+	redir(f, 6, 1 << 16);
 	assert_int_equal(ioapic_new(&other, f->vm, NULL), 0);
 	assert_int_equal(snap_r_init(&rd, one.data, one.len, NULL), 0);
 	assert_int_equal(ioapic_load(other, &rd, 16, NULL), 0);
-	fake_route_at(f->vm, 9, &r);
+	fake_route_at(f->vm, 6, &r);
 	assert_true(r.routed);
 	ioapic_save(other, &w2, 16);
 	assert_int_equal(one.len, two.len);

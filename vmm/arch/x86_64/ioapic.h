@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * I/O APIC (Intel 82093AA) in user space, for the split interrupt chip: 24 pins, each with a
- * redirection entry. An edge becomes an MSI at once. A level pin also gets a route (its GSI is the pin's
+ * I/O APIC (Intel 82093AA, with fewer pins) in user space, for the split interrupt chip: a redirection
+ * entry for each pin. An edge becomes an MSI at once. A level pin also gets a route (its GSI is the pin's
  * number), by which the hypervisor knows whose EOI to report (HV_EXIT_EOI); a line still high then
  * interrupts again. Masked edges are remembered and delivered when unmasked, as KVM's does.
  */
@@ -12,7 +12,8 @@
 #include "vmm/hv/hv.h"
 #include "vmm/snapshot/snap.h"
 
-#define IOAPIC_PINS 24
+/* A kernel reads and writes each entry several times at its start, 8 exits a pin; two are used. */
+#define IOAPIC_PINS 8
 #define IOAPIC_LEN  0x100
 
 struct ioapic;
