@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/creds.h"
@@ -38,16 +39,19 @@ static _Noreturn void fail(const struct child_job *j, int rc, const struct err *
 	_exit(child_failure_status(rc));
 }
 
-/* What the agent blocks and ignores must not reach a program. */
+/*
+ * What the agent blocks and ignores must not reach a program. The library keeps signals 32 and 33 for itself and
+ * refuses them in sigaction() and sigprocmask(), and its posix_spawn() leaves them ignored in every program that it
+ * starts: so the system calls themselves.
+ */
 static void reset_signals(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
-	sigset_t none;
+	/* The kernel's struct sigaction: handler (SIG_DFL is 0), flags, restorer, mask. */
+	const uint64_t dfl[8] = { 0 }, none = 0;
 
 	for (int sig = 1; sig < _NSIG; sig++)
-		sigaction(sig, &sa, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(none));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 }
 
 static int set_oom(const Husk__Agent__V1__Process *p, struct err *e)

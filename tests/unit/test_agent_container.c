@@ -54,8 +54,11 @@ static void plain(void **state)
 		request_init(&q, "plain");
 		request_sh(&q, c->script);
 		status = agenthost_run(h, &q, &out);
-		if (c->out && strcmp(out, c->out) != 0)
-			fail_msg("%s: got %s", c->why, out);
+		if (c->out && strcmp(out, c->out) != 0) {
+			print_error("%s: got %s", c->why, out);
+			free(out);
+			fail();
+		}
 		/* Rows without a text are looked at by themselves below. */
 		if (c->out)
 			check_row(c->why, status == c->status);
