@@ -13,6 +13,7 @@
 
 struct values {
 	const char *console_socket, *cwd, *user, *process, *pid_file;
+	const char *process_label, *apparmor;
 	struct cli_list env, gids, caps;
 	bool tty, detach, no_new_privs, ignore_paused;
 	int preserve_fds;
@@ -32,10 +33,10 @@ static const struct cli_option options[] = {
 	{ "detach", "d", CLI_BOOL, AT(detach), "detach from the container's process" },
 	{ "pid-file", NULL, CLI_STRING, AT(pid_file),
 	  "specify the file to write the process id to" },
-	{ "process-label", NULL, CLI_REFUSED, 0,
-	  "not supported: SELinux labels do not reach the guest" },
-	{ "apparmor", NULL, CLI_REFUSED, 0,
-	  "not supported: AppArmor profiles do not reach the guest" },
+	{ "process-label", NULL, CLI_STRING, AT(process_label),
+	  "accepted without effect, as in config.json: SELinux labels do not reach the guest" },
+	{ "apparmor", NULL, CLI_STRING, AT(apparmor),
+	  "accepted without effect, as in config.json: AppArmor profiles do not reach the guest" },
 	{ "no-new-privs", NULL, CLI_BOOL, AT(no_new_privs),
 	  "set the no new privileges value for the process" },
 	{ "cap", "c", CLI_LIST, AT(caps), "add a capability to the bounding set for the process" },
@@ -209,6 +210,14 @@ static int attend(struct container_made *made, int *ret_status)
 	return rc;
 }
 
+static void say_ignored(const struct values *v)
+{
+	if (v->process_label)
+		log_debug("--process-label \"%s\" is without effect", v->process_label);
+	if (v->apparmor)
+		log_debug("--apparmor \"%s\" is without effect", v->apparmor);
+}
+
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct values *v = values;
@@ -222,6 +231,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 				  .detach = v->detach };
 	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
 
+	say_ignored(v);
 	if (rc == 0)
 		rc = cli_open_root(g, false, e);
 	if (rc == 0)

@@ -102,9 +102,5 @@ setup() { common_setup; }
 	says '--preserve-fds 3 is not supported'
 	expect 1 husk exec --cgroup x "$ID" true
 	says '--cgroup is not supported'
-	expect 1 husk exec --apparmor x "$ID" true
-	says '--apparmor is not supported'
-	expect 1 husk exec --process-label x "$ID" true
-	says '--process-label is not supported'
 	root_empty
 }

@@ -74,6 +74,11 @@ teardown_file() { shared_teardown; }
 	says 'ignoring unknown or unavailable capabilities: [CAP_FROB]'
 }
 
+@test "labels of the host's security modules are taken, as in config.json, and said at debug level to have no effect" {
+	expect 0 "$HUSK" --root "$ROOT" --debug exec --apparmor docker-default --process-label system_u:object_r:x:s0 "$ID" true
+	says '--apparmor' '--process-label'
+}
+
 @test "--no-new-privs" {
 	expect 0 husk exec --no-new-privs "$ID" grep NoNewPrivs /proc/self/status
 	[[ $out == *1 ]]
