@@ -5,9 +5,9 @@ load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-@test "husk create killed at 12 moments" {
+@test "husk create killed at 20 moments" {
 	bundle "$(args sleep 1000)"
-	for ms in 0 5 20 50 100 200 400 700 1000 1500 2200 3000; do
+	for ms in 0 2 5 10 20 35 50 75 100 150 200 300 400 550 700 900 1200 1600 2200 3000; do
 		"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null &
 		pid=$!
 		sleep "$(awk "BEGIN { print $ms / 1000 }")"
@@ -100,16 +100,16 @@ kill_part() { # NAME MS
 	nothing_left || { echo "$1 killed after $2 ms: status $rc"; return 1; }
 }
 
-@test "husk-machine killed at 10 moments of a create" {
+@test "husk-machine killed at 16 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in 30 80 150 300 500 800 1200 1700 2300 3000; do
+	for ms in 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000; do
 		kill_part husk-machine $ms
 	done
 }
 
-@test "husk-proxy killed at 10 moments of a create" {
+@test "husk-proxy killed at 16 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in 30 80 150 300 500 800 1200 1700 2300 3000; do
+	for ms in 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000; do
 		kill_part husk-proxy $ms
 	done
 }
