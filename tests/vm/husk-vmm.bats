@@ -75,6 +75,7 @@ import socket, sys
 s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
 c, _ = s.accept(); assert c.recv(100) == b"hello\n"; c.sendall(b"well met\n")
 P
+	server=$!
 	for _ in $(seq 100); do [ ! -S vs_6000 ] || break; sleep 0.1; done
 	(
 		for _ in $(seq 600); do ! grep -q listening out 2>/dev/null || break; sleep 0.1; done
@@ -87,8 +88,9 @@ t = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)
 print("same" if f.read() == data else "differs"); t.join()
 P
 	) &
+	client=$!
 	guest 0 connect:6000,connect:6001,listen:5000 --vsock cid=3,socket="$PWD/vs"
-	wait
+	wait "$server" "$client"
 	has 'connect: ok, the host says well met' 'connect: FAILED' 'listen: ok, 1000000 bytes'
 	[ "$(cat answer)" = same ]
 	[ ! -e vs ]
