@@ -5,7 +5,7 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/timeline
-RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/folder
+RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
 
@@ -24,11 +24,12 @@ husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop run
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
-UNIT_TESTS += container cgroup cli_options relay proxy
+UNIT_TESTS += container cgroup sandbox_shape cli_options relay proxy
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat $(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
 cgroup_TEST_OBJS := runtime/host/cgroup_path $(LIB_BASE)
+sandbox_shape_TEST_OBJS := runtime/sandbox/shape $(LIB_BASE)
 cli_options_TEST_OBJS := runtime/cli/options $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
 proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/relay runtime/proxy/client \

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -18,10 +17,6 @@
 #include "vmm/fs/fs_chan.h"
 
 #define CALL_TIMEOUT_MS 20000
-#define MAX_VCPUS       64
-/* What the guest's kernel and agent take for themselves. */
-#define GUEST_OVERHEAD  MIB(96)
-#define MIN_MEMORY      MIB(256)
 
 /* The guest kernel's options, each for a reason. */
 /* clang-format off */
@@ -37,30 +32,6 @@ static const char cmdline[] =
 	"pci=lastbus=0,noearly "  /* one bus: no other need be probed, and none by ports */
 	"random.trust_cpu=on";    /* the pool is ready before the first process */
 /* clang-format on */
-
-struct sandbox_shape sandbox_shape(const struct oci_resources *res)
-{
-	struct sandbox_shape shape = { .vcpus = 1, .memory = MIN_MEMORY };
-	uint64_t period = res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000;
-
-	if (res->has_memory_limit && res->memory_limit > 0) {
-		uint64_t host = (uint64_t)get_phys_pages() * (uint64_t)sysconf(_SC_PAGESIZE);
-		uint64_t need = (uint64_t)res->memory_limit;
-
-		/* A limit beyond what the host has limits nothing. */
-		need = min_t(uint64_t, need, host) + GUEST_OVERHEAD;
-		while (shape.memory < need)
-			shape.memory *= 2;
-	}
-	if (res->has_cpu_quota && res->cpu_quota > 0) {
-		uint64_t cpus = ((uint64_t)res->cpu_quota + period - 1) / period;
-		uint64_t host = (uint64_t)get_nprocs();
-
-		cpus = min_t(uint64_t, cpus, min_t(uint64_t, host, MAX_VCPUS));
-		shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
-	}
-	return shape;
-}
 
 static int open_data(const char *name, const char *env, int *ret_fd, struct err *e)
 {

@@ -46,6 +46,9 @@ struct sandbox {
  * shapes; CPUs enough for its quota. */
 struct oci_resources;
 struct sandbox_shape sandbox_shape(const struct oci_resources *res);
+/* The same on a host of so many CPUs and bytes of memory. */
+struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t host_cpus,
+				      uint64_t host_memory);
 
 /* Opens /dev/kvm, the guest's kernel and initramfs: first of all, while nothing exists. */
 int sandbox_open_files(struct sandbox *s, struct err *e);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "runtime/oci/spec.h"
+#include "runtime/sandbox/sandbox.h"
+
+#define MAX_VCPUS       64
+/* What the guest's kernel and agent take for themselves. */
+#define GUEST_OVERHEAD  MIB(96)
+#define MIN_MEMORY      MIB(256)
+
+struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t host_cpus,
+				      uint64_t host_memory)
+{
+	struct sandbox_shape shape = { .vcpus = 1, .memory = MIN_MEMORY };
+	uint64_t period = res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000;
+
+	if (res->has_memory_limit && res->memory_limit > 0) {
+		uint64_t need = (uint64_t)res->memory_limit;
+
+		/* A limit beyond what the host has limits nothing. */
+		need = min_t(uint64_t, need, host_memory) + GUEST_OVERHEAD;
+		while (shape.memory < need)
+			shape.memory *= 2;
+	}
+	if (res->has_cpu_quota && res->cpu_quota > 0) {
+		uint64_t cpus = ((uint64_t)res->cpu_quota + period - 1) / period;
+
+		cpus = min_t(uint64_t, cpus, min_t(uint64_t, host_cpus, MAX_VCPUS));
+		shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
+	}
+	return shape;
+}
+
+struct sandbox_shape sandbox_shape(const struct oci_resources *res)
+{
+	return sandbox_shape_on(res, (uint64_t)get_nprocs(),
+				(uint64_t)get_phys_pages() * (uint64_t)sysconf(_SC_PAGESIZE));
+}
