@@ -4,7 +4,7 @@ RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runt
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
-	runtime/container/attend runtime/container/timeline
+	runtime/container/attend runtime/container/pause runtime/container/timeline
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
@@ -13,7 +13,7 @@ PROGRAMS += husk husk-proxy
 husk_STATIC := 1
 husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
 	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
-	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec \
+	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause \
 	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree $(LIB_JSON) $(LIB_BASE)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)

@@ -74,6 +74,7 @@ static void container_free(struct container *ct)
 	close_and_reset(&ct->events.fd);
 	evtimer_done(&ct->retry);
 	close_and_reset(&ct->mntns);
+	freezer_done(&ct->freezer);
 	cgroup_done(&ct->cgroup);
 	free(ct->id);
 	free(ct);
@@ -179,6 +180,7 @@ static struct container *new_container(struct agent *a, const char *id)
 		return NULL;
 	ct->agent = a;
 	ct->cgroup = (struct cgroup)CGROUP_NONE;
+	freezer_init(&ct->freezer, &ct->cgroup, a->loop);
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
 	ct->events = (struct evsrc){ .fd = -1, .fn = on_cgroup_event, .name = "cgroup" };
 	ct->retry.src.fd = ct->mntns = -1;
@@ -286,6 +288,9 @@ static int make_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *r
 
 	if (ct->going || ct->init.state == PROC_ENDED || ct->init.state == PROC_PREPARING)
 		return err_set(e, ESRCH, "cannot exec in a stopped container");
+	if (ct->freezer.frozen && !req->ignore_paused)
+		return err_set(e, ESRCH, "cannot exec in a paused container "
+					 "(use --ignore-paused to override)");
 	if (container_process(ct, req->exec_id))
 		return err_set(e, EEXIST, "process with given ID already exists");
 	if (ct->nexecs == AGENT_MAX_EXECS)

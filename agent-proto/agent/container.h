@@ -9,6 +9,7 @@
 #define AGENT_PROTO_AGENT_CONTAINER_H
 
 #include "agent-proto/agent/cgroup.h"
+#include "agent-proto/agent/freezer.h"
 #include "agent-proto/agent/process.h"
 
 struct agent;
@@ -19,6 +20,7 @@ struct container {
 	char *id;
 	int ns_flags; /* CLONE_NEW* that it has of its own */
 	struct cgroup cgroup;
+	struct freezer freezer;
 	struct process init;
 	struct process *execs;
 	unsigned nexecs;

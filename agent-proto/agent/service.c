@@ -162,6 +162,9 @@ static void do_signal(struct conn *c, struct ttrpc_call *call, const void *msg)
 		rc = container_signal_all(p->ct, (int)req->signal, &e);
 	else
 		rc = process_signal(p, (int)req->signal, &e);
+	/* Whoever is killed does not stay paused, as with runc; those that are left of it go on. */
+	if (rc == 0 && req->signal == SIGKILL && p == &p->ct->init && p->ct->freezer.frozen)
+		freezer_thaw(&p->ct->freezer);
 	answer(call, rc, &e);
 }
 
@@ -199,6 +202,28 @@ static void list(struct conn *c, struct ttrpc_call *call, const void *msg)
 		procs_list(ct, call);
 }
 
+static void do_pause(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__ContainerRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+
+	if (!ct)
+		return;
+	if (ct->going || ct->init.state == PROC_ENDED)
+		ttrpc_reply_err(call, -ESRCH, "container not running");
+	else
+		freezer_pause(&ct->freezer, call);
+}
+
+static void resume(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__ContainerRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+
+	if (ct)
+		freezer_resume(&ct->freezer, call);
+}
+
 static void delete(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ProcessRequest *req = msg;
@@ -222,6 +247,8 @@ METHOD(signal, signal_request, do_signal)
 METHOD(wait, process_request, do_wait)
 METHOD(resize, resize_request, resize)
 METHOD(list, container_request, list)
+METHOD(pause, container_request, do_pause)
+METHOD(resume, container_request, resume)
 METHOD(delete, process_request, delete)
 
 #define AGENT "husk.agent.v1.Agent"
@@ -234,6 +261,8 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "Wait", on_wait },
 	{ AGENT, "Resize", on_resize },
 	{ AGENT, "ListProcesses", on_list },
+	{ AGENT, "Pause", on_pause },
+	{ AGENT, "Resume", on_resume },
 	{ AGENT, "Delete", on_delete },
 	{ NULL, NULL, NULL },
 };

@@ -172,14 +172,9 @@ int agent_resize(struct agent_client *c, const char *container_id, const char *e
 	return agent_ask_message(c, &ask, &req.base, e);
 }
 
-int agent_list(struct agent_client *c, const char *container_id, agent_ps_fn *each,
-	       agent_reply_fn *fn, void *arg, struct err *e)
+static int ask_container(struct agent_client *c, const struct agent_ask *ask,
+			 const char *container_id, struct err *e)
 {
-	struct agent_ask ask = { .method = AGENT_LIST,
-				 .timeout_ms = AGENT_DEADLINE_MS,
-				 .fn = fn,
-				 .each = each,
-				 .arg = arg };
 	Husk__Agent__V1__ContainerRequest req;
 	struct names n;
 	int rc = put_names(&n, container_id, NULL, e);
@@ -188,5 +183,39 @@ int agent_list(struct agent_client *c, const char *container_id, agent_ps_fn *ea
 		return rc;
 	husk__agent__v1__container_request__init(&req);
 	req.container_id = n.container;
-	return agent_ask_message(c, &ask, &req.base, e);
+	return agent_ask_message(c, ask, &req.base, e);
+}
+
+int agent_list(struct agent_client *c, const char *container_id, agent_ps_fn *each,
+	       agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_LIST,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .each = each,
+				 .arg = arg };
+
+	return ask_container(c, &ask, container_id, e);
+}
+
+int agent_pause(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_PAUSE,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return ask_container(c, &ask, container_id, e);
+}
+
+int agent_resume(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		 struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_RESUME,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return ask_container(c, &ask, container_id, e);
 }

@@ -16,8 +16,17 @@
 
 static const char service[] = "husk.agent.v1.Agent";
 static const char *const method_name[AGENT_METHODS] = {
-	"Hello", "CreateContainer", "Start", "Exec", "Signal",
-	"Wait",  "Resize", "ListProcesses", "Delete",
+	[AGENT_HELLO] = "Hello",
+	[AGENT_CREATE] = "CreateContainer",
+	[AGENT_START] = "Start",
+	[AGENT_EXEC] = "Exec",
+	[AGENT_SIGNAL] = "Signal",
+	[AGENT_WAIT] = "Wait",
+	[AGENT_RESIZE] = "Resize",
+	[AGENT_LIST] = "ListProcesses",
+	[AGENT_DELETE] = "Delete",
+	[AGENT_PAUSE] = "Pause",
+	[AGENT_RESUME] = "Resume",
 };
 
 struct agent_client {

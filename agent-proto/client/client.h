@@ -115,6 +115,12 @@ int agent_resize(struct agent_client *c, const char *container_id, const char *e
 /* @each is called for each process (at most AGENT_MAX_PROCESSES), then @fn; on an error @fn alone. */
 int agent_list(struct agent_client *c, const char *container_id, agent_ps_fn *each,
 	       agent_reply_fn *fn, void *arg, struct err *e);
+/* Freezes all of the container, or lets it go on; both as often as one likes. An agent that could not freeze it
+ * within AGENT_FREEZE_MS has let it go on (-EIO). */
+int agent_pause(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		struct err *e);
+int agent_resume(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		 struct err *e);
 /* Kills what is left of the container (or forgets the ended exec), answers when nothing is held. */
 int agent_delete(struct agent_client *c, const char *container_id, const char *exec_id,
 		 agent_reply_fn *fn, void *arg, struct err *e);

@@ -122,6 +122,8 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_RESIZE] = &husk__agent__v1__empty__descriptor,
 	[AGENT_LIST] = &husk__agent__v1__list_processes_response__descriptor,
 	[AGENT_DELETE] = &husk__agent__v1__empty__descriptor,
+	[AGENT_PAUSE] = &husk__agent__v1__empty__descriptor,
+	[AGENT_RESUME] = &husk__agent__v1__empty__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,

@@ -43,7 +43,7 @@ static const struct cli_option options[] = {
 	{ "preserve-fds", NULL, CLI_INT, AT(preserve_fds), "0 alone is supported (default: 0)" },
 	{ "cgroup", NULL, CLI_REFUSED, 0, "not supported" },
 	{ "ignore-paused", NULL, CLI_BOOL, AT(ignore_paused),
-	  "accepted without effect: containers are not paused" },
+	  "allow exec in a paused container: the process runs when that is resumed" },
 	{ .name = NULL },
 };
 
@@ -171,6 +171,7 @@ static int plan(struct cli_global *g, struct plan *p, const struct values *v, ch
 {
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
+	enum container_status status;
 	int rc = container_id_check(args[0], e);
 
 	if (rc == 0)
@@ -179,8 +180,12 @@ static int plan(struct cli_global *g, struct plan *p, const struct values *v, ch
 		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
-	if (container_status(dir, &s) == CONTAINER_STOPPED) {
+	status = container_status(dir, &s);
+	if (status == CONTAINER_STOPPED) {
 		rc = err_set(e, ESRCH, "cannot exec in a stopped container");
+	} else if (status == CONTAINER_PAUSED && !v->ignore_paused) {
+		rc = err_set(e, EBUSY,
+			     "cannot exec in a paused container (use --ignore-paused to override)");
 	} else if (v->process) {
 		rc = oci_process_load(&p->loaded, v->process, e);
 		if (rc == 0)
@@ -228,7 +233,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 				  .process = &p.process,
 				  .pid_file = v->pid_file,
 				  .console_socket = v->console_socket,
-				  .detach = v->detach };
+				  .detach = v->detach,
+				  .ignore_paused = v->ignore_paused };
 	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
 
 	say_ignored(v);

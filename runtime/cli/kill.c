@@ -62,7 +62,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	status = container_status(dir, &s);
 	if (signo < 0)
 		rc = signo;
-	else if (status == CONTAINER_CREATED || status == CONTAINER_RUNNING)
+	else if (container_status_lives(status))
 		rc = send_signal(dir, &s, signo, v->all, e);
 	/* All of the processes of a container that has none have been told, says runc. */
 	else if (!v->all)

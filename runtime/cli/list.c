@@ -75,7 +75,7 @@ static void add(struct rows *all, int root, const char *id)
 		return;
 	}
 	r->status = container_status(dir, &r->s);
-	lives = r->status == CONTAINER_CREATED || r->status == CONTAINER_RUNNING;
+	lives = container_status_lives(r->status);
 	snprintf(r->pid, sizeof(r->pid), "%d", lives ? r->s.proxy.pid : 0);
 	owner_name(r->s.owner, r->owner, sizeof(r->owner));
 	all->n++;

@@ -111,7 +111,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 		return rc;
 	status = container_status(dir, &s);
 	if (!strcmp(format, "json"))
-		print_json(g, &s, status == CONTAINER_CREATED || status == CONTAINER_RUNNING);
+		print_json(g, &s, container_status_lives(status));
 	else if (strcmp(format, "table"))
 		rc = err_set(e, EINVAL, "invalid format option");
 	else if (nargs > 1 && strcmp(args[1], "-ef"))
@@ -120,8 +120,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 			     "the guest",
 			     args[1]);
 	else
-		rc = print_table(dir, status == CONTAINER_CREATED || status == CONTAINER_RUNNING,
-				 e);
+		rc = print_table(dir, container_status_lives(status), e);
 	container_state_done(&s);
 	return rc;
 }

@@ -31,10 +31,12 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 		return err_set(e, ESRCH, "cannot start a container that has stopped");
 	case CONTAINER_RUNNING:
 		return err_set(e, EBUSY, "cannot start an already running container");
+	case CONTAINER_PAUSED:
 	case CONTAINER_CREATING:
 		break;
 	}
-	return err_set(e, EBUSY, "cannot start a container in the creating state");
+	return err_set(e, EBUSY, "cannot start a container in the %s state",
+		       container_status_name(status));
 }
 
 const struct cli_command cli_start = {

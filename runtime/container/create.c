@@ -222,7 +222,7 @@ static int boot(struct creation *c, struct err *e)
 		rc = sandbox_save(&c->vm, 1, e);
 	timeline_mark("machine in its cgroup");
 	if (rc == 0)
-		rc = stand_in_wait(&c->proxy, e);
+		rc = stand_in_wait(&c->proxy, ATTACH_TIMEOUT_MS, e);
 	if (rc == 0 && log_enabled(LOG_DEBUG) && ncl_info(c->vm.ctl, &info, 1000, NULL) == 0)
 		timeline_machine(&info);
 	return rc;

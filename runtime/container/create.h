@@ -50,6 +50,7 @@ struct exec_request {
 	const struct oci_process *process;
 	const char *pid_file, *console_socket;
 	bool detach;
+	bool ignore_paused; /* waits for a paused container's resumption instead of refusing */
 };
 /* The process runs when this returns. */
 int container_exec(const struct exec_request *r, struct container_made *ret, struct err *e);
@@ -58,6 +59,9 @@ int container_exec(const struct exec_request *r, struct container_made *ret, str
 int container_start(int sock, int *ret_program, struct err *e);
 /* 127, 126 or 0 for the number that a proxy answered with. */
 int container_program_status(int rc);
+/* What `pause` and `resume` do: runc's words when the container is in no state for it. */
+int container_pause(const struct container_host *h, const char *id, struct err *e);
+int container_resume(const struct container_host *h, const char *id, struct err *e);
 /* A connection to a living container's proxy. */
 int container_proxy(int dir, int *ret_sock, struct err *e);
 

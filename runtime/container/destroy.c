@@ -90,9 +90,9 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 	if (rc < 0 && !force)
 		return rc;
 	status = container_status(-1, &s);
-	if (status == CONTAINER_RUNNING && !force)
-		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: running",
-			     id);
+	if ((status == CONTAINER_RUNNING || status == CONTAINER_PAUSED) && !force)
+		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", id,
+			     container_status_name(status));
 	else {
 		end_in_order(dir, &s, status);
 		rc = container_destroy(h, dir, id, &s, e);

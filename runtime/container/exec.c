@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One more process in a living container. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -28,7 +29,10 @@ static int find(const struct exec_request *r, struct container_state *st, int *r
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, st);
-	if (status != CONTAINER_CREATED && status != CONTAINER_RUNNING)
+	if (status == CONTAINER_PAUSED && !r->ignore_paused)
+		return err_set(e, EBUSY,
+			       "cannot exec in a paused container (use --ignore-paused to override)");
+	if (!container_status_lives(status))
 		return err_set(e, ESRCH, "cannot exec in a %s container",
 			       container_status_name(status));
 	*ret_peer = proc_open(&st->proxy);
@@ -44,9 +48,12 @@ static int attach(const struct exec_request *r, struct stand_in *p, int machine,
 
 	if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
 		return err_errno(e, errno, "getrandom");
+	if (r->ignore_paused)
+		m.flags |= PROXY_ATTACH_PATIENT;
 	snprintf(m.container_id, sizeof(m.container_id), "%s", r->id);
 	snprintf(m.exec_id, sizeof(m.exec_id), "%016" PRIx64, id);
-	rc = oci_pack_exec(r->process, r->id, m.exec_id, &p->tokens, &request, e);
+	rc = oci_pack_exec(r->process, r->id, m.exec_id, &p->tokens, r->ignore_paused,
+			   &request, e);
 	if (rc == 0)
 		rc = stand_in_attach(p, &m, &request, machine, -1, e);
 	buf_free(&request);
@@ -73,7 +80,7 @@ static int begin(const struct exec_request *r, struct stand_in *p, const struct 
 	if (rc == 0)
 		rc = attach(r, p, machine, e);
 	if (rc == 0)
-		rc = stand_in_wait(p, e);
+		rc = stand_in_wait(p, r->ignore_paused ? INT_MAX : ATTACH_TIMEOUT_MS, e);
 	return rc;
 }
 

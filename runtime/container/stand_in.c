@@ -145,10 +145,10 @@ int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf
 	return proxy_send(p->made.sock, PROXY_ATTACH, m, sizeof(*m), fds, ready >= 0 ? 3 : 2, e);
 }
 
-int stand_in_wait(struct stand_in *p, struct err *e)
+int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e)
 {
 	struct proxy_reply r;
-	int rc = proxy_wait(p->made.sock, PROXY_ATTACH, &r, ATTACH_TIMEOUT_MS, e);
+	int rc = proxy_wait(p->made.sock, PROXY_ATTACH, &r, timeout_ms, e);
 
 	if (rc == 0)
 		timeline_proxy(&r);

@@ -18,12 +18,18 @@ static const char *const status_names[] = {
 	[CONTAINER_CREATING] = "creating",
 	[CONTAINER_CREATED] = "created",
 	[CONTAINER_RUNNING] = "running",
+	[CONTAINER_PAUSED] = "paused",
 	[CONTAINER_STOPPED] = "stopped",
 };
 
 const char *container_status_name(enum container_status s)
 {
 	return status_names[s];
+}
+
+bool container_status_lives(enum container_status s)
+{
+	return s == CONTAINER_CREATED || s == CONTAINER_RUNNING || s == CONTAINER_PAUSED;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */
@@ -213,12 +219,10 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 void container_state_print(struct json_w *w, const struct container_state *s,
 			   enum container_status status, const char *owner)
 {
-	bool lives = status == CONTAINER_CREATED || status == CONTAINER_RUNNING;
-
 	jw_object(w, NULL);
 	jw_str(w, "ociVersion", s->oci_version);
 	jw_str(w, "id", s->id);
-	jw_int(w, "pid", lives ? s->proxy.pid : 0);
+	jw_int(w, "pid", container_status_lives(status) ? s->proxy.pid : 0);
 	jw_str(w, "status", container_status_name(status));
 	jw_str(w, "bundle", s->bundle);
 	jw_str(w, "rootfs", s->rootfs);
@@ -259,5 +263,7 @@ enum container_status container_status(int dir, const struct container_state *s)
 		return CONTAINER_CREATED;
 	if (!strcmp(info.comm, PROXY_COMM_RUN))
 		return CONTAINER_RUNNING;
+	if (!strcmp(info.comm, PROXY_COMM_HELD))
+		return CONTAINER_PAUSED;
 	return CONTAINER_STOPPED;
 }

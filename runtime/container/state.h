@@ -10,7 +10,8 @@
  * The status is never stored: it is the proxy's word (runtime/proxy/proxy.h) as long as it lives.
  *
  *	creating --> created --> running --> stopped
- *	    \___________\_____________________^
+ *	    \_________\_\________|_\___________^
+ *	               paused <--+ (and back to what it was)
  *
  * A state file is written once with no pid (so that whatever a killed `create` leaves can be found: all
  * that it makes has a name derived from what stands there) and once when the container exists.
@@ -30,9 +31,12 @@ enum container_status {
 	CONTAINER_CREATING,
 	CONTAINER_CREATED,
 	CONTAINER_RUNNING,
+	CONTAINER_PAUSED,
 	CONTAINER_STOPPED
 };
 const char *container_status_name(enum container_status s);
+/* Whether it has a process: created, running or paused. */
+bool container_status_lives(enum container_status s);
 
 struct container_state {
 	struct json *doc; /* owner of the strings when loaded, else NULL and they are the maker's */

@@ -350,7 +350,8 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 }
 
 int oci_pack_exec(const struct oci_process *proc, const char *container_id, const char *exec_id,
-		  const struct oci_pack_streams *streams, struct buf *out, struct err *e)
+		  const struct oci_pack_streams *streams, bool ignore_paused, struct buf *out,
+		  struct err *e)
 {
 	Husk__Agent__V1__ExecRequest req;
 	struct packer p = { 0 };
@@ -360,6 +361,7 @@ int oci_pack_exec(const struct oci_process *proc, const char *container_id, cons
 	req.container_id = str(container_id);
 	req.exec_id = str(exec_id);
 	req.process = make_process(&p, proc, streams);
+	req.ignore_paused = ignore_paused;
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);
 	return rc;

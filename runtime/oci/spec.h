@@ -164,6 +164,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 		    const char *const *share_of, const bool *file_of,
 		    const struct oci_pack_streams *streams, struct buf *out, struct err *e);
 int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id,
-		  const struct oci_pack_streams *streams, struct buf *out, struct err *e);
+		  const struct oci_pack_streams *streams, bool ignore_paused, struct buf *out,
+		  struct err *e);
 
 #endif

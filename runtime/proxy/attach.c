@@ -2,6 +2,7 @@
 /* The beginning of a session: the agent comes up, is greeted, makes the container or the exec, and the
  * streams are connected. */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -187,7 +188,9 @@ static int begin(struct session *s, const void *request, int ready, struct err *
 	rc = agent_hello(s->agent, greeted, s, e);
 	if (rc == 0)
 		rc = is_exec(s)
-			     ? agent_exec(s->agent, request, s->at.request_len, 0, created, s, e)
+			     ? agent_exec(s->agent, request, s->at.request_len,
+					  s->at.flags & PROXY_ATTACH_PATIENT ? INT_MAX : 0, created,
+					  s, e)
 			     : agent_create(s->agent, request, s->at.request_len, 0, created, s, e);
 	return rc < 0 ? rc : open_streams(s, e);
 }

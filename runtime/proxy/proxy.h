@@ -18,11 +18,13 @@
  *
  * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
  * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
- * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS; each is answered once but PROXY_PS.
+ * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME; each is answered once but
+ * PROXY_PS.
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
- * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_END when it
- * has ended and is being cleared away.
+ * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
+ * either while the container is paused, PROXY_COMM_END when it has ended and is being cleared away. A husk that is
+ * killed in the middle of a command changes nothing about that.
  */
 #ifndef RUNTIME_PROXY_PROXY_H
 #define RUNTIME_PROXY_PROXY_H
@@ -35,6 +37,7 @@
 
 #define PROXY_COMM_NEW "husk-proxy:new"
 #define PROXY_COMM_RUN "husk-proxy:run"
+#define PROXY_COMM_HELD "husk-proxy:held"
 #define PROXY_COMM_END "husk-proxy:end"
 
 enum proxy_cmd {
@@ -48,6 +51,8 @@ enum proxy_cmd {
 	PROXY_EXITED = 8, /* event to the first client, just before the process ends */
 	PROXY_MOUNT = 9,
 	PROXY_COMMIT = 10,
+	PROXY_PAUSE = 11,
+	PROXY_RESUME = 12,
 };
 
 struct proxy_hdr {
@@ -111,6 +116,7 @@ enum proxy_attach_flags {
 	PROXY_ATTACH_TERMINAL = 1u << 1, /* one stream both ways, descriptors 0 and 1 a terminal */
 	PROXY_ATTACH_LAST = 1u << 2, /* the machine has no other container: end it at the end */
 	PROXY_ATTACH_READY = 1u << 3, /* a third descriptor comes: wait for it to be readable */
+	PROXY_ATTACH_PATIENT = 1u << 4, /* an exec that may have to wait for a paused container */
 };
 #define PROXY_MAX_SHARES 250
 
@@ -142,7 +148,7 @@ struct proxy_resize {
 	uint32_t pad;
 };
 
-/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT. */
+/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT, PROXY_PAUSE, PROXY_RESUME. */
 struct proxy_simple {
 	struct proxy_hdr hdr;
 };

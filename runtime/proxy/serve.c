@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* husk's commands to a living proxy: packets in, the agent's answers out in fixed-size structs. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/io.h"
 #include "lib/log.h"
-#include "runtime/proxy/session.h"
+#include "runtime/proxy/session_internal.h"
 
 static void put_client(struct session_client *c)
 {
@@ -77,6 +77,36 @@ static void signal_answered(void *arg, const struct agent_reply *r)
 	answered(arg, PROXY_SIGNAL, r);
 }
 
+static void kill_answered(void *arg, const struct agent_reply *r)
+{
+	struct session_client *c = arg;
+
+	/* The agent has let go of what it froze: nobody waits for a dead one's resumption. */
+	if (r->rc == 0)
+		session_set_paused(c->s, false);
+	answered(c, PROXY_SIGNAL, r);
+}
+
+static void pause_answered(void *arg, const struct agent_reply *r)
+{
+	struct session_client *c = arg;
+
+	c->s->pausing = false;
+	if (r->rc == 0)
+		session_set_paused(c->s, true);
+	answered(c, PROXY_PAUSE, r);
+}
+
+static void resume_answered(void *arg, const struct agent_reply *r)
+{
+	struct session_client *c = arg;
+
+	c->s->pausing = false;
+	if (r->rc == 0)
+		session_set_paused(c->s, false);
+	answered(c, PROXY_RESUME, r);
+}
+
 static void resize_answered(void *arg, const struct agent_reply *r)
 {
 	answered(arg, PROXY_RESIZE, r);
@@ -125,6 +155,9 @@ static int do_start(struct session_client *c, const void *msg, struct err *e)
 	(void)msg;
 	if (s->state != PROXY_ST_CREATED || s->starting)
 		return err_set(e, EBUSY, "cannot start an already running container");
+	/* It would not answer before it goes on, and one who does not answer in time is lost. */
+	if (s->paused || s->pausing)
+		return err_set(e, EBUSY, "cannot start a container in the paused state");
 	s->starting = true;
 	s->committed = true;
 	return agent_start(s->agent, s->at.container_id, "", start_answered, c, e);
@@ -137,7 +170,37 @@ static int do_signal(struct session_client *c, const void *msg, struct err *e)
 
 	return agent_signal(s->agent, s->at.container_id,
 			    s->at.flags & PROXY_ATTACH_EXEC ? s->at.exec_id : "", m->signo,
-			    m->all != 0, signal_answered, c, e);
+			    m->all != 0,
+			    m->signo == SIGKILL && s->paused ? kill_answered : signal_answered, c,
+			    e);
+}
+
+static int do_pause(struct session_client *c, const void *msg, struct err *e)
+{
+	struct session *s = c->s;
+	int rc;
+
+	(void)msg;
+	if (s->paused || s->pausing || is_exec(s))
+		return err_set(e, ESRCH, "container not running");
+	if (s->state == PROXY_ST_CREATED && s->starting)
+		return err_set(e, EBUSY, "container is being started");
+	rc = agent_pause(s->agent, s->at.container_id, pause_answered, c, e);
+	s->pausing = rc == 0;
+	return rc;
+}
+
+static int do_resume(struct session_client *c, const void *msg, struct err *e)
+{
+	struct session *s = c->s;
+	int rc;
+
+	(void)msg;
+	if (!s->paused || s->pausing)
+		return err_set(e, ESRCH, "container not paused");
+	rc = agent_resume(s->agent, s->at.container_id, resume_answered, c, e);
+	s->pausing = rc == 0;
+	return rc;
 }
 
 static int do_resize(struct session_client *c, const void *msg, struct err *e)
@@ -166,6 +229,8 @@ static const struct {
 	{ PROXY_SIGNAL, sizeof(struct proxy_signal), do_signal },
 	{ PROXY_RESIZE, sizeof(struct proxy_resize), do_resize },
 	{ PROXY_PS, sizeof(struct proxy_simple), do_ps },
+	{ PROXY_PAUSE, sizeof(struct proxy_simple), do_pause },
+	{ PROXY_RESUME, sizeof(struct proxy_simple), do_resume },
 	{ PROXY_STATUS, sizeof(struct proxy_simple), NULL },
 	{ PROXY_COMMIT, sizeof(struct proxy_simple), NULL },
 };

@@ -14,7 +14,7 @@
 /* How long the reason of a machine's end may follow the end of its connections. */
 #define WHY_TIMEOUT_MS 1000
 
-void session_set_state(struct session *s, enum proxy_state state)
+static void tell_stage(const struct session *s)
 {
 	static const char *const comm[] = {
 		[PROXY_ST_CREATED] = PROXY_COMM_NEW,
@@ -22,8 +22,20 @@ void session_set_state(struct session *s, enum proxy_state state)
 		[PROXY_ST_ENDED] = PROXY_COMM_END,
 	};
 
+	prctl(PR_SET_NAME, s->paused && s->state != PROXY_ST_ENDED ? PROXY_COMM_HELD : comm[s->state],
+	      0, 0, 0);
+}
+
+void session_set_state(struct session *s, enum proxy_state state)
+{
 	s->state = state;
-	prctl(PR_SET_NAME, comm[state], 0, 0, 0);
+	tell_stage(s);
+}
+
+void session_set_paused(struct session *s, bool paused)
+{
+	s->paused = paused;
+	tell_stage(s);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------- */

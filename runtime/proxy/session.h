@@ -36,6 +36,8 @@ struct session {
 	bool committed; /* the end of the first connection means nothing any more */
 	bool created; /* the agent knows the container or exec */
 	bool starting; /* START was asked for */
+	bool paused; /* frozen in the guest; while CREATED or RUNNING */
+	bool pausing; /* PAUSE or RESUME was asked for */
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
 	int exit_code;

@@ -237,6 +237,23 @@ static void on_ok(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t l
 	ttrpc_reply(call, NULL);
 }
 
+static void on_pause(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+
+	say(w, "pause", "");
+	if (w->plan.pause_rc)
+		ttrpc_reply_err(call, w->plan.pause_rc, "cannot");
+	else
+		on_ok(ctx, call, p, len);
+}
+
+static void on_resume(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	say(ctx, "resume", "");
+	on_ok(ctx, call, p, len);
+}
+
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	say(ctx, "delete", "");
@@ -274,7 +291,8 @@ static const struct ttrpc_method methods[] = {
 	METHOD("Exec", on_exec),     METHOD("Start", on_start),
 	METHOD("Wait", on_wait),     METHOD("Signal", on_signal),
 	METHOD("Resize", on_ok),     METHOD("ListProcesses", on_list),
-	METHOD("Delete", on_delete), { NULL, NULL, NULL },
+	METHOD("Delete", on_delete), METHOD("Pause", on_pause),
+	METHOD("Resume", on_resume), { NULL, NULL, NULL },
 };
 
 static void flush_agent(void *arg)

@@ -19,6 +19,7 @@ struct fakeworld_plan {
 	int create_rc; /* answer to create, 0 or -errno */
 	const char *create_text;
 	int start_rc;
+	int pause_rc;
 	unsigned exit_status; /* when stdin ends */
 	size_t last_words; /* bytes */
 	bool die_at_create; /* the machine closes everything instead of answering */

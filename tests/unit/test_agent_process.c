@@ -440,6 +440,76 @@ static void listing(void **state)
 	assert_int_equal(delete("list", ""), 0);
 }
 
+static int ask(const char *id, int (*fn)(struct agent_client *c, const char *id, agent_reply_fn *fn,
+					 void *arg, struct err *e))
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, fn(h->c, id, reply_fn, &r, NULL))->rc;
+}
+
+/* How many bytes come within 300 ms. */
+static size_t grown(int fd)
+{
+	char buf[65536];
+	size_t sum = 0;
+	ssize_t n;
+
+	agenthost_turn(h, 300);
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		sum += (size_t)n;
+	return sum;
+}
+
+static void frozen(void **state)
+{
+	struct ct_request q, x;
+	struct reply r = { 0 }, late = { 0 };
+	uint8_t packed[2048];
+	int out;
+
+	(void)state;
+	if (!h)
+		return;
+	assert_int_equal(ask("nobody", agent_pause), -ENOENT);
+	request_init(&q, "frozen");
+	request_sh(&q, "while :; do echo .; sleep 0.01; done");
+	q.streams.stdout = agenthost_token();
+	out = agenthost_stream(h, q.streams.stdout);
+	assert_int_equal(request_create(h, &q, &r)->rc, 0);
+	assert_int_equal(start("frozen"), 0);
+	assert_true(grown(out) > 0);
+	assert_int_equal(ask("frozen", agent_pause), 0);
+	assert_int_equal(ask("frozen", agent_pause), 0);
+	grown(out);
+	assert_int_equal(grown(out), 0);
+	/* Nothing can be started in it but by who is ready to wait. */
+	request_init(&x, "frozen");
+	request_args(&x, "true", NULL);
+	memset(&r, 0, sizeof(r));
+	assert_int_equal(request_exec(h, &x, "no", &r)->rc, -ESRCH);
+	assert_non_null(strstr(r.r.err.msg, "cannot exec in a paused container"));
+	snprintf(x.exec_id, sizeof(x.exec_id), "yes");
+	x.exec.exec_id = x.exec_id;
+	x.exec.ignore_paused = true;
+	assert_true(husk__agent__v1__exec_request__get_packed_size(&x.exec) <= sizeof(packed));
+	assert_int_equal(agent_exec(h->c, packed, husk__agent__v1__exec_request__pack(&x.exec, packed), 0,
+				    reply_fn, &late, NULL), 0);
+	agenthost_turn(h, 200);
+	assert_false(late.done);
+	assert_int_equal(ask("frozen", agent_resume), 0);
+	assert_int_equal(reply_wait(h, &late, 0)->rc, 0);
+	assert_int_equal(ask("frozen", agent_resume), 0);
+	assert_true(grown(out) > 0);
+	/* SIGKILL reaches frozen ones, and an exec's leaves the others as they are. */
+	assert_int_equal(ask("frozen", agent_pause), 0);
+	assert_int_equal(send_signal("frozen", "", SIGKILL, false), 0);
+	assert_int_equal(wait_for("frozen", "", &r)->exit.status, 137);
+	assert_int_equal(ask("frozen", agent_pause), -ESRCH);
+	assert_int_equal(delete("frozen", ""), 0);
+	close(out);
+}
+
 /* Who made a process and goes away takes it along. */
 static void owner_gone(void **state)
 {
@@ -520,7 +590,7 @@ int main(void)
 		cmocka_unit_test(late_reader),	    cmocka_unit_test(reader_gone),
 		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
-		cmocka_unit_test(listing),
+		cmocka_unit_test(listing),	    cmocka_unit_test(frozen),
 		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
 	};
 

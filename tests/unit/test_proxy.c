@@ -202,6 +202,64 @@ static void processes_are_listed(void **state)
 	bench_free(b);
 }
 
+/* The proxy's own word on what it stands for: its thread's name. */
+static void is_called(const struct bench *b, const char *name)
+{
+	char now[16] = "";
+
+	assert_int_equal(pthread_getname_np(b->thread, now, sizeof(now)), 0);
+	assert_string_equal(now, name);
+}
+
+static void paused_and_resumed(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0 };
+	struct bench *b = bench_new(&plan, LAST);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	is_called(b, PROXY_COMM_NEW);
+	assert_int_equal(proxy_call(b->husk, PROXY_RESUME, NULL, WAIT_MS, &e), -ESRCH);
+	assert_string_equal(e.msg, "container not paused");
+	assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, &e), 0);
+	is_called(b, PROXY_COMM_HELD);
+	assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, &e), -ESRCH);
+	assert_string_equal(e.msg, "container not running");
+	/* Not even asked of the agent: it could not answer. */
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EBUSY);
+	assert_string_equal(e.msg, "cannot start a container in the paused state");
+	assert_int_equal(proxy_call(b->husk, PROXY_RESUME, NULL, WAIT_MS, &e), 0);
+	is_called(b, PROXY_COMM_NEW);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), 0);
+	is_called(b, PROXY_COMM_RUN);
+	assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, &e), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGHUP, false, WAIT_MS, NULL), 0);
+	is_called(b, PROXY_COMM_HELD);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	assert_string_equal(bench_end(b), "create wait pause resume start pause signal:1 signal:9 "
+					  "delete share-remove:s0 share-remove:s1 quit ");
+	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
+	bench_free(b);
+}
+
+static void a_pause_that_fails_is_none(void **state)
+{
+	const struct fakeworld_plan plan = { .pause_rc = -EIO };
+	struct bench *b = bench_new(&plan, LAST);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, &e), -EIO);
+	assert_string_equal(e.msg, "cannot");
+	is_called(b, PROXY_COMM_NEW);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	bench_end(b);
+	bench_free(b);
+}
+
 static void a_refused_create_is_told(void **state)
 {
 	const struct fakeworld_plan plan = { .create_rc = -ENOENT,
@@ -368,6 +426,8 @@ int main(void)
 		cmocka_unit_test(output_that_is_read_late_is_not_lost),
 		cmocka_unit_test(signals_reach_the_process),
 		cmocka_unit_test(processes_are_listed),
+		cmocka_unit_test(paused_and_resumed),
+		cmocka_unit_test(a_pause_that_fails_is_none),
 		cmocka_unit_test(a_refused_create_is_told),
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),
