@@ -344,6 +344,70 @@ static void lock_flood(void **state)
 	fdv_done(&f);
 }
 
+static void interrupt(struct fakedrv *f, gpa_t at, uint64_t unique)
+{
+	struct {
+		struct fuse_in_header h;
+		struct fuse_interrupt_in in;
+	} req = { .h = { .len = sizeof(req), .opcode = FUSE_INTERRUPT },
+		  .in = { .unique = unique } };
+	struct fdv_seg seg = { at, sizeof(req), false };
+	uint16_t head;
+	uint32_t len;
+
+	memcpy(fdv_ptr(f, at, sizeof(req)), &req, sizeof(req));
+	assert_true(fdv_add(f, 0, &seg, 1) >= 0);
+	fdv_kick(f, 0);
+	assert_true(fdv_wait_used(f, 0, &head, &len, 500));
+	assert_int_equal(len, 0);
+}
+
+/* Waiting locks, and interrupts for everything but them, between requests on all queues: nothing
+ * else is held up, and only what an interrupt names ends. */
+static void interrupt_storm(void **state)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct fakedrv f;
+	uint64_t root, node, fh;
+	gpa_t reply[32], at;
+	uint16_t head;
+	uint32_t len;
+	int host;
+
+	(void)state;
+	fdv_init(&f, &(struct fdv_opts){ .queue_size = 256 });
+	assert_int_equal(fdv_create(&f, &fs_dev_class, cfg(), NULL), 0);
+	fdv_start(&f, ~0ull);
+	root = mount(&f);
+	node = create(&f, root, "storm", &fh);
+	fdv_free_all(&f);
+	host = openat(fix.share_fd, "storm", O_RDWR);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), 0);
+	at = fdv_alloc(&f, 64, 8);
+	for (unsigned i = 0; i < ARRAY_SIZE(reply); i++)
+		send_lock(&f, 1 + i % QUEUES, node, fh, 7000 + i, &reply[i]);
+	for (unsigned i = 0; i < 3000; i++) {
+		uint64_t unique = i * 0x9e3779b97f4a7c15ull;
+
+		interrupt(&f, at, unique - 7000 < 32 ? 0 : unique);
+		if (i % 100 == 0)
+			fdv_run(&f, 0);
+	}
+	for (unsigned q = 1; q <= QUEUES; q++)
+		assert_false(fdv_used(&f, q, &head, &len));
+	for (unsigned i = 0; i < ARRAY_SIZE(reply); i++) {
+		struct fuse_out_header oh;
+
+		interrupt(&f, at, 7000 + i);
+		assert_true(fdv_wait_used(&f, 1 + i % QUEUES, &head, &len, 500));
+		memcpy(&oh, fdv_ptr(&f, reply[i], sizeof(oh)), sizeof(oh));
+		assert_int_equal(oh.unique, 7000 + i);
+		assert_int_equal(oh.error, -EINTR);
+	}
+	close(host);
+	fdv_done(&f);
+}
+
 /* Open files: no save, said so; without them the mount survives. */
 static void state_of_a_mount(void **state)
 {
@@ -379,10 +443,10 @@ static void state_of_a_mount(void **state)
 
 struct bad_request {
 	const char *why;
-	size_t len;	 /* bytes that the device may read */
+	size_t len; /* bytes that the device may read */
 	uint32_t claims; /* in the header */
-	size_t room;	 /* bytes that it may write */
-	int error;	 /* of the reply; 1: none, the device needs a reset */
+	size_t room; /* bytes that it may write */
+	int error; /* of the reply; 1: none, the device needs a reset */
 };
 
 static const struct bad_request bad_requests[] = {
@@ -437,6 +501,7 @@ int main(void)
 		cmocka_unit_test(configuration),
 		cmocka_unit_test(waiting_for_a_lock),
 		cmocka_unit_test(lock_flood),
+		cmocka_unit_test(interrupt_storm),
 		cmocka_unit_test(state_of_a_mount),
 		cmocka_unit_test(malformed),
 	};

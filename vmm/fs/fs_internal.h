@@ -48,7 +48,7 @@ void *fs_slots_get(const struct fs_slots *t, uint64_t id);
 void *fs_slots_at(const struct fs_slots *t, uint32_t index); /* NULL: not live */
 uint64_t fs_slot_id(const void *elem);
 
-/* --- nodes (node.c, node_place.c, node_fd.c, beneath.c) ------------------------------ */
+/* --- nodes (node.c, node_place.c, node_fd.c, node_reopen.c, beneath.c) ------------------------------ */
 struct fs_ident {
 	uint64_t mnt_id, ino, dev;
 	uint64_t btime_s; /* not part of the key; 0 when unknown */
@@ -71,16 +71,18 @@ struct fs_node {
 	uint32_t fd_users;
 	bool pinned; /* fd may not be closed by the LRU */
 	bool hashed;
-	bool cross;   /* root of a mount inside the share */
-	bool special; /* a device, FIFO or socket made by the guest (special.c) */
 	bool is_root; /* of its share */
 	struct fs_node *hash_next;
 	struct fs_node *lru_prev, *lru_next; /* only while fd is open, unused and not pinned */
 	struct fs_posix_owner *locks;
+	struct fs_handle *handles; /* that are open on it */
 	/* Data as last seen at OPEN, to tell whether the guest's page cache is still good. */
 	uint64_t seen_mtime, seen_ctime, seen_size;
 	bool seen;
 	uint64_t noacl_until; /* ns: no default ACL on this directory */
+	/* Read and set without the lock. */
+	atomic_bool cross;   /* root of a mount inside the share */
+	atomic_bool special; /* a device, FIFO or socket made by the guest (special.c) */
 };
 
 struct fs_share {
@@ -95,6 +97,7 @@ struct fs_share {
 struct fs_handle {
 	struct fs_slot slot;
 	struct fs_node *node; /* holds a reference */
+	struct fs_handle *next, **prev; /* in node->handles, until it is closed */
 	int fd;
 	int plain_fd; /* of an O_APPEND file, without that flag, for written-back pages; -1 */
 	bool append, dir, writable;
@@ -194,6 +197,13 @@ void fs_node_kill_locked(struct fs_server *s, struct fs_node *n);
  * -ESTALE when it is not where it was. */
 int fs_node_fd(struct fs_server *s, struct fs_node *n);
 void fs_node_fd_put(struct fs_server *s, struct fs_node *n);
+/* Its parts. Uses n->fd, which is open; gives it *fd first when it has none (*fd becomes -1). */
+int fs_node_hold_locked(struct fs_server *s, struct fs_node *n);
+int fs_node_use_locked(struct fs_server *s, struct fs_node *n, int *fd);
+/* Opens and uses it; `names` is held. */
+int fs_node_reopen(struct fs_server *s, struct fs_node *n);
+/* Are these the attributes of what @n is? */
+bool fs_node_verify(const struct fs_node *n, const struct statx *st);
 /* Keeps the descriptor open from now on; for nodes about to lose their name. -ESTALE, -ENFILE.
  * fs_node_unpin(): it did not lose it after all. */
 int fs_node_pin(struct fs_server *s, struct fs_node *n);
@@ -222,7 +232,7 @@ int fs_open_beneath(struct fs_server *s, int dirfd, const char *name, int flags,
 unsigned fs_fds_shrink(struct fs_server *s, unsigned n);
 
 /* --- handles (handle.c) -------------------------------------------------------------- */
-/* Takes @fd on success. -ENFILE. */
+/* Takes @fd on success; *ret is referenced: fs_handle_put(). -ENFILE. */
 int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
 		  struct fs_handle **ret);
 /* A referenced handle of @n, or -EBADF. */

@@ -6,6 +6,22 @@
 
 #include <unistd.h>
 
+static void link_locked(struct fs_node *n, struct fs_handle *h)
+{
+	h->next = n->handles;
+	h->prev = &n->handles;
+	if (h->next)
+		h->next->prev = &h->next;
+	n->handles = h;
+}
+
+static void unlink_locked(struct fs_handle *h)
+{
+	*h->prev = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+}
+
 /* The table keeps an element's memory, so that its mutex can be made once per use and destroyed. */
 int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
 		  struct fs_handle **ret)
@@ -18,12 +34,13 @@ int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, boo
 	if (h) {
 		fs_node_ref_locked(n);
 		h->node = n;
+		link_locked(n, h);
 		h->fd = fd;
 		h->plain_fd = -1;
 		h->append = flags & O_APPEND;
 		h->writable = (flags & O_ACCMODE) != O_RDONLY;
 		h->dir = dir;
-		h->refs = 1;
+		h->refs = 2; /* the guest's and the caller's: DESTROY may come at once */
 		pthread_mutex_init(&h->lock, NULL);
 		*ret = h;
 	}
@@ -89,6 +106,7 @@ void fs_handle_close_locked(struct fs_server *s, struct fs_handle *h)
 	if (h->closing)
 		return;
 	h->closing = true;
+	unlink_locked(h);
 	put_locked(s, h, fds);
 	close_both(fds);
 }

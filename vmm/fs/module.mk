@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_place node_fd beneath handle server dispatch reply root special cred lock \
+VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_place node_fd node_reopen beneath handle server dispatch reply root special cred lock \
 	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr)
 
 # The virtio-fs device, its carrier.
@@ -37,3 +37,12 @@ bench-fs-server_OBJS = tests/bench/fs_server $(FS_TEST_OBJS)
 
 UNIT_TESTS += fs_mount
 fs_mount_TEST_OBJS = $(FS_TEST_OBJS) tests/lib/fusemount
+
+UNIT_TESTS += fs_races
+fs_races_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_lies
+fs_lies_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_limits
+fs_limits_TEST_OBJS = $(FS_TEST_OBJS)

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REOPEN_DEPTH 1024 /* directories that may have to be opened to get to one node */
-
 /* --- the LRU ------------------------------------------------------------------------- */
 static bool in_lru(const struct fs_server *s, const struct fs_node *n)
 {
@@ -77,56 +75,23 @@ unsigned fs_fds_shrink(struct fs_server *s, unsigned n)
 	return done;
 }
 
-/* --- opening by name ----------------------------------------------------------------- */
-static bool verify(const struct fs_node *n, const struct fs_share *share, const struct statx *st)
+/* --- use ----------------------------------------------------------------------------- */
+int fs_node_hold_locked(struct fs_server *s, struct fs_node *n)
 {
-	struct fs_ident id;
-
-	fs_ident_of(st, &id);
-	return id.ino == n->id.ino && id.dev == n->id.dev && id.mnt_id == n->id.mnt_id &&
-	       (st->stx_mode & S_IFMT) == n->type &&
-	       (!share->btime || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
+	lru_del(s, n);
+	n->fd_users++;
+	return n->fd;
 }
 
-/* Opens @n in its parent, whose descriptor is @dirfd. The node is referenced. */
-static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struct fs_node *n)
+int fs_node_use_locked(struct fs_server *s, struct fs_node *n, int *fd)
 {
-	char name[NAME_MAX + 1];
-	struct statx st;
-	bool there, cross;
-	int fd, rc;
-
-	pthread_mutex_lock(&s->lock);
-	there = n->parent == parent && n->name && n->share;
-	if (there)
-		snprintf(name, sizeof(name), "%s", n->name);
-	cross = n->cross;
-	pthread_mutex_unlock(&s->lock);
-	if (!there)
-		return -ESTALE;
-
-	fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, cross);
-	if (fd < 0)
-		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
-	rc = fs_stat_fd(fd, &st);
-	pthread_mutex_lock(&s->lock);
-	if (rc == 0 && (!n->share || !verify(n, n->share, &st)))
-		rc = -ESTALE;
-	if (rc == 0 && n->fd < 0) {
-		n->fd = fd;
-		fd = -1;
+	if (n->fd < 0) {
+		n->fd = *fd;
+		*fd = -1;
 		if (++s->nfds > s->cfg.max_fds)
 			shrink_locked(s, s->nfds - s->cfg.max_fds);
 	}
-	if (rc == 0) {
-		lru_del(s, n);
-		n->fd_users++;
-		rc = n->fd;
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	return fs_node_hold_locked(s, n);
 }
 
 static void fd_put_locked(struct fs_server *s, struct fs_node *n)
@@ -143,71 +108,17 @@ void fs_node_fd_put(struct fs_server *s, struct fs_node *n)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Collects, from @n upward, the nodes that have to be opened, each referenced, and the first
- * ancestor with a descriptor, referenced and in use. Count, or -ESTALE. */
-static int closed_ancestors(struct fs_server *s, struct fs_node *n, struct fs_node **path,
-			    struct fs_node **ret_base)
-{
-	struct fs_node *a = n;
-	int depth = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (; a && a->fd < 0 && depth < REOPEN_DEPTH; a = a->parent) {
-		fs_node_ref_locked(a);
-		path[depth++] = a;
-	}
-	if (a && a->fd >= 0 && a->share) {
-		fs_node_ref_locked(a);
-		a->fd_users++;
-		lru_del(s, a);
-		*ret_base = a;
-	} else {
-		while (depth > 0)
-			fs_node_put_locked(s, path[--depth]);
-		depth = -ESTALE;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return depth;
-}
-
-static int fd_slow(struct fs_server *s, struct fs_node *n)
-{
-	struct fs_node *path[REOPEN_DEPTH], *base;
-	int depth = closed_ancestors(s, n, path, &base), fd;
-
-	if (depth < 0)
-		return depth;
-	fd = base->fd;
-	while (depth > 0 && fd >= 0) {
-		struct fs_node *child = path[--depth];
-
-		fd = open_at(s, base, fd, child);
-		fs_node_fd_put(s, base);
-		fs_node_put(s, base);
-		base = child; /* its reference comes from the list */
-	}
-	/* On success @base is @n, whose use stays; its extra reference goes. */
-	while (depth > 0)
-		fs_node_put(s, path[--depth]);
-	fs_node_put(s, base);
-	return fd;
-}
-
 int fs_node_fd(struct fs_server *s, struct fs_node *n)
 {
 	int fd;
 
 	pthread_mutex_lock(&s->lock);
-	fd = n->fd;
-	if (fd >= 0) {
-		lru_del(s, n);
-		n->fd_users++;
-	}
+	fd = n->fd >= 0 ? fs_node_hold_locked(s, n) : -1;
 	pthread_mutex_unlock(&s->lock);
 	if (fd >= 0)
 		return fd;
 	pthread_rwlock_rdlock(&s->names);
-	fd = fd_slow(s, n);
+	fd = fs_node_reopen(s, n);
 	pthread_rwlock_unlock(&s->names);
 	return fd;
 }
@@ -278,7 +189,7 @@ int fs_node_pin_fd(struct fs_server *s, struct fs_node *n, int fd)
 	return rc;
 }
 
-/* --- use ----------------------------------------------------------------------------- */
+/* --- attributes ---------------------------------------------------------------------- */
 /* Attributes by parent and name, without opening anything; -EAGAIN: not that way. */
 static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st)
 {
@@ -290,15 +201,13 @@ static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st
 	if (n->fd < 0 && n->parent && n->parent->fd >= 0) {
 		parent = n->parent;
 		fs_node_ref_locked(parent);
-		lru_del(s, parent);
-		parent->fd_users++;
-		dirfd = parent->fd;
+		dirfd = fs_node_hold_locked(s, parent);
 		snprintf(name, sizeof(name), "%s", n->name);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!parent)
 		return -EAGAIN;
-	if (fs_stat_name(dirfd, name, st) == 0 && n->share && verify(n, n->share, st))
+	if (fs_stat_name(dirfd, name, st) == 0 && fs_node_verify(n, st))
 		rc = 0;
 	pthread_mutex_lock(&s->lock);
 	fd_put_locked(s, parent);

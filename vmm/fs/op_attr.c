@@ -7,22 +7,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* By the open file if the guest names one: it may be the only way to a file that the host
- * removed. */
-static int stat_of(struct fs_req *rq, bool by_fh, uint64_t fh, struct statx *st)
-{
-	struct fs_handle *h;
-	int rc = fs_node_stat(rq->s, rq->node, st);
-
-	if (rc == 0 || !by_fh)
-		return rc;
-	if (fs_handle_get(rq->s, rq->node, fh, false, &h) < 0)
-		return rc;
-	rc = fs_stat_fd(h->fd, st);
-	fs_handle_put(rq->s, h);
-	return rc;
-}
-
 int fs_op_getattr(struct fs_req *rq)
 {
 	struct fuse_getattr_in in;
@@ -30,7 +14,7 @@ int fs_op_getattr(struct fs_req *rq)
 	int rc;
 
 	FS_ARG(rq, in);
-	rc = stat_of(rq, in.getattr_flags & FUSE_GETATTR_FH, in.fh, &st);
+	rc = fs_node_stat(rq->s, rq->node, &st);
 	return rc < 0 ? rc : fs_reply_attr(rq, rq->node, &st);
 }
 
@@ -48,7 +32,7 @@ int fs_op_statx(struct fs_req *rq)
 	int rc;
 
 	FS_ARG(rq, in);
-	rc = stat_of(rq, in.getattr_flags & FUSE_GETATTR_FH, in.fh, &st);
+	rc = fs_node_stat(rq->s, rq->node, &st);
 	if (rc < 0)
 		return rc;
 	out.stat = (struct fs_statx){

@@ -36,6 +36,7 @@ int fs_op_opendir(struct fs_req *rq)
 	}
 	h->specials = fs_special_marked(fd);
 	out.fh = fs_slot_id(h);
+	fs_handle_put(rq->s, h);
 	fs_req_put(rq, &out, sizeof(out));
 	return 0;
 }

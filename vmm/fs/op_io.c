@@ -191,6 +191,13 @@ int fs_op_lseek(struct fs_req *rq)
 	return 0;
 }
 
+/* Set-id bits go with a change of the data unless root makes it. The protocol's flags say so for
+ * WRITE and SETATTR alone. */
+static int kill_for(const struct fs_req *rq, int fd)
+{
+	return rq->h.uid ? fs_cred_kill(fd) : 0;
+}
+
 int fs_op_fallocate(struct fs_req *rq)
 {
 	struct fuse_fallocate_in in;
@@ -206,7 +213,9 @@ int fs_op_fallocate(struct fs_req *rq)
 	rc = fs_handle_get(rq->s, rq->node, in.fh, false, &h);
 	if (rc < 0)
 		return rc;
-	rc = fallocate(h->fd, (int)in.mode, (off_t)in.offset, (off_t)in.length) < 0 ? -errno : 0;
+	rc = h->writable ? kill_for(rq, h->fd) : -EBADF;
+	if (rc == 0 && fallocate(h->fd, (int)in.mode, (off_t)in.offset, (off_t)in.length) < 0)
+		rc = -errno;
 	fs_handle_put(rq->s, h);
 	return rc;
 }
@@ -237,9 +246,12 @@ int fs_op_copy_file_range(struct fs_req *rq)
 	at_out = (off_t)in.off_out;
 	/* An O_APPEND descriptor is refused by the host: the guest falls back to reads and
 	 * writes. */
-	n = copy_file_range(from->fd, &at_in, to->fd, &at_out, min_t(uint64_t, in.len, COPY_MAX),
-			    0);
-	rc = n < 0 ? -errno : 0;
+	rc = to->writable ? kill_for(rq, to->fd) : -EBADF;
+	n = rc < 0 ? 0
+		   : copy_file_range(from->fd, &at_in, to->fd, &at_out,
+				     min_t(uint64_t, in.len, COPY_MAX), 0);
+	if (n < 0)
+		rc = -errno;
 	fs_handle_put(rq->s, to);
 	fs_handle_put(rq->s, from);
 	if (rc < 0)

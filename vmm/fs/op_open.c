@@ -70,6 +70,7 @@ static int reply_open(struct fs_req *rq, struct fs_node *n, int fd, int flags)
 	/* Nothing to write back and no lock that close() must drop at once: one message less. */
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		out.open_flags |= FOPEN_NOFLUSH;
+	fs_handle_put(rq->s, h);
 	fs_req_put(rq, &out, sizeof(out));
 	return 0;
 }
@@ -81,6 +82,8 @@ static int open_existing(struct fs_req *rq, struct fs_node *n, int flags, bool k
 
 	if (n->type == S_IFDIR)
 		return -EISDIR;
+	if (n->special) /* the guest's kernel has a driver or a pipe for it */
+		return -ENXIO;
 	fd = fs_node_open(rq->s, n, flags);
 	if (fd < 0)
 		return fd;

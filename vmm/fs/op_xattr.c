@@ -138,6 +138,8 @@ static int reply_size(struct fs_req *rq, size_t n)
 {
 	struct fuse_getxattr_out out = { .size = (uint32_t)n };
 
+	if (rq->out_room < sizeof(out))
+		return -EINVAL;
 	fs_req_put(rq, &out, sizeof(out));
 	return 0;
 }

@@ -102,6 +102,14 @@ static int give(struct fs_server *s, struct fs_node *parent, struct fs_node *n,
 	return rc;
 }
 
+/* Somebody else who has the share may have put another file in the place of the one that was made:
+ * that is not given away. */
+static bool made_here(const struct fs_node *n, const struct statx *st, mode_t mode)
+{
+	return (S_ISDIR(mode) || st->stx_nlink == 1) &&
+	       (n->special ? S_IFREG : mode & S_IFMT) == n->type;
+}
+
 int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
 		 const struct fs_cred *c, mode_t mode)
 {
@@ -112,7 +120,7 @@ int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
 
 	if (rc < 0)
 		return rc;
-	if (!fs_cred_right(c, st.stx_uid, st.stx_mode, mode)) {
+	if (!fs_cred_right(c, st.stx_uid, st.stx_mode, mode) && made_here(n, &st, mode)) {
 		rc = give(rq->s, parent, n, c, mode);
 		if (rc == 0)
 			rc = fs_node_stat(rq->s, n, &st);

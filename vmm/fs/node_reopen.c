@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a node again: down from the nearest ancestor that has a descriptor, each step by a name
+ * that cannot leave its directory, and what is found must be what the guest was told.
+ */
+#include "vmm/fs/fs_internal.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define REOPEN_DEPTH 65536u /* directories that may have to be opened to get to one node … */
+#define REOPEN_BATCH 1024u /* … this many at a time */
+
+bool fs_node_verify(const struct fs_node *n, const struct statx *st)
+{
+	const struct fs_share *share = n->share;
+	struct fs_ident id;
+
+	if (!share)
+		return false;
+	fs_ident_of(st, &id);
+	return id.ino == n->id.ino && id.dev == n->id.dev && id.mnt_id == n->id.mnt_id &&
+	       (st->stx_mode & S_IFMT) == n->type &&
+	       (!share->btime || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
+}
+
+/* Opens @n in its parent, whose descriptor is @dirfd. The node is referenced. */
+static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struct fs_node *n)
+{
+	char name[NAME_MAX + 1];
+	struct statx st;
+	bool there, cross;
+	int fd, rc;
+
+	pthread_mutex_lock(&s->lock);
+	there = n->parent == parent && n->name && n->share;
+	if (there)
+		snprintf(name, sizeof(name), "%s", n->name);
+	cross = n->cross;
+	pthread_mutex_unlock(&s->lock);
+	if (!there)
+		return -ESTALE;
+
+	fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, cross);
+	if (fd < 0)
+		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
+	rc = fs_stat_fd(fd, &st);
+	pthread_mutex_lock(&s->lock);
+	if (rc == 0 && !fs_node_verify(n, &st))
+		rc = -ESTALE;
+	if (rc == 0)
+		rc = fs_node_use_locked(s, n, &fd);
+	pthread_mutex_unlock(&s->lock);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* An open file of @n leads to it when no name does any more: the host, or another guest, removed or
+ * moved it. -ESTALE when there is none. */
+static int fd_by_handle(struct fs_server *s, struct fs_node *n)
+{
+	struct fs_handle *h;
+	int fd, rc = -ESTALE;
+
+	pthread_mutex_lock(&s->lock);
+	h = n->share ? n->handles : NULL;
+	if (h)
+		h->refs++;
+	pthread_mutex_unlock(&s->lock);
+	if (!h)
+		return rc;
+	fd = fs_reopen(s, h->fd, O_PATH);
+	pthread_mutex_lock(&s->lock);
+	if (fd >= 0)
+		rc = fs_node_use_locked(s, n, &fd);
+	pthread_mutex_unlock(&s->lock);
+	fs_handle_put(s, h);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* The nodes to be opened on the way to @n, of which only those nearest to the first ancestor with a
+ * descriptor, deepest first and referenced; that ancestor in *ret_base, referenced and in use (NULL:
+ * none has one). Count, or -ESTALE: too deep. */
+static int closed_ancestors(struct fs_server *s, struct fs_node *n, struct fs_node **path,
+			    struct fs_node **ret_base)
+{
+	unsigned total = 0, skip;
+	struct fs_node *base, *a;
+	int count = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (base = n; base && base->fd < 0 && total <= REOPEN_DEPTH; base = base->parent)
+		total++;
+	if (total > REOPEN_DEPTH) {
+		pthread_mutex_unlock(&s->lock);
+		return -ESTALE;
+	}
+	for (a = n, skip = total > REOPEN_BATCH ? total - REOPEN_BATCH : 0; skip; skip--)
+		a = a->parent;
+	for (; a != base; a = a->parent) {
+		fs_node_ref_locked(a);
+		path[count++] = a;
+	}
+	if (base) {
+		fs_node_ref_locked(base);
+		fs_node_hold_locked(s, base);
+	}
+	*ret_base = base;
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+static void let_go(struct fs_server *s, struct fs_node *n)
+{
+	if (!n)
+		return;
+	fs_node_fd_put(s, n);
+	fs_node_put(s, n);
+}
+
+/* One batch on the way down to @n. The last node opened is in *ret, referenced and in use; its
+ * descriptor. On failure *ret is NULL. */
+static int open_some(struct fs_server *s, struct fs_node *n, struct fs_node **ret)
+{
+	struct fs_node *path[REOPEN_BATCH], *base;
+	int left = closed_ancestors(s, n, path, &base), fd;
+
+	*ret = NULL;
+	if (left < 0)
+		return left;
+	fd = base ? base->fd : -ESTALE;
+	while (left > 0) {
+		struct fs_node *child = path[--left];
+
+		fd = base ? open_at(s, base, fd, child) : -ESTALE;
+		if (fd == -ESTALE)
+			fd = fd_by_handle(s, child);
+		let_go(s, base);
+		base = child; /* its reference comes from the list */
+		if (fd < 0) {
+			fs_node_put(s, child);
+			base = NULL;
+			break;
+		}
+	}
+	while (left > 0)
+		fs_node_put(s, path[--left]);
+	*ret = base;
+	return fd;
+}
+
+int fs_node_reopen(struct fs_server *s, struct fs_node *n)
+{
+	struct fs_node *at = NULL;
+	int fd;
+
+	do {
+		struct fs_node *held = at;
+
+		fd = open_some(s, n, &at);
+		let_go(s, held);
+	} while (fd >= 0 && at != n);
+	fs_node_put(s, at); /* the caller has one, and gets the use */
+	return fd;
+}
