@@ -408,35 +408,89 @@ static void interrupt_storm(void **state)
 	fdv_done(&f);
 }
 
-/* Open files: no save, said so; without them the mount survives. */
+/* A mount that stays: files are looked up and open. */
+static void work_open(struct fakedrv *f)
+{
+	struct fuse_open_in in = { .flags = O_RDONLY };
+	struct fuse_open_out out;
+	uint64_t root, node, fh;
+
+	ask(f, 1, FUSE_DESTROY, 0, NULL, 0, NULL, 0); /* whatever was before */
+	root = mount(f);
+	node = create(f, root, "stays", &fh);
+	assert_int_equal(write_some(f, node, fh, "hello"), 5);
+	create(f, root, "too", &fh);
+	assert_int_equal(ask(f, 2, FUSE_OPENDIR, root, &in, sizeof(in), &out, sizeof(out)), 0);
+}
+
+static void pend_open(struct fakedrv *f)
+{
+	ask(f, 1, FUSE_DESTROY, 0, NULL, 0, NULL, 0);
+	pend(f);
+}
+
+static const struct vdev_suite suite_open = {
+	.cls = &fs_dev_class,
+	.cfg = cfg,
+	.work = work_open,
+	.pend = pend_open,
+	.pops = 0xf,
+};
+
+/* Open files go on in another device; a lock that is waited for is named as the reason. */
 static void state_of_a_mount(void **state)
 {
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct buf b = BUF_INIT(MIB(1));
 	struct snap_w w = { .b = &b };
 	struct err e = ERR_INIT;
-	struct fuse_attr_out attr;
-	struct fuse_getattr_in ga = { 0 };
+	struct fuse_read_in rd = { .size = 5 };
+	uint64_t root, node, fh;
 	struct fakedrv f;
 	struct snap_r r;
-	uint64_t root;
+	char text[5];
+	gpa_t reply;
+	int host;
 
 	(void)state;
 	begin(&f);
 	root = mount(&f);
+	node = create(&f, root, "goes on", &fh);
+	assert_int_equal(write_some(&f, node, fh, "hello"), 5);
+	host = openat(fix.share_fd, "goes on", O_RDWR);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), 0);
+	fdv_free_all(&f);
+	send_lock(&f, 1, node, fh, 1000, &reply);
 	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
 	assert_int_equal(vdev_save(f.d, &w, &e), -EBUSY);
-	assert_non_null(strstr(e.msg, "uses files"));
 	vdev_resume(f.d);
-	forget(&f, root);
+	close(host);
+	fdv_run(&f, 100);
+	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
+	assert_int_equal(vdev_save(f.d, &w, &e), -EBUSY);
+	assert_non_null(strstr(e.msg, "'goes on'"));
+	assert_non_null(strstr(e.msg, "locked"));
+	vdev_resume(f.d);
+	{
+		struct fuse_flush_in flush = { .fh = fh, .lock_owner = 5 };
+		uint16_t head;
+		uint32_t len;
+
+		assert_true(fdv_used(&f, 1, &head, &len));
+		assert_int_equal(ask(&f, 1, FUSE_FLUSH, node, &flush, sizeof(flush), NULL, 0), 0);
+	}
 	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
 	buf_free(&b);
 	assert_int_equal(vdev_save(f.d, &w, &e), 0);
 	fdv_destroy(&f);
 	assert_int_equal(fdv_create(&f, &fs_dev_class, cfg(), NULL), 0);
 	assert_int_equal(snap_r_init(&r, b.data, b.len, NULL), 0);
-	assert_int_equal(vdev_load(f.d, &r, &e), 0);
+	if (vdev_load(f.d, &r, &e) < 0)
+		fail_msg("%s", e.msg);
 	vdev_resume(f.d);
-	assert_int_equal(ask(&f, 1, FUSE_GETATTR, 1, &ga, sizeof(ga), &attr, sizeof(attr)), 0);
+	rd.fh = fh;
+	assert_int_equal(ask(&f, 1, FUSE_READ, node, &rd, sizeof(rd), text, 5), 0);
+	assert_memory_equal(text, "hello", 5);
 	buf_free(&b);
 	fdv_done(&f);
 }
@@ -498,6 +552,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VDEV_SUITE_TESTS(&suite),
+		VDEV_SUITE_TESTS(&suite_open),
 		cmocka_unit_test(configuration),
 		cmocka_unit_test(waiting_for_a_lock),
 		cmocka_unit_test(lock_flood),

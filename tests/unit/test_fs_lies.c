@@ -136,9 +136,12 @@ static void second_nodes(void **state)
 			{ "of another share", other.nodeid, -EXDEV },
 			{ "the synthetic root", FUSE_ROOT_ID, -EXDEV },
 			{ "forgotten", gone.nodeid, -ENOENT },
-			{ "never given", f->root + 100000, -ENOENT },
-			{ "of another generation", f->root + (1ull << 32), -ENOENT },
+			{ "never given", a.nodeid + 100000, -ENOENT },
+			{ "of another generation", a.nodeid + (1ull << 32), -ENOENT },
 			{ "0", 0, -ENOENT },
+			{ "of a share that never was", f->root + 1, -ESTALE },
+			{ "of one that is no more", f->root + (1ull << 32), -ESTALE },
+			{ "of a share beyond the table", f->root + 100000, -ESTALE },
 			{ "a file", a.nodeid, -ENOTDIR },
 		};
 

@@ -146,6 +146,12 @@ void fs_req_put(struct fs_req *rq, const void *p, size_t len)
 	rq->out_len += len;
 }
 
+bool fs_name_ok(const char *name, size_t len)
+{
+	return len && len <= NAME_MAX && !memchr(name, '/', len) && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 int fs_req_name(const struct fs_req *rq, size_t *off, const char **ret)
 {
 	const char *name;
@@ -159,7 +165,7 @@ int fs_req_name(const struct fs_req *rq, size_t *off, const char **ret)
 		return -EINVAL; /* no NUL, or empty */
 	if (n > NAME_MAX)
 		return -ENAMETOOLONG;
-	if (memchr(name, '/', n) || !strcmp(name, ".") || !strcmp(name, ".."))
+	if (!fs_name_ok(name, n))
 		return -EINVAL;
 	*off += n + 1;
 	*ret = name;
@@ -174,9 +180,9 @@ static int take_node(struct fs_server *s, uint64_t nodeid, const struct fs_share
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	n = fs_slots_get(&s->nodes, nodeid);
+	n = fs_node_by_id(s, nodeid);
 	if (!n)
-		rc = -ENOENT;
+		rc = fs_node_id_of_root(nodeid) ? -ESTALE : -ENOENT; /* a share that went */
 	else if (!n->share || n->share->dying)
 		rc = -ESTALE;
 	else if (same && n->share != same)

@@ -13,6 +13,7 @@
 #define VMM_FS_FS_CHAN_H
 
 #include <sys/uio.h>
+#include "lib/buf.h"
 #include "lib/err.h"
 
 struct fs_server;
@@ -100,9 +101,16 @@ uint64_t fs_interrupt_target(const void *in, size_t in_len);
 /* The driver was reset: forget all nodes and close all handles; shares stay. No request in
  * flight. */
 void fs_server_reset(struct fs_server *s);
-/* True when the guest holds no nodes and no handles: only then can it be saved, and all there is
- * to save is whether it has mounted. */
-bool fs_server_idle(struct fs_server *s);
+/* Appends what the guest holds, nodes and open files, to @b. Nothing is in flight. -EBUSY, with a line
+ * that names the file: one that has no name any more is open, or a lock is held; such cannot be
+ * found, or had, again. -ENOSPC, -ENOMEM. */
+int fs_server_save(struct fs_server *s, struct buf *b, struct err *e);
+/* Takes it up. @s is new, or was reset, and has the shares, by name, that the state names. State is
+ * hostile input: -EBADMSG; -ENFILE: more than this server may hold; -ENOENT, -ESTALE: a share, or a
+ * file that is open, is not there or is another one. What is just looked up and not there any more
+ * is ESTALE to the guest. After a failure: fs_server_reset(). */
+int fs_server_load(struct fs_server *s, const void *data, size_t len, struct err *e);
+bool fs_server_idle(struct fs_server *s); /* the guest holds nothing */
 bool fs_server_session(const struct fs_server *s);
 void fs_server_set_session(struct fs_server *s, bool on);
 

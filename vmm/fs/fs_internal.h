@@ -37,6 +37,8 @@ struct fs_slots {
 	uint8_t **chunk;
 	size_t elem; /* bytes; each element starts with its struct fs_slot */
 	uint32_t max, made, count, free_head;
+	uint32_t gen;  /* of elements that are made */
+	uint32_t hole; /* chunks below this one exist */
 };
 
 int fs_slots_init(struct fs_slots *t, size_t elem, uint32_t max);
@@ -47,6 +49,11 @@ void fs_slots_free(struct fs_slots *t, void *elem);
 void *fs_slots_get(const struct fs_slots *t, uint64_t id);
 void *fs_slots_at(const struct fs_slots *t, uint32_t index); /* NULL: not live */
 uint64_t fs_slot_id(const void *elem);
+/* For saved state: a generation that no element has had; the element of that number (NULL: it is
+ * none of ours, is live, or no memory); and, after all of those, what makes the rest usable. */
+uint32_t fs_slots_gen(const struct fs_slots *t);
+void *fs_slots_restore(struct fs_slots *t, uint64_t id);
+void fs_slots_restored(struct fs_slots *t, uint32_t gen);
 
 /* --- nodes (node.c, node_place.c, node_fd.c, node_reopen.c, beneath.c) ------------------------------ */
 struct fs_ident {
@@ -71,7 +78,8 @@ struct fs_node {
 	uint32_t fd_users;
 	bool pinned; /* fd may not be closed by the LRU */
 	bool hashed;
-	bool is_root; /* of its share */
+	bool is_root; /* of its share, in which it is */
+	bool saved;   /* state_save.c */
 	struct fs_node *hash_next;
 	struct fs_node *lru_prev, *lru_next; /* only while fd is open, unused and not pinned */
 	struct fs_posix_owner *locks;
@@ -91,7 +99,8 @@ struct fs_share {
 	bool btime; /* birth times tell inodes apart (on overlayfs copy-up changes them) */
 	bool dying;
 	uint32_t users; /* requests that work below it */
-	struct fs_node *root;
+	uint32_t slot, serial; /* make its root's number */
+	struct fs_node root;
 };
 
 struct fs_handle {
@@ -100,7 +109,9 @@ struct fs_handle {
 	struct fs_handle *next, **prev; /* in node->handles, until it is closed */
 	int fd;
 	int plain_fd; /* of an O_APPEND file, without that flag, for written-back pages; -1 */
+	int flags; /* of open(2) */
 	bool append, dir, writable;
+	bool flocked;  /* has a lock by flock() */
 	bool specials; /* a directory that holds special files: types must be looked up */
 	bool closing;
 	uint32_t refs;
@@ -122,6 +133,7 @@ struct fs_server {
 	uint32_t hash_size; /* power of two */
 	uint64_t hash_seed;
 	struct fs_node *lru_head, *lru_tail;
+	uint32_t serial; /* of the last share */
 	uint32_t nfds;	 /* node descriptors that the LRU may close or that are in use now */
 	uint32_t nextra; /* pinned descriptors, lock owners, second descriptors: with handles, at
 			   * most cfg.max_handles */
@@ -157,6 +169,8 @@ int fs_req_node2(struct fs_req *rq, uint64_t nodeid);
 void fs_req_node_end(struct fs_server *s, struct fs_node *n);
 /* Takes a name off the arguments at *off. -EINVAL, -ENAMETOOLONG. */
 int fs_req_name(const struct fs_req *rq, size_t *off, const char **ret);
+/* Is it one name, of a file that can be in a directory? */
+bool fs_name_ok(const char *name, size_t len);
 /* Puts @len bytes behind what the reply has. The table's `out` proved that fixed parts fit. */
 void fs_req_put(struct fs_req *rq, const void *p, size_t len);
 
@@ -173,6 +187,20 @@ int fs_node_enter(struct fs_server *s, struct fs_node *parent, const char *name,
 		  const struct statx *st, bool lookup, struct fs_node **ret);
 /* The node of @st if the guest knows it, referenced; else NULL. */
 struct fs_node *fs_node_find(struct fs_server *s, struct fs_share *share, const struct statx *st);
+/* For a node of saved state, which has a number and type already: it is what @st describes, @name in
+ * @parent. False: another node is that, too. */
+bool fs_node_revive_locked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
+			   const char *name, const struct statx *st);
+/* What the guest calls it, and what it calls so (or NULL, the table lock is held). */
+uint64_t fs_node_id(const struct fs_node *n);
+struct fs_node *fs_node_by_id(struct fs_server *s, uint64_t id);
+/* Roots are not in the table of nodes, so that a share can be there, or another one, when saved state
+ * with its numbers is taken up: they have numbers of their own, with this bit. */
+#define FS_ROOT_BIT 0x80000000u
+static inline bool fs_node_id_of_root(uint64_t id)
+{
+	return id & FS_ROOT_BIT;
+}
 void fs_node_put(struct fs_server *s, struct fs_node *n);
 void fs_node_put_locked(struct fs_server *s, struct fs_node *n);
 void fs_node_ref_locked(struct fs_node *n);
@@ -235,6 +263,9 @@ unsigned fs_fds_shrink(struct fs_server *s, unsigned n);
 /* Takes @fd on success; *ret is referenced: fs_handle_put(). -ENFILE. */
 int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
 		  struct fs_handle **ret);
+/* The same for a handle of saved state with a number, not referenced. -EBADMSG: not a number. */
+int fs_handle_restore(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
+		      uint64_t id);
 /* A referenced handle of @n, or -EBADF. */
 int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,
 		  struct fs_handle **ret);
@@ -256,7 +287,10 @@ void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node
 /* Looks @name up in @parent and counts it. *st as the guest shall see it. */
 int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, struct statx *st,
 	      struct fs_node **ret);
-/* The same as a reply. */
+/* Attributes of a name as the host has them, and as the guest shall see them. */
+int fs_stat_shown(struct fs_server *s, int dirfd, const char *name, struct statx *host,
+		  struct statx *shown);
+/* fs_lookup() as a reply. */
 int fs_reply_entry(struct fs_req *rq, struct fs_node *parent, const char *name);
 /* For what was just made as @c: sees to its owner, too. */
 int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
@@ -317,7 +351,8 @@ fs_op_fn fs_op_init, fs_op_destroy, fs_op_lookup, fs_op_forget, fs_op_batch_forg
 	fs_op_syncfs, fs_op_setxattr, fs_op_getxattr, fs_op_listxattr, fs_op_removexattr,
 	fs_op_getlk, fs_op_setlk, fs_op_setlkw, fs_op_interrupt, fs_op_ioctl;
 
-/* Everything the guest holds is dropped; nothing is in flight. */
+/* Everything the guest holds is dropped. */
 void fs_server_drop(struct fs_server *s);
+uint32_t fs_share_serial(struct fs_server *s); /* a new one; the table lock is held */
 
 #endif

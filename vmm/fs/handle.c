@@ -23,6 +23,21 @@ static void unlink_locked(struct fs_handle *h)
 }
 
 /* The table keeps an element's memory, so that its mutex can be made once per use and destroyed. */
+static void fill_locked(struct fs_handle *h, struct fs_node *n, int fd, int flags, bool dir)
+{
+	fs_node_ref_locked(n);
+	h->node = n;
+	link_locked(n, h);
+	h->fd = fd;
+	h->plain_fd = -1;
+	h->flags = flags;
+	h->append = flags & O_APPEND;
+	h->writable = (flags & O_ACCMODE) != O_RDONLY;
+	h->dir = dir;
+	h->refs = 1;
+	pthread_mutex_init(&h->lock, NULL);
+}
+
 int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
 		  struct fs_handle **ret)
 {
@@ -32,20 +47,28 @@ int fs_handle_new(struct fs_server *s, struct fs_node *n, int fd, int flags, boo
 	if (s->handles.count + s->nextra < s->cfg.max_handles)
 		h = fs_slots_alloc(&s->handles);
 	if (h) {
-		fs_node_ref_locked(n);
-		h->node = n;
-		link_locked(n, h);
-		h->fd = fd;
-		h->plain_fd = -1;
-		h->append = flags & O_APPEND;
-		h->writable = (flags & O_ACCMODE) != O_RDONLY;
-		h->dir = dir;
-		h->refs = 2; /* the guest's and the caller's: DESTROY may come at once */
-		pthread_mutex_init(&h->lock, NULL);
+		fill_locked(h, n, fd, flags, dir);
+		h->refs++; /* the caller's: DESTROY may come at once and take the guest's */
 		*ret = h;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return h ? 0 : -ENFILE;
+}
+
+int fs_handle_restore(struct fs_server *s, struct fs_node *n, int fd, int flags, bool dir,
+		      uint64_t id)
+{
+	struct fs_handle *h;
+
+	pthread_mutex_lock(&s->lock);
+	h = fs_slots_restore(&s->handles, id);
+	if (h) {
+		fill_locked(h, n, fd, flags, dir);
+		h->specials = dir && fs_special_marked(fd);
+		h->pos = -1;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return h ? 0 : -EBADMSG;
 }
 
 int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,

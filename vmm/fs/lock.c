@@ -182,13 +182,16 @@ static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct 
 	return rc;
 }
 
-static int set_flock(const struct fs_handle *h, uint32_t type)
+static int set_flock(struct fs_handle *h, uint32_t type)
 {
 	static const int how[] = { [F_RDLCK] = LOCK_SH, [F_WRLCK] = LOCK_EX, [F_UNLCK] = LOCK_UN };
 
 	if (type >= ARRAY_SIZE(how))
 		return -EINVAL;
-	return flock(h->fd, how[type] | LOCK_NB) < 0 ? -errno : 0;
+	if (flock(h->fd, how[type] | LOCK_NB) < 0)
+		return -errno;
+	h->flocked = type != F_UNLCK;
+	return 0;
 }
 
 static int set_lock(struct fs_req *rq, bool wait)

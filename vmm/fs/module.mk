@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_place node_fd node_reopen beneath handle server dispatch reply root special cred lock \
-	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr)
+	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr state_save state_load)
 
 # The virtio-fs device, its carrier.
 VMM_FS_DEV_OBJS := vmm/virtio/fs vmm/virtio/fs_job vmm/virtio/fs_park vmm/virtio/fs_pool
@@ -46,3 +46,9 @@ fs_lies_TEST_OBJS = $(FS_TEST_OBJS)
 
 UNIT_TESTS += fs_limits
 fs_limits_TEST_OBJS = $(FS_TEST_OBJS)
+
+UNIT_TESTS += fs_state
+fs_state_TEST_OBJS = $(FS_TEST_OBJS)
+
+FUZZ_TARGETS += fs_state
+fs_state_FUZZ_OBJS = $(FS_TEST_OBJS)

@@ -149,6 +149,39 @@ struct fs_node *fs_node_find(struct fs_server *s, struct fs_share *share, const 
 	return n;
 }
 
+uint64_t fs_node_id(const struct fs_node *n)
+{
+	if (!n->is_root)
+		return fs_slot_id(n);
+	return (uint64_t)n->share->serial << 32 | FS_ROOT_BIT | n->share->slot;
+}
+
+struct fs_node *fs_node_by_id(struct fs_server *s, uint64_t id)
+{
+	uint32_t slot = (uint32_t)id & ~FS_ROOT_BIT;
+	struct fs_share *share;
+
+	if (!fs_node_id_of_root(id))
+		return fs_slots_get(&s->nodes, id);
+	share = slot < FS_MAX_SHARES ? s->share[slot] : NULL;
+	return share && share->serial == id >> 32 ? &share->root : NULL;
+}
+
+bool fs_node_revive_locked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
+			   const char *name, const struct statx *st)
+{
+	if (find_locked(s, parent->share, st))
+		return false;
+	n->share = parent->share;
+	fs_ident_of(st, &n->id);
+	n->cross = n->id.mnt_id != parent->id.mnt_id;
+	fs_node_place_locked(s, n, parent, name);
+	if (s->nodes.count > s->hash_size)
+		hash_grow(s);
+	hash_add(s, n);
+	return true;
+}
+
 void fs_node_ref_locked(struct fs_node *n)
 {
 	n->refs++;
@@ -205,7 +238,7 @@ void fs_node_forget(struct fs_server *s, uint64_t nodeid, uint64_t count)
 	struct fs_node *n;
 
 	pthread_mutex_lock(&s->lock);
-	n = fs_slots_get(&s->nodes, nodeid);
+	n = fs_node_by_id(s, nodeid);
 	if (n)
 		fs_node_forget_locked(s, n, count);
 	pthread_mutex_unlock(&s->lock);

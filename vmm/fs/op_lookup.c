@@ -19,6 +19,19 @@ static void look_closer(struct fs_server *s, int dirfd, const char *name, struct
 	close(fd);
 }
 
+int fs_stat_shown(struct fs_server *s, int dirfd, const char *name, struct statx *host,
+		  struct statx *shown)
+{
+	int rc = fs_stat_name(dirfd, name, host);
+
+	if (rc < 0)
+		return rc;
+	*shown = *host;
+	if (fs_special_maybe(host))
+		look_closer(s, dirfd, name, shown);
+	return 0;
+}
+
 int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, struct statx *st,
 	      struct fs_node **ret)
 {
@@ -27,13 +40,9 @@ int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, str
 
 	if (dirfd < 0)
 		return dirfd;
-	rc = fs_stat_name(dirfd, name, &host);
-	if (rc == 0) {
-		*st = host;
-		if (fs_special_maybe(&host))
-			look_closer(s, dirfd, name, st);
+	rc = fs_stat_shown(s, dirfd, name, &host, st);
+	if (rc == 0)
 		rc = fs_node_enter(s, parent, name, &host, true, ret);
-	}
 	if (rc == 0)
 		(*ret)->special = S_ISREG(host.stx_mode) && !S_ISREG(st->stx_mode);
 	fs_node_fd_put(s, parent);

@@ -53,7 +53,7 @@ void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node
 	struct fs_valid av = fs_valid_of(n->share, s->cfg.attr_timeout);
 
 	*e = (struct fuse_entry_out){
-		.nodeid = fs_slot_id(n),
+		.nodeid = fs_node_id(n),
 		.entry_valid = ev.s,
 		.entry_valid_nsec = ev.ns,
 		.attr_valid = av.s,
@@ -129,7 +129,7 @@ int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
 		fs_entry_fill(rq->s, &out, n, &st);
 		fs_req_put(rq, &out, sizeof(out));
 	} else {
-		fs_node_forget(rq->s, fs_slot_id(n), 1); /* the guest never learns of it */
+		fs_node_forget(rq->s, fs_node_id(n), 1); /* the guest never learns of it */
 	}
 	fs_node_put(rq->s, n);
 	return rc;

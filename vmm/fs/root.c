@@ -67,7 +67,7 @@ static struct fs_node *root_of(struct fs_server *s, unsigned slot, const char *n
 	pthread_mutex_lock(&s->lock);
 	share = s->share[slot];
 	if (share && !share->dying && (!name || !strcmp(share->name, name))) {
-		n = share->root;
+		n = &share->root;
 		fs_node_ref_locked(n);
 		share->users++;
 	}
@@ -159,8 +159,8 @@ static int list(struct fs_req *rq, bool plus)
 			share = NULL;
 		if (share) {
 			strcpy(name, share->name);
-			ino = share->root->id.ino;
-			type = IFTODT(share->root->type);
+			ino = share->root.id.ino;
+			type = IFTODT(share->root.type);
 		}
 		pthread_mutex_unlock(&rq->s->lock);
 		if (share)

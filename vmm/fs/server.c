@@ -75,10 +75,17 @@ static bool name_ok(const char *name)
 	       strcmp(name, "..") != 0;
 }
 
+uint32_t fs_share_serial(struct fs_server *s)
+{
+	if (++s->serial == 0)
+		s->serial = 1;
+	return s->serial;
+}
+
 /* The share and its root node; the table lock is held. */
 static int add_locked(struct fs_server *s, struct fs_share *share, const struct statx *st, int fd)
 {
-	struct fs_node *n;
+	struct fs_node *n = &share->root;
 	unsigned slot = 0;
 
 	if (share_find(s, share->name, NULL))
@@ -87,9 +94,8 @@ static int add_locked(struct fs_server *s, struct fs_share *share, const struct 
 		slot++;
 	if (slot == FS_MAX_SHARES)
 		return -ENOSPC;
-	n = fs_slots_alloc(&s->nodes);
-	if (!n)
-		return -ENOSPC;
+	share->slot = slot;
+	share->serial = fs_share_serial(s);
 	n->share = share;
 	n->type = st->stx_mode & S_IFMT;
 	fs_ident_of(st, &n->id);
@@ -97,7 +103,6 @@ static int add_locked(struct fs_server *s, struct fs_share *share, const struct 
 	n->cross = true;
 	n->refs = 1;
 	n->fd = fd;
-	share->root = n;
 	s->share[slot] = share;
 	return 0;
 }
@@ -139,8 +144,6 @@ int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, 
 /* Everything below @share; the table lock is held and no request works there. */
 static void kill_locked(struct fs_server *s, struct fs_share *share)
 {
-	struct fs_node *root = share->root;
-
 	for (uint32_t i = 0; i < s->handles.made; i++) {
 		struct fs_handle *h = fs_slots_at(&s->handles, i);
 
@@ -153,7 +156,8 @@ static void kill_locked(struct fs_server *s, struct fs_share *share)
 		if (n && n->share == share)
 			fs_node_kill_locked(s, n);
 	}
-	fs_node_put_locked(s, root);
+	fs_node_kill_locked(s, &share->root);
+	bug_on(share->root.refs != 1); /* what was below it is gone, and no request works there */
 }
 
 int fs_share_remove(struct fs_server *s, const char *name, struct err *e)
@@ -192,6 +196,9 @@ void fs_server_drop(struct fs_server *s)
 		if (n)
 			fs_node_forget_locked(s, n, UINT64_MAX);
 	}
+	for (unsigned i = 0; i < FS_MAX_SHARES; i++)
+		if (s->share[i])
+			s->share[i]->root.nlookup = 0;
 	s->session = false;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -203,18 +210,13 @@ void fs_server_reset(struct fs_server *s)
 
 bool fs_server_idle(struct fs_server *s)
 {
-	unsigned roots = 0;
 	bool idle;
 
 	pthread_mutex_lock(&s->lock);
-	idle = s->handles.count == 0;
-	for (unsigned i = 0; i < FS_MAX_SHARES; i++) {
-		if (!s->share[i])
-			continue;
-		roots++;
-		idle = idle && s->share[i]->root->nlookup == 0;
-	}
-	idle = idle && s->nodes.count == roots;
+	idle = s->handles.count == 0 && s->nodes.count == 0;
+	for (unsigned i = 0; i < FS_MAX_SHARES; i++)
+		if (s->share[i])
+			idle = idle && s->share[i]->root.nlookup == 0;
 	pthread_mutex_unlock(&s->lock);
 	return idle;
 }

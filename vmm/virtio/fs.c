@@ -10,7 +10,9 @@
 #define QUIESCE_MS 10000
 #define CONFIG_LEN (FS_DEV_TAG_MAX + 4)
 
-enum { TAG_TAG = 1, TAG_SESSION };
+#define STATE_MAX  MIB(512) /* of the largest server, with long names */
+
+enum { TAG_TAG = 1, TAG_SESSION, TAG_STATE };
 
 static struct fs_dev *to_fs(struct vdev *d)
 {
@@ -194,7 +196,7 @@ static void fs_config_read(const struct vdev *d, uint32_t off, void *dst, size_t
 }
 
 /* Requests that wait for a lock stay: they touch nothing until resume(), and ending them would
- * break the guest's locks. They do forbid saving, as do the open files that they belong to. */
+ * break the guest's locks. They do forbid saving. */
 static int fs_quiesce(struct vdev *d, struct err *e)
 {
 	struct fs_dev *x = to_fs(d);
@@ -221,26 +223,41 @@ static int fs_save(const struct vdev *d, struct snap_w *w, struct err *e)
 {
 	const struct fs_dev *x = (const struct fs_dev *)(const void *)d;
 
-	if (!fs_server_idle(x->server))
-		return err_set(e, EBUSY, "fs: the guest uses files of a share");
-	snap_w_bytes(w, TAG_TAG, x->tag, sizeof(x->tag));
-	snap_w_u8(w, TAG_SESSION, fs_server_session(x->server));
-	return 0;
+	struct buf state = BUF_INIT(STATE_MAX);
+	int rc;
+
+	if (x->nparked)
+		return err_set(e, EBUSY, "fs: a process of the guest waits for a lock");
+	rc = fs_server_save(x->server, &state, e);
+	if (rc == 0) {
+		snap_w_bytes(w, TAG_TAG, x->tag, sizeof(x->tag));
+		snap_w_u8(w, TAG_SESSION, fs_server_session(x->server));
+		snap_w_bytes(w, TAG_STATE, state.data, state.len);
+	}
+	buf_free(&state);
+	return rc;
 }
 
 static int fs_load(struct vdev *d, struct snap_r *r, uint16_t ver, struct err *e)
 {
 	struct fs_dev *x = to_fs(d);
-	const void *tag;
+	const void *tag, *state;
+	size_t len, state_len;
 	uint8_t session;
-	size_t len;
+	int rc;
 
-	(void)ver;
 	if (snap_r_bytes(r, TAG_TAG, &tag, &len, sizeof(x->tag)) < 0 ||
 	    snap_r_u8(r, TAG_SESSION, &session) < 0 || session > 1 || len != sizeof(x->tag))
 		return err_set(e, EBADMSG, "fs: state is incomplete");
 	if (memcmp(tag, x->tag, len) != 0)
 		return err_set(e, EINVAL, "fs: state of another tag");
+	if (ver >= 2) { /* version 1 was saved only when there was nothing to say */
+		if (snap_r_bytes(r, TAG_STATE, &state, &state_len, STATE_MAX) < 0)
+			return err_set(e, EBADMSG, "fs: state is incomplete");
+		rc = fs_server_load(x->server, state, state_len, e);
+		if (rc < 0)
+			return rc;
+	}
 	fs_server_set_session(x->server, session);
 	return 0;
 }
@@ -250,7 +267,7 @@ const struct vdev_class fs_dev_class = {
 	.device_id = VDEV_FS,
 	.queue_max = QUEUE_MAX,
 	.config_len = CONFIG_LEN,
-	.snap_ver = 1,
+	.snap_ver = 2,
 	.loop = VDEV_LOOP_FS,
 	.size = sizeof(struct fs_dev),
 	.create = fs_create,
