@@ -10,6 +10,7 @@
 #   make check           the tests; make check-long: soaks and cycles too
 #   make bench           figures under the stopwatch, beside crun and runc, into docs/performance.md
 #   make unit            unit tests' programs;  make fuzz: each fuzz target for FUZZ_SECONDS=30
+#   make docs            docs/config-json.md, from the parser's tables
 #   make install         PREFIX=/usr/local DESTDIR=;  make uninstall
 #   make cross           compiles for aarch64;  make clean: removes build/ (the kernel's cache stays)
 #   make SAN=address,undefined …   the same with sanitizers;  V=1: every command
@@ -208,6 +209,11 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/husk/vmlinux $(DESTDIR)$(PREFIX)/share/husk/initramfs
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard docs/man/*.8)))
 	-rmdir $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/share/husk
+
+# --- documentation that is written by the programs -------------------------------------------------------------
+.PHONY: docs
+docs: $(B)/bin/husk
+	$(Q)$< features --table >docs/config-json.md.new && mv docs/config-json.md.new docs/config-json.md
 
 .PHONY: list-unit list-fuzz objects
 list-unit:

@@ -29,7 +29,8 @@ AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 # The guest's end, without boot.c and main.c: tests run it on the host.
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
-	process process_io child mounts resolve rootfs devices tty creds program stream relay cgroup freezer procs devfilter)
+	process process_io child mounts resolve rootfs devices tty creds program stream relay cgroup freezer procs devfilter \
+	starthooks) lib/runprog
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent

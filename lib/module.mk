@@ -8,6 +8,8 @@ FUZZ_GENERATED :=
 
 UNIT_TESTS += lib_base json
 lib_base_TEST_OBJS := $(LIB_BASE)
+UNIT_TESTS += runprog
+runprog_TEST_OBJS := lib/runprog $(LIB_BASE)
 json_TEST_OBJS := lib/err lib/log lib/buf $(LIB_JSON)
 json_TEST_LIBS := $(LIB_JSON_LIBS)
 FUZZ_TARGETS += json

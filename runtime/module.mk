@@ -4,7 +4,8 @@ RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runt
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
-	runtime/container/attend runtime/container/pause runtime/container/timeline
+	runtime/container/attend runtime/container/pause runtime/container/timeline \
+	runtime/container/start runtime/container/hooks
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
@@ -14,7 +15,8 @@ husk_STATIC := 1
 husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
 	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
 	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause \
-	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree $(LIB_JSON) $(LIB_BASE)
+	runtime/cli/features \
+	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)
 
@@ -26,7 +28,8 @@ husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
 UNIT_TESTS += container cgroup sandbox_shape cli_options relay proxy
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
-	runtime/container/folder runtime/host/proc runtime/host/flat $(LIB_JSON) $(LIB_BASE)
+	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
+	$(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
 cgroup_TEST_OBJS := runtime/host/cgroup_path $(LIB_BASE)
 sandbox_shape_TEST_OBJS := runtime/sandbox/shape $(LIB_BASE)
@@ -40,5 +43,6 @@ proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
 
 FUZZ_TARGETS += container_state
 container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
-	runtime/host/proc runtime/host/cgroup_path $(LIB_JSON) $(LIB_BASE)
+	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
+	$(LIB_BASE)
 container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)

@@ -191,6 +191,26 @@ static int check_cgroup(const Husk__Agent__V1__Container *c, struct err *e)
 	return 0;
 }
 
+static int check_hooks(const Husk__Agent__V1__Container *c, struct err *e)
+{
+	int rc = 0;
+
+	if (c->n_start_hooks > AGENT_MAX_HOOKS)
+		return many(e, "start_hooks");
+	for (size_t i = 0; rc == 0 && i < c->n_start_hooks; i++) {
+		const Husk__Agent__V1__Hook *h = c->start_hooks[i];
+
+		rc = check_path(h->path, "start_hooks.path", e);
+		if (rc == 0 && *h->path != '/')
+			rc = invalid(e, "start_hooks.path");
+		if (rc == 0)
+			rc = check_strings(h->args, h->n_args, "start_hooks.args", e);
+		if (rc == 0)
+			rc = check_strings(h->env, h->n_env, "start_hooks.env", e);
+	}
+	return rc;
+}
+
 static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 {
 	unsigned have = 0;
@@ -227,6 +247,8 @@ static int check_container(const Husk__Agent__V1__Container *c, struct err *e)
 		rc = check_devices(c, e);
 	if (rc == 0)
 		rc = check_cgroup(c, e);
+	if (rc == 0)
+		rc = check_hooks(c, e);
 	if (rc < 0)
 		return rc;
 	if (strlen(c->hostname) >= sizeof(((struct utsname *)0)->nodename))

@@ -21,6 +21,7 @@
 #include "agent-proto/agent/program.h"
 #include "agent-proto/agent/resolve.h"
 #include "agent-proto/agent/rootfs.h"
+#include "agent-proto/agent/starthooks.h"
 #include "agent-proto/agent/tty.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -273,6 +274,9 @@ _Noreturn void child_run(const struct child_job *j)
 	/* End of file: nobody will ever start it. */
 	if (j->ct && read(j->sync, &go, 1) != 1)
 		_exit(126);
-	rc = program_exec(&prog, &e);
+	if (j->ct)
+		rc = starthooks_run(j->ct, &e);
+	if (rc == 0)
+		rc = program_exec(&prog, &e);
 	fail(j, rc, &e);
 }

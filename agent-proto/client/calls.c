@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/client/client.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -101,12 +102,15 @@ int agent_exec(struct agent_client *c, const void *req, size_t len, unsigned tim
 }
 
 int agent_start(struct agent_client *c, const char *container_id, const char *exec_id,
-		agent_reply_fn *fn, void *arg, struct err *e)
+		unsigned timeout_ms, agent_reply_fn *fn, void *arg, struct err *e)
 {
 	struct agent_ask ask = { .method = AGENT_START,
-				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .timeout_ms = timeout_ms ? timeout_ms : AGENT_DEADLINE_MS,
 				 .fn = fn,
 				 .arg = arg };
+
+	if (timeout_ms == UINT_MAX)
+		ask.timeout_ms = 0;
 
 	return ask_process(c, &ask, container_id, exec_id, e);
 }

@@ -101,8 +101,9 @@ int agent_exec(struct agent_client *c, const void *req, size_t len, unsigned tim
 	       agent_reply_fn *fn, void *arg, struct err *e);
 
 /* @exec_id "" (or NULL) means the container's own process, in all of these. */
+/* @timeout_ms 0: AGENT_DEADLINE_MS; UINT_MAX: none, for hooks that may take as long as they like. */
 int agent_start(struct agent_client *c, const char *container_id, const char *exec_id,
-		agent_reply_fn *fn, void *arg, struct err *e);
+		unsigned timeout_ms, agent_reply_fn *fn, void *arg, struct err *e);
 int agent_signal(struct agent_client *c, const char *container_id, const char *exec_id,
 		 uint32_t signo, bool all, agent_reply_fn *fn, void *arg, struct err *e);
 /* Without deadline. The answer comes when the process has ended and what it wrote has been handed to its streams,

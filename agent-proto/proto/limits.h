@@ -22,6 +22,7 @@
 #define AGENT_MAX_ARGS        32768
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
 #define AGENT_MAX_MOUNTS      4096
+#define AGENT_MAX_HOOKS       256
 #define AGENT_MAX_ERROR_TEXT  400
 
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stddef.h>
 
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
 #include "runtime/container/timeline.h"
@@ -40,6 +41,24 @@ static int attend(struct container_made *made, int *ret_status)
 	return rc;
 }
 
+/* The state is read again only where a hook needs it. */
+static int start(const struct cli_global *g, const char *id, struct container_made *made, struct err *e)
+{
+	struct container_state s = { .doc = NULL };
+	_cleanup_close_ int dir = -1;
+	int rc;
+
+	if (!made->start_hooks)
+		return container_start(made->sock, NULL, &made->program, e);
+	rc = container_open(g->host.root, id, false, &dir, e);
+	if (rc == 0)
+		rc = container_state_load(dir, &s, e);
+	if (rc == 0)
+		rc = container_start(made->sock, &s, &made->program, e);
+	container_state_done(&s);
+	return rc;
+}
+
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct cli_create_values *v = values;
@@ -61,7 +80,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	container_block_signals();
 	rc = container_create(&r, &made, e);
 	if (rc == 0) {
-		rc = container_start(made.sock, &made.program, e);
+		rc = start(g, r.id, &made, e);
 		timeline_mark("started");
 		if (rc < 0)
 			container_delete(&g->host, r.id, true, NULL);

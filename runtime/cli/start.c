@@ -22,21 +22,26 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, &s);
-	container_state_done(&s);
 	switch (status) {
 	case CONTAINER_CREATED:
 		rc = container_proxy(dir, &sock, e);
-		return rc < 0 ? rc : container_start(sock, &program, e);
+		if (rc == 0)
+			rc = container_start(sock, &s, &program, e);
+		break;
 	case CONTAINER_STOPPED:
-		return err_set(e, ESRCH, "cannot start a container that has stopped");
+		rc = err_set(e, ESRCH, "cannot start a container that has stopped");
+		break;
 	case CONTAINER_RUNNING:
-		return err_set(e, EBUSY, "cannot start an already running container");
+		rc = err_set(e, EBUSY, "cannot start an already running container");
+		break;
 	case CONTAINER_PAUSED:
 	case CONTAINER_CREATING:
+		rc = err_set(e, EBUSY, "cannot start a container in the %s state",
+			     container_status_name(status));
 		break;
 	}
-	return err_set(e, EBUSY, "cannot start a container in the %s state",
-		       container_status_name(status));
+	container_state_done(&s);
+	return rc;
 }
 
 const struct cli_command cli_start = {

@@ -16,6 +16,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
 #include "runtime/container/timeline.h"
 #include "runtime/host/cgroup.h"
@@ -104,6 +105,8 @@ static int claim_folder(struct creation *c, struct err *e)
 	log_debug("clearing what a killed command left of %s", c->req->id);
 	container_state_load(c->dir, &old, NULL);
 	rc = container_destroy(h, c->dir, c->req->id, &old, e);
+	if (rc == 0 && old.id)
+		hooks_after(&old, OCI_POSTSTOP);
 	container_state_done(&old);
 	close_and_reset(&c->dir);
 	return rc < 0 ? rc : container_make(h->root, c->req->id, &c->dir, &leftover, e);
@@ -132,6 +135,7 @@ static int claim(struct creation *c, struct err *e)
 		.owner = getuid(),
 		.annotations = c->spec->annotations,
 		.n_annotations = c->spec->n_annotations,
+		.hooks = c->spec->hooks,
 	};
 	return 0;
 }
@@ -188,7 +192,8 @@ static int build_machine(struct creation *c, struct err *e)
 
 static int attach(struct creation *c, struct err *e)
 {
-	struct buf request = BUF_INIT(AGENT_MAX_FRAME);
+	struct buf request = BUF_INIT(AGENT_MAX_FRAME), state = BUF_INIT(AGENT_MAX_FRAME);
+	struct oci_pack_state hook_state;
 	struct proxy_attach m = { .flags = PROXY_ATTACH_LAST, .nshares = (uint32_t)c->shares.n };
 	_cleanup_close_ int lifeline = -1;
 	int rc = sandbox_lifeline(&c->vm, &lifeline, e);
@@ -196,12 +201,17 @@ static int attach(struct creation *c, struct err *e)
 	snprintf(m.container_id, sizeof(m.container_id), "%s", c->req->id);
 	snprintf(m.fs_device, sizeof(m.fs_device), "%s", SANDBOX_FS_DEVICE);
 	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", SHARE_PREFIX);
+	m.start_timeout_ms = hooks_start_timeout(&c->spec->hooks);
+	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)
+		rc = err_set(e, E2BIG, "config.json: annotations: too large");
 	if (rc == 0)
 		rc = oci_pack_create(c->spec, c->req->id, c->shares.names[0], c->shares.of_mount,
-				     c->shares.file_of_mount, &c->proxy.tokens, &request, e);
+				     c->shares.file_of_mount, &c->proxy.tokens, &hook_state,
+				     &request, e);
 	if (rc == 0)
 		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, e);
 	buf_free(&request);
+	buf_free(&state);
 	/* Nobody's but the machine's and the proxy's from here on. */
 	share_list_close(&c->shares);
 	close_and_reset(&c->vm.ready);
@@ -240,9 +250,12 @@ static int make_all(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = start_proxy(c, e);
 	if (rc == 0)
-		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
-	if (rc == 0)
 		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
+	if (rc == 0)
+		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, e);
+	/* After the hooks: what they mounted is in the shares. */
+	if (rc == 0)
+		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
 	if (rc == 0)
 		rc = build_machine(c, e);
 	if (rc == 0)
@@ -303,6 +316,8 @@ static void undo(struct creation *c)
 	c->st.proxy.pid = 0;
 	if (container_destroy(c->req->host, c->dir, c->req->id, &c->st, &e) < 0)
 		log_warn("after a failed start: %s", e.msg);
+	else
+		hooks_after(&c->st, OCI_POSTSTOP);
 }
 
 int container_create(const struct container_request *r, struct container_made *ret, struct err *e)
@@ -330,6 +345,8 @@ int container_create(const struct container_request *r, struct container_made *r
 			undo(c);
 		} else {
 			*ret = c->proxy.made;
+			ret->start_hooks = c->spec->hooks.of[OCI_START_CONTAINER].n ||
+					   c->spec->hooks.of[OCI_POSTSTART].n;
 		}
 	}
 	if (rc < 0 && e)

@@ -36,6 +36,7 @@ struct container_made {
 	struct console_saved saved; /* the caller's terminal, raw while the process has it */
 	int program; /* written on failure, too: 127 when the guest has no such
 				     * program, 126 when it may not be run, else 0 */
+	bool start_hooks; /* there are startContainer or poststart hooks: `start` needs the state */
 };
 #define CONTAINER_MADE_INIT                                                                        \
 	{                                                                                          \
@@ -55,8 +56,9 @@ struct exec_request {
 /* The process runs when this returns. */
 int container_exec(const struct exec_request *r, struct container_made *ret, struct err *e);
 
-/* Lets the created process go. *ret_program: as in struct container_made. */
-int container_start(int sock, int *ret_program, struct err *e);
+/* Lets the created process go, and runs the poststart hooks of @s (NULL: it has none of these and no startContainer ones).
+ * *ret_program: as in struct container_made. */
+int container_start(int sock, const struct container_state *s, int *ret_program, struct err *e);
 /* 127, 126 or 0 for the number that a proxy answered with. */
 int container_program_status(int rc);
 /* What `pause` and `resume` do: runc's words when the container is in no state for it. */

@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
 #include "runtime/host/cgroup.h"
 #include "runtime/host/sock.h"
@@ -28,16 +29,6 @@ int container_proxy(int dir, int *ret_sock, struct err *e)
 int container_program_status(int rc)
 {
 	return rc == -ENOENT ? 127 : rc == -EACCES ? 126 : 0;
-}
-
-int container_start(int sock, int *ret_program, struct err *e)
-{
-	int rc = proxy_call(sock, PROXY_START, NULL, CALL_TIMEOUT_MS, e);
-
-	*ret_program = container_program_status(rc);
-	if (rc == -ESRCH)
-		return err_set(e, ESRCH, "cannot start a container that has stopped");
-	return rc;
 }
 
 int container_destroy(const struct container_host *h, int dir, const char *id,
@@ -96,6 +87,8 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 	else {
 		end_in_order(dir, &s, status);
 		rc = container_destroy(h, dir, id, &s, e);
+		if (rc == 0)
+			hooks_after(&s, OCI_POSTSTOP);
 	}
 	container_state_done(&s);
 	return rc;

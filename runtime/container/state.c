@@ -99,6 +99,13 @@ static int read_annotations(const struct json *v, struct container_state *s)
 	return 0;
 }
 
+static int read_hooks(const struct json *v, struct container_state *s)
+{
+	struct oci_ctx c = { .file = "state.json", .pool = &s->pool };
+
+	return v ? oci_read_hooks(&c, v, &s->hooks) : 0;
+}
+
 /* Names become paths: what was written by us passes, whatever else stands there does not. */
 static const char *check(const struct container_state *s)
 {
@@ -139,6 +146,8 @@ int container_state_parse(const char *text, size_t len, struct container_state *
 			bad = fields[i].name;
 	if (!bad && read_annotations(json_get(s.doc, "annotations"), &s) < 0)
 		bad = "annotations";
+	if (!bad && read_hooks(json_get(s.doc, "hooks"), &s) < 0)
+		bad = "hooks";
 	if (!bad)
 		bad = check(&s);
 	if (!bad) {
@@ -169,6 +178,7 @@ void container_state_done(struct container_state *s)
 	json_free(s->doc);
 	if (s->doc)
 		free(s->annotations);
+	oci_pool_free(&s->pool);
 	*s = (struct container_state){ .doc = NULL };
 }
 
@@ -210,6 +220,7 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 		}
 	}
 	write_annotations(&w, s);
+	oci_write_hooks(&w, "hooks", &s->hooks);
 	jw_end_object(&w);
 	rc = jw_done(&w) ? io_write_file(dir, "state.json", b.data, b.len, 0600) : -ENOSPC;
 	buf_free(&b);

@@ -21,7 +21,7 @@
 
 #include "lib/json.h"
 #include "runtime/host/proc.h"
-#include "runtime/oci/spec.h"
+#include "runtime/oci/field.h"
 
 #define CONTAINER_STATE_VERSION 1
 #define CONTAINER_STATE_MAX     (4u << 20) /* bytes of state.json */
@@ -48,6 +48,8 @@ struct container_state {
 	struct proc_id proxy; /* pid 0: still being created */
 	struct oci_pair *annotations;
 	size_t n_annotations;
+	struct oci_hooks hooks; /* what later commands run; config.json may change or go */
+	struct oci_pool pool; /* of the hooks when loaded */
 };
 
 /* The folder of all containers. @make: with its parents. */

@@ -228,6 +228,17 @@ int oci_read_strv(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
+int oci_read_env(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	struct oci_strv *env = dst;
+	int rc = oci_read_strv(c, v, env);
+
+	for (size_t i = 0; rc == 0 && i < env->n; i++)
+		if (env->v[i][0] == '=' || !strchr(env->v[i], '='))
+			return oci_fail(c, v->items[i], "must be NAME=value");
+	return rc;
+}
+
 int oci_read_pairs(struct oci_ctx *c, const struct json *v, struct oci_pair **ret, size_t *ret_n)
 {
 	int rc = want(c, v, JSON_OBJECT);

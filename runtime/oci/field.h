@@ -61,6 +61,7 @@ oci_read_fn oci_read_bool;     /* bool */
 oci_read_fn oci_read_u32;      /* uint32_t */
 oci_read_fn oci_read_i64;      /* int64_t */
 oci_read_fn oci_read_strv;     /* struct oci_strv */
+oci_read_fn oci_read_env;      /* struct oci_strv of NAME=value */
 
 /* The elements of the array @v: zeroed memory for them, then @fn for each. */
 int oci_read_array(struct oci_ctx *c, const struct json *v, size_t elem_size, oci_read_fn *fn,
@@ -73,6 +74,7 @@ oci_read_fn oci_read_process;   /* struct oci_process; process.c */
 oci_read_fn oci_read_mount;     /* struct oci_mount; mounts.c */
 oci_read_fn oci_read_linux;     /* struct oci_spec; linux.c */
 oci_read_fn oci_read_resources; /* struct oci_resources; resources.c */
+oci_read_fn oci_read_hooks;     /* struct oci_hooks; hooks.c */
 
 /* MS_* of "rprivate" and its like; 0 when it is none. */
 uint64_t oci_propagation(const char *name);
@@ -84,7 +86,7 @@ struct oci_table {
 };
 extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_fields[],
 	oci_user_fields[], oci_mount_fields[], oci_linux_fields[], oci_resources_fields[],
-	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[];
+	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_hooks_fields[], oci_hook_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
 
 #endif

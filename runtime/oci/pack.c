@@ -299,6 +299,30 @@ static void add_cgroup_values(struct packer *p, pb_container *m, const struct oc
 	}
 }
 
+static void add_hooks(struct packer *p, pb_container *m, const struct oci_hook_list *l,
+		      const struct oci_pack_state *state)
+{
+	m->n_start_hooks = l->n;
+	m->start_hooks = MESSAGES(p, l->n, Husk__Agent__V1__Hook, husk__agent__v1__hook);
+	for (size_t i = 0; m->start_hooks && i < l->n; i++) {
+		const struct oci_hook *from = &l->v[i];
+		Husk__Agent__V1__Hook *to = m->start_hooks[i];
+
+		to->path = str(from->path);
+		to->n_args = from->args.n;
+		to->args = byte_strings(p, &from->args);
+		to->n_env = from->env.n;
+		to->env = byte_strings(p, &from->env);
+		to->timeout = from->timeout;
+	}
+	if (!l->n)
+		return;
+	m->hook_state_head.len = strlen(state->head);
+	m->hook_state_head.data = (uint8_t *)str(state->head);
+	m->hook_state_tail.len = strlen(state->tail);
+	m->hook_state_tail.data = (uint8_t *)str(state->tail);
+}
+
 static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *out, struct err *e)
 {
 	size_t len;
@@ -317,7 +341,8 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 
 int oci_pack_create(const struct oci_spec *s, const char *container_id, const char *rootfs_share,
 		    const char *const *share_of, const bool *file_of,
-		    const struct oci_pack_streams *streams, struct buf *out, struct err *e)
+		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
+		    struct buf *out, struct err *e)
 {
 	Husk__Agent__V1__CreateContainerRequest req;
 	pb_container c;
@@ -343,6 +368,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	add_device_rules(&p, &c, &s->res);
 	add_sysctl(&p, &c, s);
 	add_cgroup_values(&p, &c, &s->res);
+	add_hooks(&p, &c, &s->hooks.of[OCI_START_CONTAINER], state);
 	c.process = make_process(&p, &s->process, streams);
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);

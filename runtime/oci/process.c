@@ -31,6 +31,11 @@ int oci_cap_by_name(const char *name)
 	return -EINVAL;
 }
 
+const char *oci_cap_name(unsigned cap)
+{
+	return cap < ARRAY_SIZE(cap_names) ? cap_names[cap] : NULL;
+}
+
 static int read_cap_set(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	uint64_t *set = dst;
@@ -188,17 +193,6 @@ static int read_args(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
-static int read_env(struct oci_ctx *c, const struct json *v, void *dst)
-{
-	struct oci_strv *env = dst;
-	int rc = oci_read_strv(c, v, env);
-
-	for (size_t i = 0; rc == 0 && i < env->n; i++)
-		if (env->v[i][0] == '=' || !strchr(env->v[i], '='))
-			return oci_fail(c, v->items[i], "must be NAME=value");
-	return rc;
-}
-
 static int read_oom_score_adj(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_process *p = dst;
@@ -220,7 +214,7 @@ const struct oci_field oci_process_fields[] = {
 	OCI_FIELD("user", OCI_GUEST, struct oci_process, user, read_user),
 	OCI_REQUIRED("args", OCI_GUEST, struct oci_process, args, read_args),
 	OCI_IGNORE("commandLine"),
-	OCI_FIELD("env", OCI_GUEST, struct oci_process, env, read_env),
+	OCI_FIELD("env", OCI_GUEST, struct oci_process, env, oci_read_env),
 	OCI_REQUIRED("cwd", OCI_GUEST, struct oci_process, cwd, oci_read_abspath),
 	OCI_FIELD("capabilities", OCI_GUEST, struct oci_process, caps, read_caps),
 	OCI_WHOLE("rlimits", OCI_GUEST, read_rlimits),

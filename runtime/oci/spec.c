@@ -74,21 +74,6 @@ static int read_hostname(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
-static const char *const hook_names[] = { "prestart",	    "createRuntime",  "createContainer",
-					  "startContainer", "poststart",      "poststop" };
-
-static int read_hooks(struct oci_ctx *c, const struct json *v, void *dst)
-{
-	(void)dst;
-	for (size_t i = 0; i < ARRAY_SIZE(hook_names); i++) {
-		const struct json *h = json_get(v, hook_names[i]);
-
-		if (h && h->count)
-			return oci_fail(c, h, "not supported");
-	}
-	return 0;
-}
-
 const struct oci_field oci_spec_fields[] = {
 	OCI_REQUIRED("ociVersion", OCI_HOST, struct oci_spec, version, read_version),
 	OCI_REQUIRED("process", OCI_GUEST, struct oci_spec, process, oci_read_process),
@@ -97,7 +82,7 @@ const struct oci_field oci_spec_fields[] = {
 	OCI_FIELD("domainname", OCI_GUEST, struct oci_spec, domainname, read_hostname),
 	OCI_WHOLE("mounts", OCI_GUEST, read_mounts),
 	OCI_WHOLE("annotations", OCI_HOST, read_annotations),
-	OCI_WHOLE("hooks", OCI_HOST, read_hooks),
+	OCI_FIELD("hooks", OCI_HOST, struct oci_spec, hooks, oci_read_hooks),
 	OCI_REQUIRED_WHOLE("linux", OCI_GUEST, oci_read_linux),
 	OCI_REFUSE("vm"),
 	OCI_REFUSE("windows"),
@@ -118,6 +103,8 @@ const struct oci_table oci_tables[] = {
 	{ "linux.resources.memory.", oci_memory_fields },
 	{ "linux.resources.cpu.", oci_cpu_fields },
 	{ "linux.resources.pids.", oci_pids_fields },
+	{ "hooks.", oci_hooks_fields },
+	{ "hooks.*[].", oci_hook_fields },
 	{ NULL, NULL },
 };
 

@@ -112,6 +112,26 @@ struct oci_resources {
 	const char *cpuset_cpus, *cpuset_mems; /* "" when absent */
 };
 
+enum oci_hook_kind { OCI_PRESTART, OCI_CREATE_RUNTIME, OCI_CREATE_CONTAINER, OCI_START_CONTAINER,
+		     OCI_POSTSTART, OCI_POSTSTOP, OCI_HOOK_COUNT };
+
+struct oci_hook {
+	const char *path; /* absolute */
+	struct oci_strv args; /* from argv[0] on; none: the path alone */
+	struct oci_strv env; /* all that it gets */
+	uint32_t timeout; /* seconds, 0: none */
+};
+
+#define OCI_MAX_HOOKS 256 /* of one kind */
+struct oci_hook_list {
+	struct oci_hook *v;
+	size_t n;
+};
+
+struct oci_hooks {
+	struct oci_hook_list of[OCI_HOOK_COUNT];
+};
+
 struct oci_spec {
 	struct json *doc;
 	const char *version;
@@ -132,7 +152,10 @@ struct oci_spec {
 	struct oci_resources res;
 	struct oci_pair *annotations;
 	size_t n_annotations;
+	struct oci_hooks hooks;
 };
+
+#define OCI_SYSTEMD_CGROUP false /* whether --systemd-cgroup works */
 
 #define OCI_MAX_CONFIG (16u << 20) /* bytes of config.json */
 
@@ -152,17 +175,28 @@ int oci_default_spec(struct buf *out, bool rootless);
 
 /* "CAP_SYS_ADMIN" to 21; -EINVAL. */
 int oci_cap_by_name(const char *name);
+/* "SYS_ADMIN" of 21; NULL past the last. */
+const char *oci_cap_name(unsigned cap);
 const char *oci_ns_name(enum oci_ns_type t);
+/* "createRuntime" */
+const char *oci_hook_name(enum oci_hook_kind k);
+/* An object that oci_read_hooks() reads again. */
+void oci_write_hooks(struct json_w *w, const char *key, const struct oci_hooks *h);
 
 /* ---- to the agent ----------------------------------------------------------------------------- */
 struct oci_pack_streams {
 	uint64_t in, out, err; /* tokens, 0: /dev/null */
 };
+/* The state as a startContainer hook in the guest gets it, around the number of its pid there. */
+struct oci_pack_state {
+	const char *head, *tail;
+};
 /* share_of[i] is the share that mount i's source was given as (NULL unless a bind), and
  * file_of[i] whether it is a file. Appends a packed husk.agent.v1.CreateContainerRequest. */
 int oci_pack_create(const struct oci_spec *s, const char *container_id, const char *rootfs_share,
 		    const char *const *share_of, const bool *file_of,
-		    const struct oci_pack_streams *streams, struct buf *out, struct err *e);
+		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
+		    struct buf *out, struct err *e);
 int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id,
 		  const struct oci_pack_streams *streams, bool ignore_paused, struct buf *out,
 		  struct err *e);

@@ -64,7 +64,7 @@ int proxy_wait(int sock, enum proxy_cmd cmd, struct proxy_reply *ret, int timeou
 
 	do
 		rc = receive(sock, &r, sizeof(r), deadline, e);
-	while (rc == 0 && r.hdr.cmd != (uint32_t)cmd);
+	while (rc == 0 && r.hdr.cmd != (uint32_t)cmd && !(cmd == PROXY_SYNC && r.hdr.cmd == PROXY_ATTACH));
 	if (rc < 0)
 		return rc;
 	r.text[sizeof(r.text) - 1] = 0;

@@ -2,6 +2,7 @@
 /* husk-proxy: stands on the host for one process of a guest. See proxy.h for what it is told, setup.h
  * for how it gives its privileges up, session.h for what it does then. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -109,6 +110,16 @@ static int receive_attach(struct proxy *p, const struct proxy_attach *m, const i
 	return 0;
 }
 
+static int answer(enum proxy_cmd cmd, int rc, const char *text)
+{
+	struct proxy_reply r = {
+		.hdr = { .version = PROXY_VERSION, .cmd = cmd, .rc = rc, .size = sizeof(r) }
+	};
+
+	snprintf(r.text, sizeof(r.text), "%s", text);
+	return io_send_fds(CONTROL_FD, &r, sizeof(r), NULL, 0);
+}
+
 /* One packet. 1: it was PROXY_ATTACH. */
 static int receive(struct proxy *p, struct err *e)
 {
@@ -131,6 +142,10 @@ static int receive(struct proxy *p, struct err *e)
 		return receive_setup(p, &m.setup, fds, nfds, e);
 	if (m.hdr.cmd == PROXY_MOUNT && (size_t)n == sizeof(m.mount) && p->is_setup)
 		return receive_mount(p, &m.mount, fds, nfds, e);
+	if (m.hdr.cmd == PROXY_SYNC && (size_t)n == sizeof(struct proxy_simple) && p->is_setup && !nfds) {
+		rc = answer(PROXY_SYNC, 0, "");
+		return rc < 0 ? err_errno(e, -rc, "sync") : 0;
+	}
 	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
 		return err_set(e, EBADMSG, "unexpected command %u", m.hdr.cmd);
 	rc = receive_attach(p, &m.attach, fds, nfds, e);
@@ -186,18 +201,6 @@ static int set_up(struct proxy *p, struct err *e)
 	return rc < 0 ? rc : drop_privileges(e);
 }
 
-static void answer_failure(int rc, const struct err *e)
-{
-	struct proxy_reply r = { .hdr = { .version = PROXY_VERSION,
-					  .cmd = PROXY_ATTACH,
-					  .rc = rc,
-					  .size = sizeof(r) } };
-
-	memcpy(r.text, e->msg, min_t(size_t, sizeof(e->msg), sizeof(r.text)));
-	r.text[sizeof(r.text) - 1] = 0;
-	io_send_fds(CONTROL_FD, &r, sizeof(r), NULL, 0);
-}
-
 int main(void)
 {
 	static struct proxy p = {
@@ -222,7 +225,7 @@ int main(void)
 	io_set_cloexec(CONTROL_FD, true);
 	rc = set_up(&p, &e);
 	if (rc < 0) {
-		answer_failure(rc, &e);
+		answer(PROXY_ATTACH, rc, e.msg);
 		return EXIT_LOST;
 	}
 	s->stamp[PROXY_T_SETUP] = io_now_ns();

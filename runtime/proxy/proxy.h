@@ -12,6 +12,7 @@
  *
  *	PROXY_SETUP   namespaces to make, or whose to join       no reply
  *	PROXY_MOUNT   one mount of its mount table, any number  no reply
+ *	PROXY_SYNC    (when hooks are to find all that in place)   reply
  *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
  *	              to and the container or the exec is made    reply, perhaps after seconds
  *	PROXY_COMMIT  from here on the end of the connection means nothing   reply
@@ -53,6 +54,7 @@ enum proxy_cmd {
 	PROXY_COMMIT = 10,
 	PROXY_PAUSE = 11,
 	PROXY_RESUME = 12,
+	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 };
 
 struct proxy_hdr {
@@ -129,6 +131,8 @@ struct proxy_attach {
 	uint32_t nshares;
 	uint32_t request_len;
 	uint32_t timeout_ms; /* for all of it */
+	uint32_t start_timeout_ms; /* for PROXY_START; 0: the agent protocol's, UINT32_MAX: none */
+	uint32_t pad;
 	uint64_t token[3]; /* of stdin, stdout, stderr; 0: the process gets /dev/null */
 	char container_id[1025];
 	char exec_id[129];
@@ -148,7 +152,7 @@ struct proxy_resize {
 	uint32_t pad;
 };
 
-/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT, PROXY_PAUSE, PROXY_RESUME. */
+/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT, PROXY_PAUSE, PROXY_RESUME, PROXY_SYNC. */
 struct proxy_simple {
 	struct proxy_hdr hdr;
 };

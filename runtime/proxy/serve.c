@@ -160,7 +160,7 @@ static int do_start(struct session_client *c, const void *msg, struct err *e)
 		return err_set(e, EBUSY, "cannot start a container in the paused state");
 	s->starting = true;
 	s->committed = true;
-	return agent_start(s->agent, s->at.container_id, "", start_answered, c, e);
+	return agent_start(s->agent, s->at.container_id, "", s->at.start_timeout_ms, start_answered, c, e);
 }
 
 static int do_signal(struct session_client *c, const void *msg, struct err *e)

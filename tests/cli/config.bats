@@ -76,6 +76,10 @@ refused() { # TEXT…
 		.linux.namespaces[0].type = "frob"|linux.namespaces[0]
 		.mounts[0].destination = null|mounts[0]
 		.hostname = 5|hostname
+		.hooks.prestart = [{"path": "bin/true"}]|hooks.prestart[0].path
+		.hooks.poststop = [{"args": ["x"]}]|hooks.poststop[0]
+		.hooks.createContainer = [{"path": "/x", "timeout": -1}]|hooks.createContainer[0].timeout
+		.hooks.startContainer = [{"path": "/x", "env": ["="]}]|hooks.startContainer[0].env[0]
 	END
 }
 
@@ -87,8 +91,6 @@ refused() { # TEXT…
 		configure "$filter"
 		refused "config.json: " "$name"
 	done <<-'END'
-		.hooks.prestart = [{"path": "/bin/true"}]|hooks
-		.hooks.poststop = [{"path": "/bin/true"}]|hooks
 		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux.uidMappings
 		.linux.resources.unified = {"memory.high": "1"}|linux.resources.unified
 		.linux.resources.blockIO = {"weight": 10}|linux.resources.blockIO

@@ -51,7 +51,7 @@ setup() { common_setup; }
 }
 
 @test "runc's commands that are not there yet are said to be so" {
-	for c in checkpoint events features restore update; do
+	for c in checkpoint events restore update; do
 		expect 3 husk $c
 		says "the command '$c' is not supported yet"
 		one_line

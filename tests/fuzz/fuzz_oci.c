@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf out = BUF_INIT(4 << 20);
 	const struct oci_pack_streams st = { 1, 2, 3 };
+	const struct oci_pack_state state = { "{\"pid\":", "}" };
 	struct err e = ERR_INIT;
 	struct oci_spec *s;
 	const char **shares;
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	files = calloc(s->n_mounts + 1, sizeof(*files));
 	for (size_t i = 0; i < s->n_mounts; i++)
 		shares[i] = "m0";
-	if (oci_pack_create(s, "id", "rootfs", shares, files, &st, &out, &e) == 0 && !out.len)
+	if (oci_pack_create(s, "id", "rootfs", shares, files, &st, &state, &out, &e) == 0 && !out.len)
 		abort();
 	free(shares);
 	free(files);

@@ -143,7 +143,7 @@ uint32_t agenthost_run(struct agenthost *h, struct ct_request *q, char **ret_out
 	r = request_create(h, q, &made);
 	if (r->rc < 0)
 		fail_msg("create: %s", r->err.msg);
-	r = reply_wait(h, &started, agent_start(h->c, q->id, "", reply_fn, &started, NULL));
+	r = reply_wait(h, &started, agent_start(h->c, q->id, "", 0, reply_fn, &started, NULL));
 	if (r->rc < 0)
 		fail_msg("start: %s", r->err.msg);
 	*ret_out = agenthost_read_all(out, NULL);

@@ -119,6 +119,35 @@ static void no_sysctl(struct ct_request *q)
 	sys.key = text("");
 }
 
+static Husk__Agent__V1__Hook hook, *hooks[AGENT_MAX_HOOKS + 1];
+static ProtobufCBinaryData hook_arg;
+static void one_hook(struct ct_request *q)
+{
+	husk__agent__v1__hook__init(&hook);
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
+		hooks[i] = &hook;
+	hook.path = text("/bin/true");
+	q->ct.start_hooks = hooks;
+	q->ct.n_start_hooks = 1;
+}
+static void many_hooks(struct ct_request *q)
+{
+	one_hook(q);
+	q->ct.n_start_hooks = AGENT_MAX_HOOKS + 1;
+}
+static void hook_relative(struct ct_request *q)
+{
+	one_hook(q);
+	hook.path = text("bin/true");
+}
+static void hook_nul(struct ct_request *q)
+{
+	one_hook(q);
+	hook_arg = (ProtobufCBinaryData){ .data = (uint8_t *)text("a"), .len = 2 };
+	hook.args = &hook_arg;
+	hook.n_args = 1;
+}
+
 static const struct {
 	const char *why;
 	void (*change)(struct ct_request *q);
@@ -168,6 +197,10 @@ static const struct {
 	{ "a cgroup with a name of dots and more", group_ok, 0 },
 	{ "a cgroup file elsewhere", value_path, -EINVAL },
 	{ "a sysctl without a name", no_sysctl, -EINVAL },
+	{ "a hook", one_hook, 0 },
+	{ "too many hooks", many_hooks, -ENOSPC },
+	{ "a hook with a relative path", hook_relative, -EINVAL },
+	{ "NUL in a hook's argument", hook_nul, -EINVAL },
 };
 
 static void requests(void **state)

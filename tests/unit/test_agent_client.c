@@ -262,7 +262,7 @@ static void lies(void **state)
 		check_row(cases[i].why, w.last.rc == -EPROTO);
 		check_row(cases[i].why, strstr(w.last.err.msg, cases[i].text));
 		check_row(cases[i].why, strstr(w.why.msg, cases[i].text));
-		check_row(cases[i].why, agent_start(w.c, "c", "", on_reply, &w, &e) == -EPROTO);
+		check_row(cases[i].why, agent_start(w.c, "c", "", 0, on_reply, &w, &e) == -EPROTO);
 		check_row(cases[i].why, strstr(e.msg, cases[i].text));
 		world_free(&w);
 	}
@@ -315,7 +315,7 @@ static void names(void **state)
 	world_new(&w);
 	memset(id, 'x', sizeof(id));
 	id[sizeof(id) - 1] = 0;
-	assert_int_equal(agent_start(w.c, id, "", on_reply, &w, NULL), -EINVAL);
+	assert_int_equal(agent_start(w.c, id, "", 0, on_reply, &w, NULL), -EINVAL);
 	assert_int_equal(agent_signal(w.c, "c", id, 9, true, on_reply, &w, NULL), -EINVAL);
 	id[AGENT_MAX_ID] = 0;
 	assert_int_equal(agent_signal(w.c, id, id, 9, true, on_reply, &w, NULL), 0);

@@ -16,7 +16,7 @@ static int start(const char *id)
 {
 	struct reply r = { 0 };
 
-	return reply_wait(h, &r, agent_start(h->c, id, "", reply_fn, &r, NULL))->rc;
+	return reply_wait(h, &r, agent_start(h->c, id, "", 0, reply_fn, &r, NULL))->rc;
 }
 
 static const struct agent_reply *wait_for(const char *id, const char *exec_id, struct reply *r)
@@ -301,7 +301,7 @@ static void missing_programs(void **state)
 		if (cases[i].at_start) {
 			check_row(cases[i].why, r.r.rc == 0);
 			r = s;
-			reply_wait(h, &r, agent_start(h->c, "missing", "", reply_fn, &r, NULL));
+			reply_wait(h, &r, agent_start(h->c, "missing", "", 0, reply_fn, &r, NULL));
 			wait_for("missing", "", &s);
 			check_row(cases[i].why, s.r.exit.status == (cases[i].rc == -ENOENT ? 127 : 126));
 			check_row(cases[i].why, delete("missing", "") == 0);
@@ -320,6 +320,64 @@ static void missing_programs(void **state)
 		check_row(cases[i].why, delete("missing-exec", "e") == -ENOENT);
 	}
 	assert_int_equal(delete("missing-exec", ""), 0);
+}
+
+/* startContainer hooks: in the container, as its user, before its process, with its pid there. */
+static void start_hooks(void **state)
+{
+	static const struct {
+		const char *why, *script, *text;
+		unsigned timeout;
+	} cases[] = {
+		{ "state and place",
+		  "[ \"$(cat)\" = '{\"pid\":1}' ] && [ $$ != 1 ] && [ $(id -u) = 65534 ] && echo $A >/tmp/hook", "", 0 },
+		{ "fails", "echo why >&2; exit 3",
+		  "error running startContainer hook #1: exit status 3, stdout: , stderr: why", 0 },
+		{ "hangs", "sleep 100",
+		  "error running startContainer hook #1: ran past its timeout of 1 seconds, stdout: , stderr: ", 1 },
+	};
+	static char sh[] = "/bin/sh", none[] = "/bin/true", env[] = "A=word";
+
+	(void)state;
+	if (!h)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ProtobufCBinaryData args[3] = { { 2, (uint8_t *)(uintptr_t)"sh" }, { 2, (uint8_t *)(uintptr_t)"-c" } };
+		ProtobufCBinaryData envs[1] = { { sizeof(env) - 1, (uint8_t *)env } };
+		Husk__Agent__V1__Hook hook[2], *hooks[2] = { &hook[0], &hook[1] };
+		struct reply r = { 0 }, s = { 0 };
+		struct ct_request q;
+
+		husk__agent__v1__hook__init(&hook[0]);
+		husk__agent__v1__hook__init(&hook[1]);
+		hook[0].path = none;
+		hook[1].path = sh;
+		hook[1].args = args;
+		hook[1].n_args = 3;
+		hook[1].env = envs;
+		hook[1].n_env = 1;
+		hook[1].timeout = cases[i].timeout;
+		args[2].data = (uint8_t *)(uintptr_t)cases[i].script;
+		args[2].len = strlen(cases[i].script);
+		request_init(&q, "hooks");
+		q.user.uid = q.user.gid = 65534;
+		request_mount(&q, "/tmp", "tmpfs", "tmpfs", 0, "mode=1777");
+		request_args(&q, "grep", "-q", "word", "/tmp/hook", NULL);
+		q.ct.start_hooks = hooks;
+		q.ct.n_start_hooks = 2;
+		q.ct.hook_state_head = (ProtobufCBinaryData){ 7, (uint8_t *)(uintptr_t)"{\"pid\":" };
+		q.ct.hook_state_tail = (ProtobufCBinaryData){ 1, (uint8_t *)(uintptr_t)"}" };
+		request_create(h, &q, &r);
+		if (r.r.rc < 0)
+			fail_msg("%s: %s", cases[i].why, r.r.err.msg);
+		reply_wait(h, &s, agent_start(h->c, "hooks", "", 0, reply_fn, &s, NULL));
+		if (strcmp(s.r.err.msg, cases[i].text) != 0)
+			fail_msg("%s: %s", cases[i].why, s.r.err.msg);
+		check_row(cases[i].why, s.r.rc == (*cases[i].text ? -EIO : 0));
+		wait_for("hooks", "", &s);
+		check_row(cases[i].why, s.r.exit.status == (*cases[i].text ? 126 : 0));
+		check_row(cases[i].why, delete("hooks", "") == 0);
+	}
 }
 
 static void wrong_order(void **state)
@@ -591,6 +649,7 @@ int main(void)
 		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),	    cmocka_unit_test(frozen),
+		cmocka_unit_test(start_hooks),
 		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
 	};
 

@@ -208,6 +208,12 @@ static void test_state_malformed(void **state)
 		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
 		  "\"proxyPid\":0,\"proxyStart\":0,\"annotations\":[1]}",
 		  -EINVAL },
+		{ "a hook without a path",
+		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
+		  "\"\","
+		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
+		  "\"proxyPid\":0,\"proxyStart\":0,\"hooks\":{\"poststop\":[{\"path\":\"/a\"},{}]}}",
+		  -EINVAL },
 		{ "an annotation is no string",
 		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
 		  "\"\","
@@ -267,8 +273,14 @@ static void test_state_round_trip(void **state)
 				     .proxy = { 4711, 1ull << 40 },
 				     .annotations = notes,
 				     .n_annotations = 2 };
+	const char *words[] = { "stop", "A=\"b\"" };
+	struct oci_hook hooks[] = {
+		{ .path = "/a", .args = { words, 2 }, .env = { words + 1, 1 }, .timeout = 9 },
+		{ .path = "/b" },
+	};
 	struct container_state got = { .doc = NULL };
 
+	s.hooks.of[OCI_POSTSTOP] = (struct oci_hook_list){ hooks, 2 };
 	assert_int_equal(container_state_save(f->fd, &s, NULL), 0);
 	assert_int_equal(container_state_load(f->fd, &got, NULL), 0);
 	assert_string_equal(got.bundle, s.bundle);
@@ -279,6 +291,13 @@ static void test_state_round_trip(void **state)
 	assert_int_equal(got.n_annotations, 2);
 	assert_string_equal(got.annotations[1].key, "quote\"");
 	assert_string_equal(got.annotations[1].value, "tab\t");
+	assert_int_equal(got.hooks.of[OCI_POSTSTART].n, 0);
+	assert_int_equal(got.hooks.of[OCI_POSTSTOP].n, 2);
+	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[0].args.v[0], "stop");
+	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[0].env.v[0], words[1]);
+	assert_int_equal(got.hooks.of[OCI_POSTSTOP].v[0].timeout, 9);
+	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[1].path, "/b");
+	assert_int_equal(got.hooks.of[OCI_POSTSTOP].v[1].args.n, 0);
 	container_state_done(&got);
 	assert_int_equal(unlinkat(f->fd, "state.json", 0), 0);
 	assert_int_equal(container_state_load(f->fd, &got, NULL), -ENOENT);

@@ -119,8 +119,20 @@ static void each_wrong_field_is_named(void **state)
 		{ "mount without destination", "\"destination\": \"/proc\",", "", "destination is missing" },
 		{ "seccomp", "\"seccomp\": null", "\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ALLOW\"}",
 		  "linux.seccomp: not supported" },
-		{ "hooks", "\"hooks\": {}", "\"hooks\": {\"prestart\": [{\"path\": \"/x\"}]}",
-		  "hooks.prestart: not supported" },
+		{ "hooks of a wrong type", "\"hooks\": {}", "\"hooks\": []", "hooks: must be an object" },
+		{ "hooks of one kind", "\"hooks\": {}", "\"hooks\": {\"poststop\": {\"path\": \"/x\"}}",
+		  "hooks.poststop: must be an array" },
+		{ "a hook without a path", "\"hooks\": {}", "\"hooks\": {\"prestart\": [{\"args\": [\"x\"]}]}",
+		  "hooks.prestart[0]: path is missing" },
+		{ "a hook to be searched for", "\"hooks\": {}",
+		  "\"hooks\": {\"createRuntime\": [{\"path\": \"/x\"}, {\"path\": \"x\"}]}",
+		  "hooks.createRuntime[1].path: must be an absolute path" },
+		{ "a hook's environment", "\"hooks\": {}",
+		  "\"hooks\": {\"startContainer\": [{\"path\": \"/x\", \"env\": [\"A\"]}]}",
+		  "hooks.startContainer[0].env[0]: must be NAME=value" },
+		{ "no time for a hook", "\"hooks\": {}",
+		  "\"hooks\": {\"poststart\": [{\"path\": \"/x\", \"timeout\": 0}]}",
+		  "hooks.poststart[0].timeout: 0 is not between 1 and" },
 		{ "vm", "\"hooks\": {}", "\"vm\": {\"kernel\": {\"path\": \"/k\"}}", "vm: not supported" },
 		{ "device type", "\"type\": \"c\"", "\"type\": \"q\"", "none of c, b, p, u" },
 		{ "device path", "\"/dev/x\"", "\"dev/x\"", "must be an absolute path" },
@@ -181,6 +193,28 @@ static void the_default_spec_is_accepted(void **state)
 	}
 }
 
+static void hooks_are_read(void **state)
+{
+	char *text = replaced("\"hooks\": {}",
+			      "\"hooks\": {\"prestart\": [{\"path\": \"/a\"}, {\"path\": \"/b\", \"args\": [\"b\", \"c\"],"
+			      " \"env\": [\"D=e\"], \"timeout\": 7}], \"poststop\": []}");
+	const struct oci_hook *h;
+	struct oci_spec *s;
+
+	(void)state;
+	assert_int_equal(oci_spec_parse(&s, text, strlen(text), "c", NULL), 0);
+	assert_int_equal(s->hooks.of[OCI_PRESTART].n, 2);
+	assert_int_equal(s->hooks.of[OCI_POSTSTOP].n, 0);
+	h = s->hooks.of[OCI_PRESTART].v;
+	assert_string_equal(h[0].path, "/a");
+	assert_int_equal(h[0].args.n + h[0].env.n + h[0].timeout, 0);
+	assert_string_equal(h[1].args.v[1], "c");
+	assert_string_equal(h[1].env.v[0], "D=e");
+	assert_int_equal(h[1].timeout, 7);
+	oci_spec_free(s);
+	free(text);
+}
+
 /* A row that is neither ignored nor refused must have somewhere to go. */
 static void every_row_has_a_reader_or_a_verdict(void **state)
 {
@@ -200,6 +234,7 @@ int main(void)
 		cmocka_unit_test(each_wrong_field_is_named),
 		cmocka_unit_test(the_last_option_wins),
 		cmocka_unit_test(the_default_spec_is_accepted),
+		cmocka_unit_test(hooks_are_read),
 		cmocka_unit_test(every_row_has_a_reader_or_a_verdict),
 	};
 

@@ -12,10 +12,11 @@ example() { # NAME
 }
 
 @test "every example is in this list" {
-	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushelloshellvolumes ]
+	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushellohooksshellvolumes ]
 }
 @test "hello" { example hello; }
 @test "exit-status" { example exit-status; }
 @test "volumes" { example volumes; }
+@test "hooks" { example hooks; }
 @test "shell" { example shell; }
 @test "debian" { example debian; }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* startContainer hooks: in the container, as its user, between Start and the exec of its process. */
+#ifndef AGENT_PROTO_AGENT_STARTHOOKS_H
+#define AGENT_PROTO_AGENT_STARTHOOKS_H
+
+#include "agent-proto/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+/* In the container's process. The first failure ends it: -EIO, in runc's words. */
+int starthooks_run(const Husk__Agent__V1__Container *ct, struct err *e);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hooks on the host's side: config.md of the specification, "POSIX-platform Hooks". Each gets the container's state as
+ * JSON on its standard input, exactly the environment that the configuration gives it, and runs in the
+ * bundle's folder. What it writes is shown when it fails. A husk that is killed takes the hook that runs with it.
+ *
+ *	prestart, createRuntime   in the runtime's namespaces, once husk-proxy has made the container's
+ *	createContainer           in those of the proxy; "/" is the host's, as everywhere, and the root file system
+ *	                          with the bind mounts stands at its path
+ *	startContainer            in the guest (agent-proto/agent/starthooks.h)
+ *	poststart, poststop       in the runtime's namespaces; a failure is a warning
+ */
+#ifndef RUNTIME_CONTAINER_HOOKS_H
+#define RUNTIME_CONTAINER_HOOKS_H
+
+#include "runtime/container/state.h"
+
+/* The three kinds that `create` runs, with the proxy @sock, @proxy, which has had its mounts. The first
+ * failure ends it. Without any hook nothing is done. */
+int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct err *e);
+/* OCI_POSTSTART or OCI_POSTSTOP: all of them, failures are logged as warnings. */
+void hooks_after(const struct container_state *s, enum oci_hook_kind kind);
+
+/* The state that a hook reads. @pid 0: none. */
+int hooks_state(const struct container_state *s, enum container_status status, pid_t pid, struct buf *out);
+/* The same for a startContainer hook: the text before and behind the number of its pid in the guest, each NUL-terminated
+ * in @out. */
+int hooks_guest_state(const struct container_state *s, struct buf *out, struct oci_pack_state *ret);
+/* How long the guest may take for Start, milliseconds; 0: no hooks, the protocol's own deadline; UINT32_MAX: for ever. */
+uint32_t hooks_start_timeout(const struct oci_hooks *h);
+
+#endif
