@@ -49,7 +49,7 @@ static const struct fs_op ops[] = {
 	[FUSE_FSYNC] = { NODE | SLOW, IN(fsync), 0, fs_op_fsync, NULL },
 	[FUSE_SETXATTR] = { NODE | WRITES, FUSE_COMPAT_SETXATTR_IN_SIZE + 2, 0, fs_op_setxattr,
 			    NULL },
-	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, 0, fs_op_getxattr, fs_root_nothing },
+	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, 0, fs_op_getxattr, fs_root_getxattr },
 	[FUSE_LISTXATTR] = { NODE, IN(getxattr), 0, fs_op_listxattr, fs_root_nothing },
 	[FUSE_REMOVEXATTR] = { NODE | WRITES, 2, 0, fs_op_removexattr, NULL },
 	[FUSE_FLUSH] = { NODE | UNLOCKS, IN(flush), 0, fs_op_flush, NULL },

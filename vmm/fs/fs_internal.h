@@ -341,7 +341,7 @@ void fs_locks_free_locked(struct fs_server *s, struct fs_node *n);
 /* --- the synthetic root (root.c) and the table (dispatch.c) -------------------------- */
 typedef int fs_op_fn(struct fs_req *rq);
 fs_op_fn fs_root_lookup, fs_root_getattr, fs_root_statx, fs_root_opendir, fs_root_readdir,
-	fs_root_readdirplus, fs_root_statfs, fs_root_access, fs_root_syncfs, fs_root_nothing;
+	fs_root_readdirplus, fs_root_statfs, fs_root_access, fs_root_syncfs, fs_root_getxattr, fs_root_nothing;
 fs_op_fn fs_op_init, fs_op_destroy, fs_op_lookup, fs_op_forget, fs_op_batch_forget, fs_op_getattr,
 	fs_op_setattr, fs_op_statx, fs_op_access, fs_op_statfs, fs_op_readlink, fs_op_symlink,
 	fs_op_mknod, fs_op_mkdir, fs_op_create, fs_op_tmpfile, fs_op_link, fs_op_unlink,
