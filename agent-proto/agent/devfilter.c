@@ -64,11 +64,14 @@ static void emit_head(struct filter *f)
 	emit(f, LOAD_W(R_MINOR, BPF_REG_1, 8));
 }
 
-/* One rule: fall out of it when the device or the access does not fit, else end with @allow. */
+/*
+ * One rule. A device that does not fit falls out of it. Else what it denies of what is still asked for ends it all, and
+ * what it allows need not be asked any more; nothing left is the end, too. So for each kind of access the last
+ * rule counts that names it, as in the groups of version 1.
+ */
 static void emit_rule(struct filter *f, int type, int major, int minor, unsigned access, bool allow)
 {
-	/* The access test comes last; what it is decides how far the others jump. */
-	unsigned tail = access == ALL ? 2 : allow ? 3 : 4;
+	unsigned tail = access == ALL ? 2 : 4;
 	unsigned n = (type != 0) + (major >= 0) + (minor >= 0);
 
 	if (type)
@@ -77,9 +80,10 @@ static void emit_rule(struct filter *f, int type, int major, int minor, unsigned
 		emit(f, JNE(R_MAJOR, major, (short)(--n + tail)));
 	if (minor >= 0)
 		emit(f, JNE(R_MINOR, minor, (short)(--n + tail)));
-	if (access != ALL && allow) { /* all that is asked for must be in the list */
-		emit(f, JSET(R_ACCESS, (int)(ALL & ~access), 2));
-	} else if (access != ALL) { /* one that is in it is enough to be denied */
+	if (access != ALL && allow) {
+		emit(f, ALU64_IMM(BPF_AND, R_ACCESS, (int)(ALL & ~access)));
+		emit(f, JNE(R_ACCESS, 0, 2));
+	} else if (access != ALL) {
 		emit(f, JSET(R_ACCESS, (int)access, 1));
 		emit(f, JA(2));
 	}
@@ -142,8 +146,6 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 	bool decided = false;
 	int rc;
 
-	if (!n)
-		return 0;
 	insn = calloc(HEAD_LEN + RULE_LEN * (n + ARRAY_SIZE(always)) + 2, sizeof(*insn));
 	if (!insn)
 		return err_set(e, ENOMEM, "out of memory");
@@ -153,12 +155,14 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 		emit_rule(&f, always[i].type, always[i].major, always[i].minor, always[i].access,
 			  true);
 	for (size_t i = n; i-- > 0 && !decided;) {
-		emit_rule(&f, type_bits(rules[i]->type), (int)rules[i]->major,
-			  (int)rules[i]->minor, access_bits(rules[i]->access), rules[i]->allow);
-		/* Nothing falls out of a rule without a condition, and the verifier refuses
-		 * instructions that nothing reaches. */
-		decided = !type_bits(rules[i]->type) && rules[i]->major < 0 &&
-			  rules[i]->minor < 0 && access_bits(rules[i]->access) == ALL;
+		/* Nothing falls out of a rule without a condition, and the verifier refuses instructions that
+		 * nothing reaches. "a" is every device and every access, whatever stands beside it. */
+		decided = !type_bits(rules[i]->type);
+		if (decided)
+			emit_rule(&f, 0, -1, -1, ALL, rules[i]->allow);
+		else
+			emit_rule(&f, type_bits(rules[i]->type), (int)rules[i]->major, (int)rules[i]->minor,
+				  access_bits(rules[i]->access), rules[i]->allow);
 	}
 	if (!decided) {
 		emit(&f, ALU64_IMM(BPF_MOV, BPF_REG_0, 0));

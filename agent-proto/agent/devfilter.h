@@ -8,8 +8,8 @@
 
 #define DEVFILTER_MAX_RULES 512
 
-/* The last rule that fits a device says. Before the first rule everything is denied but the devices that every
- * container has; without rules there is no filter at all. */
+/* For each kind of access to a device the last rule that names it says; "a" names everything. Before the first rule,
+ * and so without any, everything is denied but the devices that every container has, as in runc. */
 int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,
 		     struct err *e);
 

@@ -205,8 +205,8 @@ static void hidden(void **state)
 	free(out);
 }
 
-/* Device rules are a BPF program on the group, cgroup_values are files of it. Two ways to say that
- * kmsg may be read only. */
+/* Device rules are a BPF program on the group, cgroup_values are files of it. Ways to say that kmsg may be
+ * read only. */
 static void group_rules(void **state)
 {
 	static const struct {
@@ -214,6 +214,7 @@ static void group_rules(void **state)
 	} cases[] = {
 		{ "only reading allowed", "r", NULL },
 		{ "all allowed, then writing denied", "rwm", "w" },
+		{ "in two rules, the last for each kind", "rw", "wm" },
 	};
 	Husk__Agent__V1__Container__CgroupValuesEntry v, *vals[] = { &v };
 	Husk__Agent__V1__DeviceRule r[3], *rules[] = { &r[0], &r[1], &r[2] };
@@ -265,6 +266,34 @@ static void group_rules(void **state)
 		/* The folders above its group go with it. */
 		check_row(cases[k].why, agenthost_sh(h, "[ ! -e $0/cg/${0##*/}/deep ]") == 0);
 	}
+}
+
+/* What two rules allow may be asked for at once; "a" is everything, whatever stands beside it. */
+static void rules_add_up(void **state)
+{
+	Husk__Agent__V1__DeviceRule r[3], *rules[] = { &r[0], &r[1], &r[2] };
+	char all[] = "a", c[] = "c", access[3][4] = { "r", "r", "w" }, *out;
+	struct ct_request q;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "add");
+	for (int i = 0; i < 3; i++) {
+		husk__agent__v1__device_rule__init(&r[i]);
+		r[i].type = i ? c : all;
+		r[i].major = 1;
+		r[i].minor = 11;
+		r[i].access = access[i];
+		r[i].allow = i > 0;
+	}
+	q.ct.device_rules = rules;
+	q.ct.n_device_rules = 3;
+	request_sh(&q, "mknod /dev/kmsg c 1 11; mknod /dev/mem c 1 1; (exec 3<>/dev/kmsg) && echo both; "
+		       "(exec 3</dev/mem) 2>/dev/null || echo no memory");
+	assert_int_equal(agenthost_run(h, &q, &out), 0);
+	assert_string_equal(out, "both\nno memory\n");
+	free(out);
 }
 
 /* What an image may prepare so that the agent does something elsewhere. */
@@ -351,7 +380,7 @@ int main(void)
 		cmocka_unit_test(plain),    cmocka_unit_test(identity),
 		cmocka_unit_test(capabilities), cmocka_unit_test(binds),
 		cmocka_unit_test(hidden),   cmocka_unit_test(symlink_tricks),
-		cmocka_unit_test(group_rules),
+		cmocka_unit_test(group_rules), cmocka_unit_test(rules_add_up),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
