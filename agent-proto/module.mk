@@ -29,8 +29,8 @@ AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 # The guest's end, without boot.c and main.c: tests run it on the host.
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
-	process process_io child mounts resolve rootfs devices tty creds program stream relay cgroup freezer procs devfilter \
-	starthooks) lib/runprog
+	process process_io child mounts resolve rootfs devices tty creds limits seccomp userns inherit \
+	program stream relay cgroup freezer procs devfilter starthooks) lib/runprog
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent
@@ -49,7 +49,7 @@ $(1)_TEST_OBJS := $$(AGENTHOST_OBJS)
 $(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
 $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
-$(foreach t,agent_container agent_process agent_check,$(eval $(call agenthost_test,$(t))))
+$(foreach t,agent_container agent_process agent_check agent_kernel,$(eval $(call agenthost_test,$(t))))
 
 UNIT_TESTS += ttrpc agent_client
 ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)
@@ -62,7 +62,7 @@ agent_client_TEST_LIBS := $(AGENT_PROTO_LIBS)
 FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply
 ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/text lib/err \
 	lib/buf lib/log
-ttrpc_server_FUZZ_OBJS := $(TTRPC_SERVER_OBJS) agent-proto/agent/check agent-proto/agent/creds lib/err lib/buf \
+ttrpc_server_FUZZ_OBJS := $(TTRPC_SERVER_OBJS) agent-proto/agent/check agent-proto/agent/limits lib/io lib/err lib/buf \
 	lib/log
 agent_reply_FUZZ_OBJS := agent-proto/client/decode agent-proto/client/text agent-proto/ttrpc/arena lib/err lib/log
 $(foreach t,ttrpc_client ttrpc_server agent_reply,$(eval $(t)_FUZZ_GEN_OBJS := $$(AGENT_GEN_OBJS)) \

@@ -24,6 +24,9 @@ struct agent_config {
 	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
 	const char *shares_dir;        /* where the shared file system is mounted */
 	int (*mount_shares)(struct err *e); /* called once, before the first container; NULL: it is */
+	/* Called once, before the first container with a user namespace: in there the kernel lets nobody mount a
+	 * sysfs who does not see one already. NULL: one is seen. */
+	int (*mount_sysfs)(struct err *e);
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
@@ -46,7 +49,7 @@ struct agent {
 	unsigned ncontainers;
 	int null;      /* /dev/null */
 	int own_pidns; /* the agent's own pid namespace, to come back to */
-	bool shares_mounted;
+	bool shares_mounted, sysfs_mounted;
 	uint64_t born_ns; /* CLOCK_BOOTTIME */
 	void (*on_term)(struct agent *a); /* SIGTERM, SIGINT, SIGPWR; NULL: passed over */
 };

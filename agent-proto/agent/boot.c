@@ -28,7 +28,7 @@
 #define MAX_FILES  1048576 /* fs.nr_open's default */
 #define SECURE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-/* sysfs, devpts, mqueue: each container has its own, the agent needs none. */
+/* sysfs, devpts, mqueue: each container has its own, the agent needs none (but see boot_sysfs()). */
 static const struct {
 	const char *type, *dir;
 	unsigned long flags;
@@ -41,6 +41,7 @@ static const struct {
 
 static const char *const folders[] = {
 	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP, BOOT_FUSE,
+	BOOT_SYS,
 };
 
 /* The kernel refuses to pivot from its first root. A bind mount of it, moved over it, will do; it is
@@ -86,6 +87,11 @@ int boot_shares(struct err *e)
 	if (mount("fusectl", BOOT_FUSE, "fusectl", SECURE, NULL) == 0 && stat(BOOT_SHARES, &st) == 0)
 		snprintf(waiting, sizeof(waiting), BOOT_FUSE "/%u/waiting", minor(st.st_dev));
 	return 0;
+}
+
+int boot_sysfs(struct err *e)
+{
+	return mount("sysfs", BOOT_SYS, "sysfs", SECURE, NULL) < 0 ? err_errno(e, errno, "sysfs") : 0;
 }
 
 bool boot_shares_quiet(void)

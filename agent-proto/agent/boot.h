@@ -11,11 +11,14 @@
 #define BOOT_ROOTFS "/run/rootfs"
 #define BOOT_CGROUP "/run/cgroup"
 #define BOOT_FUSE   "/run/fuse"
+#define BOOT_SYS    "/run/sys"
 
 /* A root that can be pivoted from, proc, dev, cgroup2. */
 int boot_world(struct err *e);
 /* The virtio-fs device "husk" on BOOT_SHARES. */
 int boot_shares(struct err *e);
+/* A sysfs on BOOT_SYS. */
+int boot_sysfs(struct err *e);
 /* The kernel has no request to that device under way. */
 bool boot_shares_quiet(void);
 int boot_loopback(struct err *e);

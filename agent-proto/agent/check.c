@@ -2,11 +2,14 @@
 #include "agent-proto/agent/check.h"
 
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
-#include "agent-proto/agent/creds.h"
 #include "agent-proto/agent/devfilter.h"
+#include "agent-proto/agent/limits.h"
 #include "agent-proto/proto/limits.h"
 
 #define MAX_MAJOR  ((INT64_C(1) << 12) - 1)
@@ -97,12 +100,18 @@ static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
 	if (p->n_rlimits > 64)
 		return many(e, "process.rlimits");
 	for (size_t i = 0; i < p->n_rlimits; i++)
-		if (creds_rlimit_by_name(p->rlimits[i]->type) < 0)
+		if (limits_rlimit_by_name(p->rlimits[i]->type) < 0)
 			return invalid(e, "process.rlimits");
 	if (p->rows > UINT16_MAX || p->columns > UINT16_MAX)
 		return invalid(e, "process.rows");
 	if (p->has_oom_score_adj && (p->oom_score_adj < -1000 || p->oom_score_adj > 1000))
 		return invalid(e, "process.oom_score_adj");
+	if (p->cpu_affinity && (p->cpu_affinity->initial.len > AGENT_MAX_CPU_BYTES ||
+				p->cpu_affinity->final.len > AGENT_MAX_CPU_BYTES))
+		return many(e, "process.cpu_affinity");
+	if (p->io_priority && (p->io_priority->class_ < 1 || p->io_priority->class_ > 3 ||
+			       p->io_priority->priority > 7))
+		return invalid(e, "process.io_priority");
 	if (p->terminal && (!s || !s->stdin || s->stdout || s->stderr))
 		return invalid(e, "process.streams");
 	if (s && s->stdin && (s->stdin == s->stdout || s->stdin == s->stderr))
@@ -211,6 +220,55 @@ static int check_hooks(const Husk__Agent__V1__Container *c, struct err *e)
 	return rc;
 }
 
+static int check_mappings(Husk__Agent__V1__IdMapping *const *m, size_t n, bool wanted, const char *field,
+			  struct err *e)
+{
+	if (n > AGENT_MAX_ID_MAPPINGS)
+		return many(e, field);
+	if ((n != 0) != wanted)
+		return err_set(e, EINVAL, "%s: must be there with a user namespace, and only then", field);
+	for (size_t i = 0; i < n; i++)
+		if (!m[i]->size || (uint64_t)m[i]->container_id + m[i]->size > UINT32_MAX ||
+		    (uint64_t)m[i]->host_id + m[i]->size > UINT32_MAX)
+			return invalid(e, field);
+	return 0;
+}
+
+static int check_filter(const Husk__Agent__V1__Seccomp *s, struct err *e)
+{
+	if (s->filter.len > AGENT_MAX_SECCOMP * sizeof(struct sock_filter))
+		return many(e, "seccomp.filter");
+	if (!s->filter.len || s->filter.len % sizeof(struct sock_filter))
+		return invalid(e, "seccomp.filter");
+	if (s->flags & ~(uint32_t)(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG |
+				   SECCOMP_FILTER_FLAG_SPEC_ALLOW))
+		return invalid(e, "seccomp.flags");
+	return 0;
+}
+
+/* What the container asks of the guest's kernel for all its processes. */
+static int check_kernel(const Husk__Agent__V1__Container *c, bool user, bool time, struct err *e)
+{
+	int rc = check_mappings(c->uid_mappings, c->n_uid_mappings, user, "uid_mappings", e);
+
+	if (rc == 0)
+		rc = check_mappings(c->gid_mappings, c->n_gid_mappings, user, "gid_mappings", e);
+	if (rc == 0 && c->seccomp)
+		rc = check_filter(c->seccomp, e);
+	if (rc < 0)
+		return rc;
+	if (c->n_time_offsets > (time ? 2 : 0))
+		return invalid(e, "time_offsets");
+	for (size_t i = 0; i < c->n_time_offsets; i++)
+		if ((c->time_offsets[i]->clock != CLOCK_MONOTONIC &&
+		     c->time_offsets[i]->clock != CLOCK_BOOTTIME) ||
+		    c->time_offsets[i]->nanosecs >= 1000000000)
+			return invalid(e, "time_offsets");
+	if (c->memory_policy && c->memory_policy->nodes.len > AGENT_MAX_CPU_BYTES)
+		return many(e, "memory_policy.nodes");
+	return 0;
+}
+
 static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 {
 	unsigned have = 0;
@@ -220,10 +278,6 @@ static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 	for (size_t i = 0; i < c->n_new_namespaces; i++) {
 		unsigned ns = (unsigned)c->new_namespaces[i];
 
-		if (ns == HUSK__AGENT__V1__NAMESPACE__NS_USER ||
-		    ns == HUSK__AGENT__V1__NAMESPACE__NS_TIME)
-			return err_set(e, EINVAL, "new_namespaces: %s is not supported",
-				       ns == HUSK__AGENT__V1__NAMESPACE__NS_USER ? "user" : "time");
 		if (!ns || ns > HUSK__AGENT__V1__NAMESPACE__NS_TIME || have >> ns & 1)
 			return invalid(e, "new_namespaces");
 		have |= 1u << ns;
@@ -232,7 +286,8 @@ static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 		return err_set(e, EINVAL, "new_namespaces: a mount namespace is required");
 	if ((*c->hostname || *c->domainname) && !(have >> HUSK__AGENT__V1__NAMESPACE__NS_UTS & 1))
 		return err_set(e, EINVAL, "hostname: needs a uts namespace of its own");
-	return 0;
+	return check_kernel(c, have >> HUSK__AGENT__V1__NAMESPACE__NS_USER & 1,
+			    have >> HUSK__AGENT__V1__NAMESPACE__NS_TIME & 1, e);
 }
 
 static int check_container(const Husk__Agent__V1__Container *c, struct err *e)

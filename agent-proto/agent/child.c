@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,14 +18,21 @@
 #include <unistd.h>
 
 #include "agent-proto/agent/creds.h"
+#include "agent-proto/agent/limits.h"
 #include "agent-proto/agent/mounts.h"
 #include "agent-proto/agent/program.h"
 #include "agent-proto/agent/resolve.h"
 #include "agent-proto/agent/rootfs.h"
+#include "agent-proto/agent/seccomp.h"
 #include "agent-proto/agent/starthooks.h"
 #include "agent-proto/agent/tty.h"
+#include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 int child_failure_status(int rc)
 {
@@ -53,18 +61,6 @@ static void reset_signals(void)
 	for (int sig = 1; sig < _NSIG; sig++)
 		syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(none));
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
-}
-
-static int set_oom(const Husk__Agent__V1__Process *p, struct err *e)
-{
-	char text[16];
-	int rc;
-
-	if (!p->has_oom_score_adj)
-		return 0;
-	snprintf(text, sizeof(text), "%d", p->oom_score_adj);
-	rc = io_write_str(AT_FDCWD, "/proc/self/oom_score_adj", text);
-	return rc < 0 ? err_errno(e, -rc, "oom_score_adj") : 0;
 }
 
 static int loopback_up(struct err *e)
@@ -118,7 +114,7 @@ static int make_root(const struct child_job *j, struct err *e)
 	if (rc == 0)
 		rc = mounts_apply(&env, j->ct->mounts, j->ct->n_mounts, e);
 	if (rc == 0)
-		rc = rootfs_devices(env.root, j->ct, e);
+		rc = rootfs_devices(env.root, j->ct, j->nodes, e);
 	if (rc == 0)
 		rc = rootfs_hide(env.root, j->ct, e);
 	if (rc == 0)
@@ -141,10 +137,28 @@ static void make_cwd(const char *cwd)
 		resolve_make(root, cwd, RESOLVE_DIR, &fd, NULL);
 }
 
-static int set_up_container(const struct child_job *j, struct err *e)
+/* The agent writes the maps, and says so; until then this process is nobody in its namespace. It goes on being the
+ * owner of its files in /proc, as the agent is, until it becomes root there. */
+static int enter_userns(const struct child_job *j, struct err *e)
 {
+	char mapped;
 	int rc = 0;
 
+	if (!(j->ns_flags & CLONE_NEWUSER))
+		rc = limits_privileged(0, j->proc, e);
+	else if (read(j->sync, &mapped, 1) != 1)
+		_exit(126);
+	if (rc == 0 && j->ns_flags & CLONE_NEWTIME)
+		rc = userns_new_time(j->ct, e);
+	return rc == 0 && j->ns_flags & CLONE_NEWUSER ? userns_become_root(e) : rc;
+}
+
+static int set_up_container(const struct child_job *j, struct err *e)
+{
+	int rc = enter_userns(j, e);
+
+	if (rc < 0)
+		return rc;
 	/* Here, not in the fork: the namespace's root is the group that its maker is in. */
 	if (j->ns_flags & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
 		return err_errno(e, errno, "cgroup namespace");
@@ -161,14 +175,23 @@ static int set_up_container(const struct child_job *j, struct err *e)
 
 static int join_container(const struct child_job *j, struct err *e)
 {
-	/* The pid namespace was entered by the fork. */
-	int flags = j->ns_flags & ~CLONE_NEWPID;
+	/* The pid namespace was entered by the fork; the time namespace is another one before the start. */
+	int flags = j->ns_flags & ~(CLONE_NEWPID | CLONE_NEWTIME);
+	int rc = limits_privileged(0, j->proc, e);
 
+	if (rc == 0)
+		rc = limits_first_cpus(j->proc, e);
+	if (rc == 0 && j->ns_flags & CLONE_NEWUSER)
+		rc = limits_sched(0, j->proc, e);
+	if (rc == 0 && j->ns_flags & CLONE_NEWTIME)
+		rc = userns_join_time(j->target_pid, e);
+	if (rc < 0)
+		return rc;
 	if (setns(j->target, flags) < 0)
 		return err_errno(e, errno, "container's namespaces");
 	if (chdir("/") < 0)
 		return err_errno(e, errno, "container's root");
-	return 0;
+	return flags & CLONE_NEWUSER ? userns_become_root(e) : 0;
 }
 
 static int take_terminal(const struct child_job *j, struct err *e)
@@ -216,6 +239,28 @@ static void own_stdio(const Husk__Agent__V1__Process *p)
 			return;
 }
 
+/* Without no_new_privs a filter takes a right that the process may not have; see creds.h. */
+static bool needs_admin(const struct child_job *j)
+{
+	return j->kept->seccomp && !j->proc->no_new_privileges;
+}
+
+static int set_limits(const struct child_job *j, struct err *e)
+{
+	const Husk__Agent__V1__Container *k = j->kept;
+	int rc = limits_rlimits(j->proc, e);
+
+	if (rc == 0 && !(j->ns_flags & CLONE_NEWUSER))
+		rc = limits_sched(0, j->proc, e);
+	if (rc == 0 && !j->ct)
+		rc = limits_last_cpus(j->proc, e);
+	if (rc == 0)
+		rc = limits_memory(k->memory_policy, e);
+	if (rc == 0 && k->has_personality && personality(k->personality) < 0)
+		rc = err_errno(e, errno, "personality");
+	return rc;
+}
+
 static int set_up_process(const struct child_job *j, struct program *prog, struct err *e)
 {
 	const Husk__Agent__V1__Process *p = j->proc;
@@ -231,9 +276,9 @@ static int set_up_process(const struct child_job *j, struct program *prog, struc
 	if (close_range((unsigned)j->sync + 1, ~0u, 0) < 0)
 		return err_errno(e, errno, "close_range");
 	umask(p->user && p->user->has_umask ? p->user->umask & 0777 : 0022);
-	rc = creds_rlimits(p, e);
+	rc = set_limits(j, e);
 	if (rc == 0)
-		rc = creds_become(p, e);
+		rc = creds_become(p, needs_admin(j), e);
 	if (rc == 0)
 		rc = program_prepare(prog, p, e);
 	return rc;
@@ -248,13 +293,25 @@ static int set_up(const struct child_job *j, struct program *prog, struct err *e
 		return err_errno(e, errno, "dumpable");
 	reset_signals();
 	setsid();
-	rc = set_oom(j->proc, e);
-	if (rc == 0)
-		rc = j->ct ? set_up_container(j, e) : join_container(j, e);
+	rc = j->ct ? set_up_container(j, e) : join_container(j, e);
 	if (rc == 0)
 		rc = set_up_process(j, prog, e);
 	/* -ENOENT and -EACCES are kept for what is said about the executable. */
 	return rc == -EINVAL || rc == 0 ? rc : -EIO;
+}
+
+/* As late as can be: the program's own calls are what a profile is made for. */
+static int install_filter(const struct child_job *j, struct err *e)
+{
+	int rc = 0;
+
+	if (!j->kept->seccomp)
+		return 0;
+	if (needs_admin(j))
+		rc = creds_admin(e);
+	if (rc == 0)
+		rc = seccomp_install(j->kept->seccomp, e);
+	return rc < 0 ? -EIO : 0;
 }
 
 _Noreturn void child_run(const struct child_job *j)
@@ -276,6 +333,8 @@ _Noreturn void child_run(const struct child_job *j)
 		_exit(126);
 	if (j->ct)
 		rc = starthooks_run(j->ct, &e);
+	if (rc == 0)
+		rc = install_filter(j, &e);
 	if (rc == 0)
 		rc = program_exec(&prog, &e);
 	fail(j, rc, &e);

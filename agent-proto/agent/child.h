@@ -5,10 +5,13 @@
  * runs.
  *
  *	child -> agent   SYNC_TTY (+ descriptor of the master), SYNC_READY, SYNC_FAILED
- *	agent -> child   one byte: go (containers only; an exec goes on by itself)
+ *	agent -> child   one byte: go (containers only; an exec goes on by itself). Before that, with a user
+ *	                 namespace to make, one byte: the maps are there
  */
 #ifndef AGENT_PROTO_AGENT_CHILD_H
 #define AGENT_PROTO_AGENT_CHILD_H
+
+#include <sys/types.h>
 
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
@@ -25,8 +28,11 @@ struct sync_msg {
 struct child_job {
 	const Husk__Agent__V1__Container *ct; /* NULL for an exec */
 	const Husk__Agent__V1__Process *proc;
+	const Husk__Agent__V1__Container *kept; /* what holds for every process of the container (inherit.h) */
+	const int *nodes; /* of ct->devices: trees with a node each, made outside; -1: make it inside */
 	int ns_flags;   /* CLONE_NEW*: made (container) or to be joined (exec) */
-	int target;     /* exec: pidfd of the container's process */
+	int target;     /* exec: pidfd of the container's process, */
+	pid_t target_pid; /* its pid */
 	int sync;       /* the child's end */
 	int stdio[3];   /* -1: /dev/null; not used with a terminal */
 	int null;

@@ -12,7 +12,13 @@
 
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/devfilter.h"
+#include "agent-proto/agent/inherit.h"
+#include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 #define ALIVE_NS  UINT64_C(10000000) /* look again at a group that still has processes, */
 #define QUIET_NS  UINT64_C(100000)   /* at a file system that is not quiet yet, */
@@ -76,6 +82,8 @@ static void container_free(struct container *ct)
 	close_and_reset(&ct->mntns);
 	freezer_done(&ct->freezer);
 	cgroup_done(&ct->cgroup);
+	if (ct->kept)
+		husk__agent__v1__container__free_unpacked(ct->kept, NULL);
 	free(ct->id);
 	free(ct);
 }
@@ -170,6 +178,8 @@ static const int ns_flag[] = {
 	[HUSK__AGENT__V1__NAMESPACE__NS_IPC] = CLONE_NEWIPC,
 	[HUSK__AGENT__V1__NAMESPACE__NS_UTS] = CLONE_NEWUTS,
 	[HUSK__AGENT__V1__NAMESPACE__NS_CGROUP] = CLONE_NEWCGROUP,
+	[HUSK__AGENT__V1__NAMESPACE__NS_USER] = CLONE_NEWUSER,
+	[HUSK__AGENT__V1__NAMESPACE__NS_TIME] = CLONE_NEWTIME,
 };
 
 static struct container *new_container(struct agent *a, const char *id)
@@ -217,6 +227,20 @@ static int mount_shares(struct agent *a, struct err *e)
 	return rc;
 }
 
+/* What a user namespace needs of the agent before there is one. */
+static int prepare_userns(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
+{
+	struct agent *a = ct->agent;
+	int rc = 0;
+
+	if (!(ct->ns_flags & CLONE_NEWUSER))
+		return 0;
+	if (!a->sysfs_mounted && a->cfg.mount_sysfs)
+		rc = a->cfg.mount_sysfs(e);
+	a->sysfs_mounted = rc == 0;
+	return rc < 0 ? rc : userns_own_cgroup(ct->cgroup.fd, spec, e);
+}
+
 static int make_container(struct container *ct, const Husk__Agent__V1__CreateContainerRequest *req,
 			  struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
@@ -228,6 +252,9 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)
 		ct->ns_flags |= ns_flag[spec->new_namespaces[i]];
+	ct->kept = inherit_keep(spec);
+	if (!ct->kept)
+		return err_set(e, ENOMEM, "out of memory");
 	group_name(req, name, sizeof(name));
 	rc = cgroup_make(&ct->cgroup, ct->agent->cfg.cgroup_dir,
 			 spec->cgroup[strspn(spec->cgroup, "/")] ? spec->cgroup : name,
@@ -235,6 +262,8 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	if (rc < 0)
 		return rc;
 	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, e);
+	if (rc == 0)
+		rc = prepare_userns(ct, spec, e);
 	if (rc == 0)
 		rc = process_spawn(&ct->init, ct, "", spec, spec->process, call, owner, e);
 	if (rc < 0) {
@@ -283,6 +312,8 @@ void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerReq
 static int make_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *req,
 		     struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
+	Husk__Agent__V1__Process filled;
+	Husk__Agent__V1__User user;
 	struct process *p;
 	int rc;
 
@@ -298,7 +329,8 @@ static int make_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *r
 	p = malloc(sizeof(*p));
 	if (!p)
 		return err_set(e, ENOMEM, "out of memory");
-	rc = process_spawn(p, ct, req->exec_id, NULL, req->process, call, owner, e);
+	inherit_fill(req->process, ct->kept, &filled, &user);
+	rc = process_spawn(p, ct, req->exec_id, NULL, &filled, call, owner, e);
 	if (rc < 0) {
 		free(p);
 		return rc;

@@ -19,6 +19,7 @@ struct container {
 	struct agent *agent;
 	char *id;
 	int ns_flags; /* CLONE_NEW* that it has of its own */
+	Husk__Agent__V1__Container *kept; /* for its execs (inherit.h) */
 	struct cgroup cgroup;
 	struct freezer freezer;
 	struct process init;

@@ -4,71 +4,12 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DEFAULT_NOFILE 1024
-
-static const struct {
-	const char *name;
-	int resource;
-} rlimit_names[] = {
-	{ "RLIMIT_AS", RLIMIT_AS },
-	{ "RLIMIT_CORE", RLIMIT_CORE },
-	{ "RLIMIT_CPU", RLIMIT_CPU },
-	{ "RLIMIT_DATA", RLIMIT_DATA },
-	{ "RLIMIT_FSIZE", RLIMIT_FSIZE },
-	{ "RLIMIT_LOCKS", RLIMIT_LOCKS },
-	{ "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK },
-	{ "RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE },
-	{ "RLIMIT_NICE", RLIMIT_NICE },
-	{ "RLIMIT_NOFILE", RLIMIT_NOFILE },
-	{ "RLIMIT_NPROC", RLIMIT_NPROC },
-	{ "RLIMIT_RSS", RLIMIT_RSS },
-	{ "RLIMIT_RTPRIO", RLIMIT_RTPRIO },
-	{ "RLIMIT_RTTIME", RLIMIT_RTTIME },
-	{ "RLIMIT_SIGPENDING", RLIMIT_SIGPENDING },
-	{ "RLIMIT_STACK", RLIMIT_STACK },
-};
-
-int creds_rlimit_by_name(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rlimit_names); i++)
-		if (strcmp(rlimit_names[i].name, name) == 0)
-			return rlimit_names[i].resource;
-	return -EINVAL;
-}
-
-/* What the agent raised for itself is nothing that programs expect: select(2) knows 1024. */
-static void default_rlimits(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur > DEFAULT_NOFILE) {
-		lim.rlim_cur = DEFAULT_NOFILE;
-		setrlimit(RLIMIT_NOFILE, &lim);
-	}
-}
-
-int creds_rlimits(const Husk__Agent__V1__Process *p, struct err *e)
-{
-	default_rlimits();
-	for (size_t i = 0; i < p->n_rlimits; i++) {
-		const Husk__Agent__V1__Rlimit *r = p->rlimits[i];
-		struct rlimit lim = { .rlim_cur = r->soft, .rlim_max = r->hard };
-		int resource = creds_rlimit_by_name(r->type);
-
-		if (resource < 0)
-			return err_set(e, EINVAL, "rlimit %s: unknown", r->type);
-		if (setrlimit((__rlimit_resource_t)resource, &lim) < 0)
-			return err_errno(e, errno, "error setting rlimit type %s", r->type);
-	}
-	return 0;
-}
+#define ADMIN (UINT64_C(1) << CAP_SYS_ADMIN)
 
 /* The capabilities that this kernel has; it ends the list with EINVAL. */
 static uint64_t known_caps(void)
@@ -88,18 +29,25 @@ static int drop_bounding(uint64_t keep, uint64_t known, struct err *e)
 	return 0;
 }
 
-static int set_caps(const Husk__Agent__V1__Capabilities *c, uint64_t known, struct err *e)
+static int put_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable, struct err *e)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
 	for (unsigned i = 0; i < 2; i++) {
-		data[i].effective = (uint32_t)((c->effective & known) >> (32 * i));
-		data[i].permitted = (uint32_t)((c->permitted & known) >> (32 * i));
-		data[i].inheritable = (uint32_t)((c->inheritable & known) >> (32 * i));
+		data[i].effective = (uint32_t)(effective >> (32 * i));
+		data[i].permitted = (uint32_t)(permitted >> (32 * i));
+		data[i].inheritable = (uint32_t)(inheritable >> (32 * i));
 	}
-	if (syscall(SYS_capset, &head, data) < 0)
-		return err_errno(e, errno, "unable to apply caps");
+	return syscall(SYS_capset, &head, data) < 0 ? err_errno(e, errno, "unable to apply caps") : 0;
+}
+
+static int set_caps(const Husk__Agent__V1__Capabilities *c, uint64_t known, uint64_t besides, struct err *e)
+{
+	int rc = put_caps(c->effective & known, (c->permitted & known) | besides, c->inheritable & known, e);
+
+	if (rc < 0)
+		return rc;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return err_errno(e, errno, "ambient capabilities");
 	/* The kernel raises what is inheritable and permitted, and runc passes the rest over: its own default
@@ -141,34 +89,51 @@ static int check_cwd(const char *cwd, struct err *e)
 	return 0;
 }
 
-int creds_become(const Husk__Agent__V1__Process *p, struct err *e)
+/* The ids, with no capability lost by it if one is needed later. */
+static int change_user(const Husk__Agent__V1__Process *p, bool keep, uint64_t known, struct err *e)
 {
 	const Husk__Agent__V1__Capabilities *c = p->capabilities;
-	uint64_t known = known_caps();
+	int rc = c ? drop_bounding(c->bounding, known, e) : 0;
+
+	if (rc == 0 && keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		rc = err_errno(e, errno, "keepcaps");
+	return rc == 0 ? set_ids(p->user, e) : rc;
+}
+
+int creds_become(const Husk__Agent__V1__Process *p, bool admin_later, struct err *e)
+{
+	const Husk__Agent__V1__Capabilities *c = p->capabilities;
 	const char *cwd = *p->cwd ? p->cwd : "/";
+	uint64_t known = known_caps(), besides = admin_later ? ADMIN : 0;
 	bool there = chdir(cwd) == 0;
 	int rc;
 
 	if (!there && errno != EACCES && errno != EPERM)
 		return err_errno(e, errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
-	if (c) {
-		rc = drop_bounding(c->bounding, known, e);
-		if (rc < 0)
-			return rc;
-		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-			return err_errno(e, errno, "keepcaps");
-	}
-	rc = set_ids(p->user, e);
+	rc = change_user(p, c || besides, known, e);
 	if (rc < 0)
 		return rc;
 	if (!there && chdir(cwd) < 0)
 		return err_errno(e, errno, "chdir to cwd (\"%s\") set in config.json failed", cwd);
 	rc = check_cwd(cwd, e);
-	if (rc == 0 && c) {
+	if (rc == 0 && (c || besides))
 		prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-		rc = set_caps(c, known, e);
-	}
+	if (rc == 0 && c)
+		rc = set_caps(c, known, besides, e);
+	else if (rc == 0 && besides && p->user && p->user->uid)
+		rc = put_caps(0, besides, 0, e);
 	if (rc == 0 && p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		rc = err_errno(e, errno, "no new privileges");
 	return rc;
+}
+
+int creds_admin(struct err *e)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return err_errno(e, errno, "capabilities");
+	data[0].effective |= (uint32_t)ADMIN;
+	return syscall(SYS_capset, &head, data) < 0 ? err_errno(e, errno, "unable to apply caps") : 0;
 }

@@ -7,13 +7,14 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
 
-/* As asked; what is not named is the agent's, but for 1024 open files (and as many as may be, if the process
- * wants them). */
-int creds_rlimits(const Husk__Agent__V1__Process *p, struct err *e);
-/* Bounding set, groups, ids, the other four sets, no_new_privs; in between it goes to the working
- * directory, with the old rights first and the new ones if they did not do. */
-int creds_become(const Husk__Agent__V1__Process *p, struct err *e);
-/* The number of "RLIMIT_NOFILE", or -EINVAL. */
-int creds_rlimit_by_name(const char *name);
+/*
+ * Bounding set, groups, ids, the other four sets, no_new_privs; in between it goes to the working directory,
+ * with the old rights first and the new ones if they did not do. @admin_later: CAP_SYS_ADMIN stays permitted, for
+ * creds_admin(). It never reaches a program: what a process may before execve(2) does not count after it, but for the
+ * ambient and the inheritable set, which do not get it.
+ */
+int creds_become(const Husk__Agent__V1__Process *p, bool admin_later, struct err *e);
+/* Makes it effective; the last thing before the filter of system calls. */
+int creds_admin(struct err *e);
 
 #endif

@@ -30,6 +30,7 @@ static int serve(struct evloop *l, struct err *e)
 	struct agent_config cfg = { .is_host = boot_is_host,
 				    .shares_dir = BOOT_SHARES,
 				    .mount_shares = boot_shares,
+				    .mount_sysfs = boot_sysfs,
 				    .is_quiet = boot_shares_quiet,
 				    .rootfs_dir = BOOT_ROOTFS,
 				    .cgroup_dir = BOOT_CGROUP,

@@ -16,10 +16,17 @@
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/child.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/limits.h"
 #include "agent-proto/agent/process_internal.h"
+#include "agent-proto/agent/rootfs.h"
 #include "agent-proto/agent/tty.h"
+#include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 /* ---- what the child says ---------------------------------------------------------------------- */
 
@@ -46,6 +53,7 @@ static void on_message(struct process *p, const struct sync_msg *m, int fd)
 		close(fd);
 	if (m->kind == SYNC_READY && p->state == PROC_PREPARING) {
 		p->state = is_exec ? PROC_STARTING : PROC_CREATED;
+		devices_made_done(&p->nodes);
 		if (!is_exec)
 			reply_made(p);
 	} else if (m->kind == SYNC_FAILED) {
@@ -111,13 +119,13 @@ static pid_t fork_into(int flags, int cgroup, int *ret_pidfd)
 static pid_t fork_child(struct process *p, const struct child_job *job, struct err *e)
 {
 	struct agent *a = p->ct->agent;
-	bool join = !job->ct && job->ns_flags & CLONE_NEWPID;
+	bool join = !job->ct && (job->ns_flags & CLONE_NEWPID);
 	pid_t pid;
 
 	if (join && setns(job->target, CLONE_NEWPID) < 0)
 		return err_errno(e, errno, "container's pid namespace");
-	pid = fork_into(job->ct ? job->ns_flags & ~CLONE_NEWCGROUP : 0, p->ct->cgroup.fd,
-			&p->pidfd);
+	pid = fork_into(job->ct ? job->ns_flags & ~(CLONE_NEWCGROUP | CLONE_NEWTIME) : 0,
+			p->ct->cgroup.fd, &p->pidfd);
 	if (pid == 0)
 		child_run(job);
 	/* The agent's next child would end up in there: no going on without. */
@@ -128,6 +136,45 @@ static pid_t fork_child(struct process *p, const struct child_job *job, struct e
 	return pid;
 }
 
+/* In a user namespace neither the kernel nor the files of the host obey the process; what it needs of
+ * them is done for it, while it waits. */
+static int help_child(const struct process *p, const Husk__Agent__V1__Container *ct, struct err *e)
+{
+	int rc = userns_map(p->pid, ct, e);
+
+	if (rc == 0)
+		rc = limits_privileged(p->pid, ct->process, e);
+	if (rc == 0)
+		rc = limits_sched(p->pid, ct->process, e);
+	if (rc == 0 && send(p->sync.fd, "m", 1, MSG_NOSIGNAL) < 0)
+		rc = err_errno(e, errno, "socketpair");
+	return rc;
+}
+
+/* A failure here is the child's: it dies of it, and with its death it is told. */
+static void help(struct process *p, const Husk__Agent__V1__Container *ct)
+{
+	int rc = help_child(p, ct, &p->fail);
+
+	if (rc == 0)
+		return;
+	p->failed = true;
+	p->fail_rc = rc == -EINVAL ? rc : -EIO;
+	process_signal(p, SIGKILL, NULL);
+}
+
+/* Root's of the container, who gives them to the process's user. */
+static void own_pipes(const struct process *p, const int stdio[3])
+{
+	const Husk__Agent__V1__Container *k = p->ct->kept;
+	uint32_t uid = userns_outside(k->uid_mappings, k->n_uid_mappings, 0);
+	uint32_t gid = userns_outside(k->gid_mappings, k->n_gid_mappings, 0);
+
+	for (int i = 0; k->n_uid_mappings && i < 3; i++)
+		if (stdio[i] >= 0 && fchown(stdio[i], uid, gid) < 0)
+			return; /* then it cannot open them anew, no more */
+}
+
 static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 		 const Husk__Agent__V1__Process *spec, int stdio[3], struct err *e)
 {
@@ -136,8 +183,10 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 	int ends[2], rc;
 	struct child_job job = { .ct = ct_spec,
 				 .proc = spec,
+				 .kept = p->ct->kept,
 				 .ns_flags = p->ct->ns_flags,
 				 .target = p->ct->init.pidfd,
+				 .target_pid = p->ct->init.pid,
 				 .stdio = { -1, -1, -1 },
 				 .null = a->null,
 				 .shares_dir = a->cfg.shares_dir,
@@ -147,6 +196,7 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 	rc = process_make_streams(p, spec, stdio, e);
 	if (rc < 0)
 		return rc;
+	own_pipes(p, stdio);
 	memcpy(job.stdio, stdio, sizeof(job.stdio));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, errno, "socketpair");
@@ -155,7 +205,15 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 	rc = evloop_add(a->loop, &p->sync, EPOLLIN);
 	if (rc < 0)
 		return err_errno(e, -rc, "epoll");
+	if (ct_spec && job.ns_flags & CLONE_NEWUSER)
+		rc = devices_make(&p->nodes, ct_spec, e);
+	if (rc < 0)
+		return rc;
+	job.nodes = p->nodes.trees;
 	p->pid = fork_child(p, &job, e);
+	devices_made_close(&p->nodes);
+	if (p->pid > 0 && ct_spec && job.ns_flags & CLONE_NEWUSER)
+		help(p, ct_spec);
 	return p->pid < 0 ? p->pid : 0;
 }
 
@@ -188,6 +246,7 @@ int process_spawn(struct process *p, struct container *ct, const char *exec_id,
 void process_done(struct process *p)
 {
 	process_forget_waiters(p);
+	devices_made_done(&p->nodes);
 	if (p->make)
 		ttrpc_reply_err(steal_ptr(&p->make), -ECANCELED, "process was forgotten");
 	if (p->start)

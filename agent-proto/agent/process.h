@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "agent-proto/agent/rootfs.h"
 #include "agent-proto/agent/stream.h"
 #include "agent-proto/proto/agent.pb-c.h"
 #include "agent-proto/ttrpc/server.h"
@@ -41,6 +42,7 @@ struct process {
 	struct waiter *waiters;
 	unsigned nwaiters;
 	struct stream io[3];
+	struct devices_made nodes; /* until it is set up */
 	struct evtimer drain;  /* from the end on: how long Wait waits for streams */
 	bool drained;
 	bool failed;           /* it never came to its program: */

@@ -24,6 +24,9 @@
 #define AGENT_MAX_MOUNTS      4096
 #define AGENT_MAX_HOOKS       256
 #define AGENT_MAX_ERROR_TEXT  400
+#define AGENT_MAX_SECCOMP     4096 /* instructions, 8 bytes each; as the kernel's BPF_MAXINSNS */
+#define AGENT_MAX_CPU_BYTES   128  /* of a set of CPUs or memory nodes */
+#define AGENT_MAX_ID_MAPPINGS 340  /* the kernel's limit */
 
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000

@@ -224,6 +224,13 @@ static int boot(struct creation *c, struct err *e)
 	int rc = sandbox_boot(&c->vm, e);
 
 	timeline_mark("machine told to run");
+	/* An engine's profile takes libseccomp as long as the guest's kernel takes to come up: both at a time. */
+	if (rc == 0 && c->spec->seccomp.present) {
+		rc = oci_seccomp_compile(c->spec, e);
+		timeline_mark("seccomp filter made");
+	}
+	if (rc == 0)
+		rc = attach(c, e);
 	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
 	 * and keep it from being removed. */
 	if (rc == 0 && c->cgroup >= 0)
@@ -258,8 +265,6 @@ static int make_all(struct creation *c, struct err *e)
 		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
 	if (rc == 0)
 		rc = build_machine(c, e);
-	if (rc == 0)
-		rc = attach(c, e);
 	if (rc == 0)
 		rc = boot(c, e);
 	if (rc < 0)

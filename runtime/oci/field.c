@@ -184,6 +184,13 @@ int oci_read_i64(struct oci_ctx *c, const struct json *v, void *dst)
 	return 0;
 }
 
+int oci_read_u64(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	if (v->type != JSON_NUMBER || json_uint64(v, dst) < 0)
+		return oci_fail(c, v, "must be a whole number, 0 to 18446744073709551615");
+	return 0;
+}
+
 int oci_read_u32(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	int64_t n = 0;
@@ -195,6 +202,23 @@ int oci_read_u32(struct oci_ctx *c, const struct json *v, void *dst)
 		return oci_fail(c, v, "%.40s is out of range", v->str);
 	*(uint32_t *)dst = (uint32_t)n;
 	return 0;
+}
+
+int oci_read_word(struct oci_ctx *c, const struct json *v, const struct oci_word *words, size_t n,
+		  const char *what, uint32_t *ret)
+{
+	const char *s = "";
+	int rc = oci_read_str(c, v, &s);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(s, words[i].name) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+	}
+	return oci_fail(c, v, "unknown %s \"%.60s\"", what, s);
 }
 
 int oci_read_array(struct oci_ctx *c, const struct json *v, size_t elem_size, oci_read_fn *fn,

@@ -60,8 +60,18 @@ oci_read_fn oci_read_abspath;  /* const char *; begins with / */
 oci_read_fn oci_read_bool;     /* bool */
 oci_read_fn oci_read_u32;      /* uint32_t */
 oci_read_fn oci_read_i64;      /* int64_t */
+oci_read_fn oci_read_u64;      /* uint64_t */
 oci_read_fn oci_read_strv;     /* struct oci_strv */
 oci_read_fn oci_read_env;      /* struct oci_strv of NAME=value */
+
+/* A word of the specification and its number. */
+struct oci_word {
+	const char *name;
+	uint32_t value;
+};
+/* "unknown @what" when @v is none of them. */
+int oci_read_word(struct oci_ctx *c, const struct json *v, const struct oci_word *words, size_t n,
+		  const char *what, uint32_t *ret);
 
 /* The elements of the array @v: zeroed memory for them, then @fn for each. */
 int oci_read_array(struct oci_ctx *c, const struct json *v, size_t elem_size, oci_read_fn *fn,
@@ -75,6 +85,13 @@ oci_read_fn oci_read_mount;     /* struct oci_mount; mounts.c */
 oci_read_fn oci_read_linux;     /* struct oci_spec; linux.c */
 oci_read_fn oci_read_resources; /* struct oci_resources; resources.c */
 oci_read_fn oci_read_hooks;     /* struct oci_hooks; hooks.c */
+oci_read_fn oci_read_seccomp;   /* struct oci_seccomp; seccomp.c */
+oci_read_fn oci_read_scheduler, oci_read_io_priority, oci_read_affinity; /* struct oci_process; sched.c */
+oci_read_fn oci_read_memory_policy, oci_read_personality; /* struct oci_spec; sched.c */
+oci_read_fn oci_read_uid_mappings, oci_read_gid_mappings; /* struct oci_spec; userns.c */
+oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
+/* What fields that are right by themselves must have in common, once all are read; checks.c. */
+int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
 
 /* MS_* of "rprivate" and its like; 0 when it is none. */
 uint64_t oci_propagation(const char *name);
@@ -86,7 +103,9 @@ struct oci_table {
 };
 extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_fields[],
 	oci_user_fields[], oci_mount_fields[], oci_linux_fields[], oci_resources_fields[],
-	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_hooks_fields[], oci_hook_fields[];
+	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_hooks_fields[], oci_hook_fields[],
+	oci_seccomp_fields[], oci_scheduler_fields[], oci_io_priority_fields[], oci_affinity_fields[],
+	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 static const char *const ns_names[OCI_NS_COUNT] = {
 	[OCI_NS_PID] = "pid",	    [OCI_NS_NETWORK] = "network", [OCI_NS_MOUNT] = "mount",
@@ -39,8 +40,6 @@ static int take_namespace(struct oci_ctx *c, const struct json *v, struct oci_sp
 			continue;
 		if (s->ns[t].wanted)
 			return oci_fail(c, v, "namespace \"%s\" given twice", n->type);
-		if (t == OCI_NS_USER || t == OCI_NS_TIME)
-			return oci_fail(c, v, "a %s namespace is not supported", n->type);
 		if (n->path && n->path[0])
 			return oci_fail(c, v, "joining a %s namespace by path is not supported",
 					n->type);
@@ -84,8 +83,10 @@ static int read_device_mode(struct oci_ctx *c, const struct json *v, void *dst)
 	struct oci_device *d = dst;
 	int rc = oci_read_u32(c, v, &d->mode);
 
-	if (rc == 0 && (d->mode & ~07777u))
+	/* The type may be in it, as stat(2) has it; what counts is the field of that name. */
+	if (rc == 0 && (d->mode & ~(07777u | S_IFMT)))
 		return oci_fail(c, v, "%.20s is no file mode", v->str);
+	d->mode &= 07777;
 	d->has_mode = rc == 0;
 	return rc;
 }
@@ -135,16 +136,6 @@ static int read_propagation(struct oci_ctx *c, const struct json *v, void *dst)
 	return *(uint64_t *)dst ? 0 : oci_fail(c, v, "unknown propagation \"%.40s\"", name);
 }
 
-static int read_personality(struct oci_ctx *c, const struct json *v, void *dst)
-{
-	const struct json *domain = json_get(v, "domain");
-
-	(void)dst;
-	if (domain && domain->type == JSON_STRING && strcmp(domain->str, "LINUX") == 0)
-		return 0;
-	return oci_fail(c, v, "not supported");
-}
-
 const struct oci_field oci_linux_fields[] = {
 	OCI_WHOLE("namespaces", OCI_GUEST, read_namespaces),
 	OCI_WHOLE("devices", OCI_GUEST, read_devices),
@@ -155,15 +146,15 @@ const struct oci_field oci_linux_fields[] = {
 		  read_propagation),
 	OCI_FIELD("maskedPaths", OCI_GUEST, struct oci_spec, masked_paths, oci_read_strv),
 	OCI_FIELD("readonlyPaths", OCI_GUEST, struct oci_spec, readonly_paths, oci_read_strv),
-	OCI_WHOLE("personality", OCI_GUEST, read_personality),
+	OCI_WHOLE("personality", OCI_GUEST, oci_read_personality),
 	OCI_IGNORE("mountLabel"),
-	OCI_REFUSE("uidMappings"),
-	OCI_REFUSE("gidMappings"),
-	OCI_REFUSE("timeOffsets"),
-	OCI_REFUSE("seccomp"),
+	OCI_WHOLE("uidMappings", OCI_GUEST, oci_read_uid_mappings),
+	OCI_WHOLE("gidMappings", OCI_GUEST, oci_read_gid_mappings),
+	OCI_WHOLE("timeOffsets", OCI_GUEST, oci_read_time_offsets),
+	OCI_FIELD("seccomp", OCI_GUEST, struct oci_spec, seccomp, oci_read_seccomp),
 	OCI_REFUSE("intelRdt"),
 	OCI_REFUSE("netDevices"),
-	OCI_REFUSE("memoryPolicy"),
+	OCI_WHOLE("memoryPolicy", OCI_GUEST, oci_read_memory_policy),
 	OCI_END,
 };
 

@@ -3,57 +3,15 @@
  * The guest's half of a spec as the agent's messages. Everything is built in a pool that ends here; strings
  * stay the spec's.
  */
-#include "runtime/oci/field.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "agent-proto/proto/agent.pb-c.h"
+#include "runtime/oci/pack_internal.h"
 
 typedef Husk__Agent__V1__Container pb_container;
 typedef Husk__Agent__V1__Process pb_process;
-
-/* First failure sticks; the caller looks once at the end. */
-struct packer {
-	struct oci_pool pool;
-	bool failed;
-};
-
-static void *take(struct packer *p, size_t n, size_t size)
-{
-	void *mem = oci_pool_alloc(&p->pool, n ? n : 1, size);
-
-	if (!mem)
-		p->failed = true;
-	return mem;
-}
-
-/* protobuf-c has no const; what we give it is only read. */
-static char *str(const char *s)
-{
-	return (char *)(uintptr_t)s;
-}
-
-/* An array of @n pointers to initialised messages of one type. */
-static void **messages(struct packer *p, size_t n, size_t size,
-		       const ProtobufCMessageDescriptor *type)
-{
-	void **list = take(p, n, sizeof(void *));
-	char *mem = take(p, n, size);
-
-	if (!list || !mem)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		list[i] = mem + i * size;
-		protobuf_c_message_init(type, list[i]);
-	}
-	return list;
-}
-
-#define MESSAGES(p, n, type, lower)                                                    \
-	((type **)messages(p, n, sizeof(type), &lower##__descriptor))
 
 static ProtobufCBinaryData *byte_strings(struct packer *p, const struct oci_strv *v)
 {
@@ -139,6 +97,7 @@ static pb_process *make_process(struct packer *p, const struct oci_process *from
 	m->has_oom_score_adj = from->has_oom_score_adj;
 	m->oom_score_adj = from->oom_score_adj;
 	m->streams = st;
+	pack_sched(p, m, from);
 	return m;
 }
 
@@ -369,6 +328,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	add_sysctl(&p, &c, s);
 	add_cgroup_values(&p, &c, &s->res);
 	add_hooks(&p, &c, &s->hooks.of[OCI_START_CONTAINER], state);
+	pack_kernel(&p, &c, s);
 	c.process = make_process(&p, &s->process, streams);
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/log.h"
+
 static const char *const cap_names[] = {
 	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
 	"SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
@@ -45,9 +47,12 @@ static int read_cap_set(struct oci_ctx *c, const struct json *v, void *dst)
 	for (size_t i = 0; rc == 0 && i < names.n; i++) {
 		int bit = oci_cap_by_name(names.v[i]);
 
+		/* A newer kernel's: as runc, which says so and goes on. */
 		if (bit < 0)
-			return oci_fail(c, v->items[i], "unknown capability \"%.40s\"", names.v[i]);
-		*set |= 1ull << bit;
+			log_warn("%s: ignoring unknown or unavailable capabilities: [%.40s]", c->file,
+				 names.v[i]);
+		else
+			*set |= 1ull << bit;
 	}
 	return rc;
 }
@@ -141,17 +146,10 @@ static int read_rlimit_type(struct oci_ctx *c, const struct json *v, void *dst)
 	return oci_fail(c, v, "unknown resource limit \"%.40s\"", v->str);
 }
 
-static int read_u64(struct oci_ctx *c, const struct json *v, void *dst)
-{
-	if (v->type != JSON_NUMBER || json_uint64(v, dst) < 0)
-		return oci_fail(c, v, "must be a whole number, 0 to 18446744073709551615");
-	return 0;
-}
-
 static const struct oci_field rlimit_fields[] = {
 	OCI_REQUIRED("type", OCI_GUEST, struct oci_rlimit, type, read_rlimit_type),
-	OCI_REQUIRED("soft", OCI_GUEST, struct oci_rlimit, soft, read_u64),
-	OCI_REQUIRED("hard", OCI_GUEST, struct oci_rlimit, hard, read_u64),
+	OCI_REQUIRED("soft", OCI_GUEST, struct oci_rlimit, soft, oci_read_u64),
+	OCI_REQUIRED("hard", OCI_GUEST, struct oci_rlimit, hard, oci_read_u64),
 	OCI_END,
 };
 
@@ -222,9 +220,9 @@ const struct oci_field oci_process_fields[] = {
 	OCI_WHOLE("oomScoreAdj", OCI_GUEST, read_oom_score_adj),
 	OCI_IGNORE("apparmorProfile"),
 	OCI_IGNORE("selinuxLabel"),
-	OCI_REFUSE("scheduler"),
-	OCI_REFUSE("ioPriority"),
-	OCI_REFUSE("execCPUAffinity"),
+	OCI_WHOLE("scheduler", OCI_GUEST, oci_read_scheduler),
+	OCI_WHOLE("ioPriority", OCI_GUEST, oci_read_io_priority),
+	OCI_WHOLE("execCPUAffinity", OCI_GUEST, oci_read_affinity),
 	OCI_END,
 };
 

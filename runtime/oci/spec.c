@@ -105,6 +105,13 @@ const struct oci_table oci_tables[] = {
 	{ "linux.resources.pids.", oci_pids_fields },
 	{ "hooks.", oci_hooks_fields },
 	{ "hooks.*[].", oci_hook_fields },
+	{ "linux.seccomp.", oci_seccomp_fields },
+	{ "process.scheduler.", oci_scheduler_fields },
+	{ "process.ioPriority.", oci_io_priority_fields },
+	{ "process.execCPUAffinity.", oci_affinity_fields },
+	{ "linux.memoryPolicy.", oci_memory_policy_fields },
+	{ "linux.personality.", oci_personality_fields },
+	{ "linux.timeOffsets.", oci_time_offset_fields },
 	{ NULL, NULL },
 };
 
@@ -130,6 +137,8 @@ int oci_spec_parse(struct oci_spec **ret, const char *text, size_t len, const ch
 		rc = err_wrap(e, rc, "%s", name);
 	else
 		rc = oci_read_object(&c, o->spec.doc, oci_spec_fields, &o->spec);
+	if (rc == 0)
+		rc = oci_check_spec(&c, &o->spec);
 	if (rc < 0) {
 		oci_spec_free(&o->spec);
 		return rc;
@@ -145,6 +154,7 @@ void oci_spec_free(struct oci_spec *s)
 	if (!s)
 		return;
 	o = container_of(s, struct owned_spec, spec);
+	free(s->seccomp.filter);
 	oci_pool_free(&o->pool);
 	json_free(o->spec.doc);
 	free(o);

@@ -44,6 +44,26 @@ struct oci_rlimit {
 	uint64_t soft, hard;
 };
 
+struct oci_scheduler { /* as struct sched_attr has it */
+	bool present;
+	uint32_t policy;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t flags, runtime, deadline, period; /* nanoseconds */
+};
+
+struct oci_io_priority {
+	uint32_t class; /* IOPRIO_CLASS_*, 0: not given */
+	uint32_t priority;
+};
+
+/* CPUs or memory nodes: byte i, bit j is number 8i + j. */
+#define OCI_SET_BYTES 128
+struct oci_set {
+	uint8_t bits[OCI_SET_BYTES];
+	size_t len; /* bytes up to the last that is not 0; 0: not given, or empty */
+};
+
 struct oci_process {
 	struct json *doc; /* owner of the strings when loaded alone, else NULL */
 	bool terminal;
@@ -58,6 +78,9 @@ struct oci_process {
 	bool no_new_privileges;
 	bool has_oom_score_adj;
 	int oom_score_adj;
+	struct oci_scheduler scheduler;
+	struct oci_io_priority io_priority;
+	struct oci_set initial_cpus, final_cpus; /* of execs */
 };
 
 struct oci_mount {
@@ -95,6 +118,49 @@ struct oci_device_rule {
 
 struct oci_pair {
 	const char *key, *value;
+};
+
+struct oci_id_mapping {
+	uint32_t container_id, host_id, size;
+};
+
+struct oci_time_offset {
+	bool present;
+	int64_t secs;
+	uint32_t nanosecs;
+};
+
+struct oci_memory_policy {
+	bool present;
+	uint32_t mode; /* MPOL_* with MPOL_F_* */
+	struct oci_set nodes;
+};
+
+/* linux.seccomp. Actions, operators and architectures are libseccomp's numbers. */
+struct oci_seccomp_arg {
+	uint32_t index; /* 0 … 5 */
+	uint32_t op;
+	uint64_t value, value_two;
+};
+
+struct oci_seccomp_rule {
+	struct oci_strv names;
+	uint32_t action;
+	struct oci_seccomp_arg *args;
+	size_t n_args;
+};
+
+struct oci_seccomp {
+	bool present;
+	uint32_t default_action;
+	uint32_t *archs;
+	size_t n_archs;
+	uint32_t flags; /* SECCOMP_FILTER_FLAG_* */
+	struct oci_seccomp_rule *rules;
+	size_t n_rules;
+	/* By oci_seccomp_compile(): struct sock_filter[]. */
+	void *filter;
+	size_t filter_len; /* bytes */
 };
 
 /* Of linux.resources; has_… says whether the file gave it. -1 means unlimited where the specification
@@ -149,6 +215,13 @@ struct oci_spec {
 	size_t n_sysctl;
 	const char *cgroups_path;      /* "" when absent */
 	uint64_t rootfs_propagation;   /* MS_* with MS_REC, 0: default */
+	struct oci_id_mapping *uid_mappings, *gid_mappings; /* with ns[OCI_NS_USER] */
+	size_t n_uid_mappings, n_gid_mappings;
+	struct oci_time_offset monotonic, boottime; /* with ns[OCI_NS_TIME] */
+	bool has_personality;
+	uint32_t personality; /* PER_* */
+	struct oci_memory_policy memory_policy;
+	struct oci_seccomp seccomp;
 	struct oci_resources res;
 	struct oci_pair *annotations;
 	size_t n_annotations;
@@ -165,6 +238,10 @@ int oci_spec_load(struct oci_spec **ret, int dirfd, const char *name, struct err
 int oci_spec_parse(struct oci_spec **ret, const char *text, size_t len, const char *name,
 		   struct err *e);
 void oci_spec_free(struct oci_spec *s);
+
+/* Turns linux.seccomp, if there is one, into the program that the guest's kernel takes. What is asked for in
+ * vain (a call or an architecture that libseccomp does not know) is passed over, as runc does. */
+int oci_seccomp_compile(struct oci_spec *s, struct err *e);
 
 /* The process.json of `exec --process`. */
 int oci_process_load(struct oci_process **ret, const char *path, struct err *e);

@@ -71,7 +71,18 @@ refused() { # TEXT…
 		.process.user.uid = 4294967296|process.user.uid
 		.process.user.gid = 1.5|process.user.gid
 		.process.env = "A=b"|process.env
-		.process.capabilities.bounding = ["CAP_FROB"]|process.capabilities.bounding[0]
+		.process.scheduler = {"policy": "SCHED_FROB"}|process.scheduler.policy
+		.process.ioPriority = {"class": "IOPRIO_CLASS_RT", "priority": 8}|process.ioPriority.priority
+		.process.execCPUAffinity = {"initial": "3-1"}|process.execCPUAffinity.initial
+		.linux.personality = {"domain": "FROB"}|linux.personality.domain
+		.linux.memoryPolicy = {"mode": "MPOL_FROB"}|linux.memoryPolicy.mode
+		.linux.seccomp = {"defaultAction": "SCMP_ACT_FROB"}|linux.seccomp.defaultAction
+		.linux.seccomp = {"syscalls": []}|linux.seccomp
+		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux: user namespace mappings specified, but user namespace isn't enabled in the config
+		.linux.namespaces += [{"type": "user"}]|linux: user namespaces enabled, but no namespace path to join or mappings to apply specified
+		.linux.timeOffsets = {"boottime": {"secs": 1}}|linux: time namespace offsets specified, but time namespace isn't enabled in the config
+		.linux.sysctl = {"vm.overcommit_memory": "1"}|linux.sysctl: sysctl "vm.overcommit_memory" is not in a separate kernel namespace
+		.linux.namespaces = (.linux.namespaces - [{"type": "uts"}])|hostname: unable to set hostname without a private UTS namespace
 		.process.rlimits[0].type = "RLIMIT_FROB"|process.rlimits[0].type
 		.linux.namespaces[0].type = "frob"|linux.namespaces[0]
 		.mounts[0].destination = null|mounts[0]
@@ -91,7 +102,10 @@ refused() { # TEXT…
 		configure "$filter"
 		refused "config.json: " "$name"
 	done <<-'END'
-		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux.uidMappings
+		.linux.seccomp = {"defaultAction": "SCMP_ACT_NOTIFY"}|linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported
+		.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}|linux.seccomp.listenerPath
+		.linux.netDevices = {"eth0": {}}|linux.netDevices
+		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces[0]: joining a pid namespace by path
 		.linux.resources.unified = {"memory.high": "1"}|linux.resources.unified
 		.linux.resources.blockIO = {"weight": 10}|linux.resources.blockIO
 		.linux.intelRdt = {"closID": "x"}|linux.intelRdt

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* config.json: whatever is accepted also packs for the agent. */
+/* config.json: whatever is accepted also packs for the agent, its seccomp profile compiled. */
 #include <stdlib.h>
 
+#include "lib/log.h"
 #include "runtime/oci/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,9 +17,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char **shares;
 	bool *files;
 
+	log_open(2, LOG_TEXT, LOG_ERR, "fuzz"); /* no word of each unknown capability */
 	if (oci_spec_parse(&s, (const char *)data, size, "config.json", &e) < 0) {
 		if (!e.msg[0])
 			abort();
+		return 0;
+	}
+	if (oci_seccomp_compile(s, &e) < 0) {
+		if (!e.msg[0])
+			abort();
+		oci_spec_free(s);
 		return 0;
 	}
 	shares = calloc(s->n_mounts + 1, sizeof(*shares));

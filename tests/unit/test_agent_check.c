@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the agent refuses before it does anything: each row is one change to a request that is good. */
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <time.h>
 
 #include "agent-proto/agent/check.h"
 #include "tests/lib/agenthost.h"
@@ -13,6 +15,14 @@ static Husk__Agent__V1__Device dev, *devs[1] = { &dev };
 static Husk__Agent__V1__DeviceRule rule, *rules[1] = { &rule };
 static Husk__Agent__V1__Container__CgroupValuesEntry val, *vals[1] = { &val };
 static Husk__Agent__V1__Container__SysctlEntry sys, *sysctls[1] = { &sys };
+
+static Husk__Agent__V1__IdMapping map, *maps[AGENT_MAX_ID_MAPPINGS + 1];
+static Husk__Agent__V1__TimeOffset offset, *offsets[1] = { &offset };
+static Husk__Agent__V1__Seccomp filter;
+static Husk__Agent__V1__MemoryPolicy policy;
+static Husk__Agent__V1__CpuAffinity cpus;
+static Husk__Agent__V1__IoPriority io;
+static uint8_t insns[(AGENT_MAX_SECCOMP + 1) * 8];
 
 static char *text(const char *s)
 {
@@ -42,6 +52,117 @@ static void up_share(struct ct_request *q) { q->ct.rootfs_share = text(".."); }
 static void share_256(struct ct_request *q) { q->ct.rootfs_share = name256; }
 static void user_ns(struct ct_request *q) { q->ns[5] = HUSK__AGENT__V1__NAMESPACE__NS_USER; }
 static void time_ns(struct ct_request *q) { q->ns[5] = HUSK__AGENT__V1__NAMESPACE__NS_TIME; }
+static void map_user(struct ct_request *q)
+{
+	user_ns(q);
+	q->ct.uid_mappings = q->ct.gid_mappings = maps;
+	q->ct.n_uid_mappings = q->ct.n_gid_mappings = 1;
+	map.host_id = 100000;
+	map.size = 65536;
+}
+static void map_no_gids(struct ct_request *q)
+{
+	map_user(q);
+	q->ct.n_gid_mappings = 0;
+}
+static void map_no_ns(struct ct_request *q)
+{
+	map_user(q);
+	q->ns[5] = HUSK__AGENT__V1__NAMESPACE__NS_TIME;
+}
+static void map_0(struct ct_request *q)
+{
+	map_user(q);
+	map.size = 0;
+}
+static void map_end(struct ct_request *q)
+{
+	map_user(q);
+	map.host_id = UINT32_MAX - 65535;
+}
+static void map_many(struct ct_request *q)
+{
+	map_user(q);
+	q->ct.n_uid_mappings = AGENT_MAX_ID_MAPPINGS + 1;
+}
+static void offset_ok(struct ct_request *q)
+{
+	time_ns(q);
+	q->ct.time_offsets = offsets;
+	q->ct.n_time_offsets = 1;
+	offset.clock = CLOCK_BOOTTIME;
+	offset.nanosecs = 999999999;
+}
+static void offset_clock(struct ct_request *q)
+{
+	offset_ok(q);
+	offset.clock = CLOCK_REALTIME;
+}
+static void offset_nanosecs(struct ct_request *q)
+{
+	offset_ok(q);
+	offset.nanosecs++;
+}
+static void offset_no_ns(struct ct_request *q)
+{
+	offset_ok(q);
+	q->ct.n_new_namespaces = 5;
+}
+static void filter_ok(struct ct_request *q)
+{
+	q->ct.seccomp = &filter;
+	filter.filter.data = insns;
+	filter.filter.len = sizeof(insns) - 8;
+	filter.flags = SECCOMP_FILTER_FLAG_LOG;
+}
+static void filter_long(struct ct_request *q)
+{
+	filter_ok(q);
+	filter.filter.len = sizeof(insns);
+}
+static void filter_odd(struct ct_request *q)
+{
+	filter_ok(q);
+	filter.filter.len--;
+}
+static void filter_none(struct ct_request *q)
+{
+	filter_ok(q);
+	filter.filter.len = 0;
+}
+static void filter_listener(struct ct_request *q)
+{
+	filter_ok(q);
+	filter.flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
+static void nodes_many(struct ct_request *q)
+{
+	q->ct.memory_policy = &policy;
+	policy.nodes.data = insns;
+	policy.nodes.len = AGENT_MAX_CPU_BYTES + 1;
+}
+static void cpus_many(struct ct_request *q)
+{
+	q->proc.cpu_affinity = &cpus;
+	cpus.final.data = insns;
+	cpus.final.len = AGENT_MAX_CPU_BYTES + 1;
+}
+static void io_ok(struct ct_request *q)
+{
+	q->proc.io_priority = &io;
+	io.class_ = 2;
+	io.priority = 7;
+}
+static void io_class(struct ct_request *q)
+{
+	io_ok(q);
+	io.class_ = 4;
+}
+static void io_level(struct ct_request *q)
+{
+	io_ok(q);
+	io.priority = 8;
+}
 static void ns_0(struct ct_request *q) { q->ns[5] = 0; }
 static void ns_99(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)99; }
 static void ns_minus(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)-1; }
@@ -170,8 +291,28 @@ static const struct {
 	{ "a path for a share", path_share, -EINVAL },
 	{ "the folder above for a share", up_share, -EINVAL },
 	{ "a name longer than names are", share_256, -EINVAL },
-	{ "a user namespace", user_ns, -EINVAL },
-	{ "a time namespace", time_ns, -EINVAL },
+	{ "a user namespace without maps", user_ns, -EINVAL },
+	{ "a user namespace with maps", map_user, 0 },
+	{ "maps of users alone", map_no_gids, -EINVAL },
+	{ "maps without a namespace", map_no_ns, -EINVAL },
+	{ "a map of nothing", map_0, -EINVAL },
+	{ "a map beyond the last id", map_end, -EINVAL },
+	{ "more maps than the kernel takes", map_many, -ENOSPC },
+	{ "a time namespace", time_ns, 0 },
+	{ "a time namespace with an offset", offset_ok, 0 },
+	{ "an offset of a clock without one", offset_clock, -EINVAL },
+	{ "a second of nanoseconds", offset_nanosecs, -EINVAL },
+	{ "an offset without a namespace", offset_no_ns, -EINVAL },
+	{ "the longest filter", filter_ok, 0 },
+	{ "a filter too long", filter_long, -ENOSPC },
+	{ "a filter with half an instruction", filter_odd, -EINVAL },
+	{ "a filter of nothing", filter_none, -EINVAL },
+	{ "a filter with a listener", filter_listener, -EINVAL },
+	{ "memory nodes beyond the limit", nodes_many, -ENOSPC },
+	{ "CPUs beyond the limit", cpus_many, -ENOSPC },
+	{ "an I/O priority", io_ok, 0 },
+	{ "an I/O class that is none", io_class, -EINVAL },
+	{ "an I/O priority that is none", io_level, -EINVAL },
 	{ "namespace 0", ns_0, -EINVAL },
 	{ "a namespace from the future", ns_99, -EINVAL },
 	{ "a negative namespace", ns_minus, -EINVAL },
@@ -212,6 +353,8 @@ static void requests(void **state)
 	memset(host65, 'x', sizeof(host65) - 1);
 	for (size_t i = 0; i < ARRAY_SIZE(lims); i++)
 		lims[i] = &lim;
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
+		maps[i] = &map;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
 		struct ct_request q;
@@ -222,6 +365,12 @@ static void requests(void **state)
 		husk__agent__v1__device_rule__init(&rule);
 		husk__agent__v1__container__cgroup_values_entry__init(&val);
 		husk__agent__v1__container__sysctl_entry__init(&sys);
+		husk__agent__v1__id_mapping__init(&map);
+		husk__agent__v1__time_offset__init(&offset);
+		husk__agent__v1__seccomp__init(&filter);
+		husk__agent__v1__memory_policy__init(&policy);
+		husk__agent__v1__cpu_affinity__init(&cpus);
+		husk__agent__v1__io_priority__init(&io);
 		request_init(&q, "id");
 		request_args(&q, "true", NULL);
 		cases[i].change(&q);

@@ -73,6 +73,8 @@ static void coming_and_going(void **state)
 	assert_int_equal(n, 3);
 	assert_int_equal(fc_readdir(&f->c, FUSE_ROOT_ID, 0, true, 4096, count_names, &n), 0);
 	assert_int_equal(n, 6);
+	/* Any other answer would be an error of a look-up by whoever is not root. */
+	assert_int_equal(fc_getxattr(&f->c, FUSE_ROOT_ID, "system.posix_acl_access", buf, sizeof(buf)), -ENODATA);
 	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "file", &file), 0);
 	assert_int_equal(file.attr.flags, 0);
 	assert_int_equal(file.entry_valid | file.entry_valid_nsec, 0);

@@ -11,15 +11,23 @@ static const char good[] =
 	"{\"ociVersion\": \"1.0.2\", \"process\": {\"terminal\": false, \"user\": {\"uid\": 1, \"gid\": 2,"
 	" \"umask\": 18, \"additionalGids\": [5, 6]}, \"args\": [\"sh\", \"-c\", \"true\"], \"env\": [\"A=b\"],"
 	" \"cwd\": \"/\", \"capabilities\": {\"bounding\": [\"CAP_KILL\"]}, \"rlimits\": [{\"type\":"
-	" \"RLIMIT_NOFILE\", \"soft\": 10, \"hard\": 20}], \"oomScoreAdj\": 5},"
+	" \"RLIMIT_NOFILE\", \"soft\": 10, \"hard\": 20}], \"oomScoreAdj\": 5,"
+	" \"scheduler\": {\"policy\": \"SCHED_FIFO\", \"priority\": 3}, \"ioPriority\": {\"class\": \"IOPRIO_CLASS_BE\","
+	" \"priority\": 2}, \"execCPUAffinity\": {\"initial\": \"0-2,9\", \"final\": \"1\"}},"
 	" \"root\": {\"path\": \"rootfs\", \"readonly\": true}, \"hostname\": \"h\", \"mounts\": ["
 	"{\"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\", \"options\": [\"nosuid\"]},"
 	"{\"destination\": \"/data\", \"source\": \"/srv\", \"options\": [\"rbind\", \"ro\", \"rslave\", \"x=1\", \"y\"]}],"
-	" \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"mount\"}],"
+	" \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"mount\"}, {\"type\": \"uts\"}],"
 	" \"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}], \"memory\": {\"limit\": 1000},"
 	" \"pids\": {\"limit\": -1}}, \"devices\": [{\"path\": \"/dev/x\", \"type\": \"c\", \"major\": 1,"
-	" \"minor\": 3, \"fileMode\": 438}], \"seccomp\": null, \"sysctl\": {\"kernel.x\": \"1\"}}, \"hooks\": {},"
+	" \"minor\": 3, \"fileMode\": 438}], \"seccomp\": null, \"sysctl\": {\"net.x\": \"1\"}}, \"hooks\": {},"
 	" \"x-unknown\": [1, {\"a\": 2}]}";
+
+#define MAP(which, inside, outside, size)                                                          \
+	"\"" which "Mappings\": [{\"containerID\": " inside ", \"hostID\": " outside ", \"size\": " size "}]"
+#define SECCOMP(action, more) "\"seccomp\": {\"defaultAction\": \"" action "\"" more "}"
+#define RULE(action, more)                                                                         \
+	SECCOMP("SCMP_ACT_ALLOW", ", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"" action "\"" more "}]")
 
 static void a_good_document_is_read_whole(void **state)
 {
@@ -42,6 +50,13 @@ static void a_good_document_is_read_whole(void **state)
 	assert_int_equal(s->process.caps.effective, 0);
 	assert_int_equal(s->process.rlimits[0].hard, 20);
 	assert_int_equal(s->process.oom_score_adj, 5);
+	assert_int_equal(s->process.scheduler.priority, 3);
+	assert_int_equal(s->process.io_priority.class, 2);
+	assert_int_equal(s->process.initial_cpus.len, 2);
+	assert_int_equal(s->process.initial_cpus.bits[0], 7);
+	assert_int_equal(s->process.initial_cpus.bits[1], 2);
+	assert_int_equal(s->process.final_cpus.bits[0], 2);
+	assert_false(s->seccomp.present);
 	assert_int_equal(s->n_mounts, 2);
 	assert_false(s->mounts[0].bind);
 	assert_int_equal(s->mounts[0].flags, MS_NOSUID);
@@ -51,7 +66,7 @@ static void a_good_document_is_read_whole(void **state)
 	assert_int_equal(s->mounts[1].propagation, MS_SLAVE | MS_REC);
 	assert_string_equal(s->mounts[1].data, "x=1,y");
 	assert_true(s->ns[OCI_NS_PID].wanted);
-	assert_false(s->ns[OCI_NS_UTS].wanted);
+	assert_false(s->ns[OCI_NS_IPC].wanted);
 	assert_int_equal(s->res.memory_limit, 1000);
 	assert_int_equal(s->res.pids_limit, -1);
 	assert_int_equal(s->res.devices[0].major, -1);
@@ -93,7 +108,6 @@ static void each_wrong_field_is_named(void **state)
 		{ "no cwd", "\"cwd\"", "\"cwx\"", "process: cwd is missing" },
 		{ "env without a value", "\"A=b\"", "\"A\"", "process.env[0]: must be NAME=value" },
 		{ "env without a name", "\"A=b\"", "\"=b\"", "process.env[0]: must be NAME=value" },
-		{ "capability", "CAP_KILL", "CAP_KILLS", "unknown capability \"CAP_KILLS\"" },
 		{ "negative uid", "\"uid\": 1", "\"uid\": -1", "process.user.uid: -1 is out of range" },
 		{ "huge uid", "\"uid\": 1", "\"uid\": 4294967296", "is out of range" },
 		{ "fraction", "\"uid\": 1", "\"uid\": 1.5", "is no whole number" },
@@ -106,19 +120,89 @@ static void each_wrong_field_is_named(void **state)
 		{ "score", "\"oomScoreAdj\": 5", "\"oomScoreAdj\": 1001", "not between -1000 and 1000" },
 		{ "namespace", "\"pid\"}", "\"pids\"}", "unknown namespace \"pids\"" },
 		{ "namespace twice", "\"pid\"}", "\"mount\"}", "namespace \"mount\" given twice" },
-		{ "user namespace", "{\"type\": \"pid\"}", "{\"type\": \"pid\"}, {\"type\": \"user\"}",
-		  "a user namespace is not supported" },
+		{ "policy", "SCHED_FIFO", "SCHED_FOO", "process.scheduler.policy: unknown scheduling policy \"SCHED_FOO\"" },
+		{ "policy missing", "\"policy\": \"SCHED_FIFO\",", "", "process.scheduler: policy is missing" },
+		{ "nice", "\"SCHED_FIFO\", \"priority\": 3", "\"SCHED_OTHER\", \"nice\": 20", "invalid scheduler.nice: 20" },
+		{ "priority of a fair policy", "SCHED_FIFO", "SCHED_BATCH",
+		  "scheduler.priority can only be specified for SchedFIFO or SchedRR policy" },
+		{ "deadline of another", "\"priority\": 3", "\"deadline\": 3",
+		  "can only be specified for SchedDeadline policy" },
+		{ "scheduler flag", "\"priority\": 3", "\"flags\": [\"SCHED_FLAG_X\"]", "unknown scheduling flag" },
+		{ "I/O class", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_NONE", "unknown ioPriority.class" },
+		{ "I/O priority", "\"priority\": 2", "\"priority\": 8", "invalid ioPriority.priority: 8" },
+		{ "CPUs backwards", "0-2,9", "2-0", "\"2-0\" is no list of numbers" },
+		{ "CPUs with a gap", "0-2,9", "0-2,,9", "is no list of numbers" },
+		{ "CPUs that end in a comma", "0-2,9", "0-2,", "is no list of numbers" },
+		{ "CPUs of a large machine", "0-2,9", "1024", "is no list of numbers" },
+		{ "no CPU", "0-2,9", "a", "is no list of numbers" },
+		{ "user namespace without maps", "{\"type\": \"pid\"}", "{\"type\": \"pid\"}, {\"type\": \"user\"}",
+		  "user namespaces enabled, but no namespace path to join or mappings to apply specified" },
+		{ "maps without a user namespace", "\"seccomp\": null", MAP("uid", "0", "1000", "10"),
+		  "user namespace mappings specified, but user namespace isn't enabled in the config" },
+		{ "a map of nothing", "\"seccomp\": null", MAP("uid", "0", "1000", "0"),
+		  "linux.uidMappings[0]: size must not be 0" },
+		{ "a map beyond the last id", "\"seccomp\": null", MAP("gid", "0", "4294967295", "1"),
+		  "linux.gidMappings[0]: goes beyond the last id" },
+		{ "maps of users alone", "{\"type\": \"uts\"}]",
+		  "{\"type\": \"uts\"}, {\"type\": \"user\"}], "
+		  MAP("uid", "0", "1000", "10"), "gidMappings is missing" },
+		{ "maps without root", "{\"type\": \"uts\"}]",
+		  "{\"type\": \"uts\"}, {\"type\": \"user\"}], "
+		  MAP("uid", "0", "1000", "10") ", " MAP("gid", "1", "1000", "10"), "gidMappings: container id 0 is not mapped" },
+		{ "offsets without a time namespace", "\"seccomp\": null", "\"timeOffsets\": {\"boottime\": {\"secs\": 1}}",
+		  "time namespace offsets specified, but time namespace isn't enabled in the config" },
+		{ "offset of another clock", "\"seccomp\": null", "\"timeOffsets\": {\"realtime\": {\"secs\": 1}}",
+		  "linux.timeOffsets.realtime: no clock that has an offset" },
+		{ "nanoseconds", "\"seccomp\": null", "\"timeOffsets\": {\"boottime\": {\"nanosecs\": 1000000000}}",
+		  "out of range, 0 to 999999999" },
+		{ "personality", "\"seccomp\": null", "\"personality\": {\"domain\": \"BSD\"}", "unknown domain \"BSD\"" },
+		{ "memory policy", "\"seccomp\": null", "\"memoryPolicy\": {\"mode\": \"MPOL_X\", \"nodes\": \"0\"}",
+		  "linux.memoryPolicy.mode: unknown memory policy \"MPOL_X\"" },
+		{ "memory nodes", "\"seccomp\": null", "\"memoryPolicy\": {\"mode\": \"MPOL_BIND\", \"nodes\": \"x\"}",
+		  "linux.memoryPolicy.nodes: \"x\" is no list of numbers" },
 		{ "namespace by path", "{\"type\": \"pid\"}", "{\"type\": \"pid\", \"path\": \"/x\"}",
 		  "joining a pid namespace by path is not supported" },
 		{ "host network", "{\"type\": \"network\"}, ", "", "sharing the host's network" },
 		{ "host processes", "{\"type\": \"pid\"}, ", "", "sharing the host's processes" },
+		{ "a hostname for the whole machine", ", {\"type\": \"uts\"}", "",
+		  "hostname: unable to set hostname without a private UTS namespace" },
 		{ "no mount namespace", ", {\"type\": \"mount\"}", "", "\"mount\" is missing" },
 		{ "mount option", "\"rslave\"", "\"tmpcopyup\"", "option \"tmpcopyup\" is not supported" },
 		{ "bind without source", "\"source\": \"/srv\",", "", "a bind mount needs a source" },
 		{ "mount without type", "\"type\": \"proc\",", "", "mounts[0]: type is missing" },
 		{ "mount without destination", "\"destination\": \"/proc\",", "", "destination is missing" },
-		{ "seccomp", "\"seccomp\": null", "\"seccomp\": {\"defaultAction\": \"SCMP_ACT_ALLOW\"}",
-		  "linux.seccomp: not supported" },
+		{ "seccomp action", "\"seccomp\": null", SECCOMP("SCMP_ACT_FOO", ""),
+		  "linux.seccomp.defaultAction: unknown action \"SCMP_ACT_FOO\"" },
+		{ "seccomp without a default", "\"seccomp\": null", "\"seccomp\": {\"syscalls\": []}",
+		  "linux.seccomp: defaultAction is missing" },
+		{ "seccomp notify", "\"seccomp\": null", SECCOMP("SCMP_ACT_NOTIFY", ""), "SCMP_ACT_NOTIFY is not supported" },
+		{ "seccomp listener", "\"seccomp\": null", SECCOMP("SCMP_ACT_ALLOW", ", \"listenerPath\": \"/x\""),
+		  "linux.seccomp.listenerPath: not supported" },
+		{ "seccomp metadata", "\"seccomp\": null", SECCOMP("SCMP_ACT_ALLOW", ", \"listenerMetadata\": \"x\""),
+		  "linux.seccomp.listenerMetadata: not supported" },
+		{ "seccomp flag", "\"seccomp\": null", SECCOMP("SCMP_ACT_ALLOW", ", \"flags\": [\"SECCOMP_FILTER_FLAG_X\"]"),
+		  "linux.seccomp.flags[0]: unknown flag" },
+		{ "seccomp architecture", "\"seccomp\": null", SECCOMP("SCMP_ACT_ALLOW",
+		  ", \"architectures\": [\"SCMP_ARCH_Z\"]"),
+		  "linux.seccomp.architectures[0]: unknown architecture" },
+		{ "seccomp default errno", "\"seccomp\": null", SECCOMP("SCMP_ACT_KILL", ", \"defaultErrnoRet\": 1"),
+		  "linux.seccomp: defaultErrnoRet: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have one" },
+		{ "seccomp errno", "\"seccomp\": null", RULE("SCMP_ACT_TRAP", ", \"errnoRet\": 1"),
+		  "linux.seccomp.syscalls[0]: errnoRet: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have one" },
+		{ "seccomp huge errno", "\"seccomp\": null", RULE("SCMP_ACT_ERRNO", ", \"errnoRet\": 4096"),
+		  "errnoRet: 4096 is out of range" },
+		{ "seccomp without names", "\"seccomp\": null",
+		  SECCOMP("SCMP_ACT_ALLOW", ", \"syscalls\": [{\"names\": [], \"action\": \"SCMP_ACT_LOG\"}]"),
+		  "linux.seccomp.syscalls[0]: names must not be empty" },
+		{ "seccomp index", "\"seccomp\": null",
+		  RULE("SCMP_ACT_LOG", ", \"args\": [{\"index\": 6, \"value\": 1, \"op\": \"SCMP_CMP_EQ\"}]"),
+		  "args[0].index: a system call has arguments 0 to 5" },
+		{ "seccomp operator", "\"seccomp\": null",
+		  RULE("SCMP_ACT_LOG", ", \"args\": [{\"index\": 5, \"value\": 1, \"op\": \"SCMP_CMP_X\"}]"),
+		  "args[0].op: unknown operator" },
+		{ "seccomp negative value", "\"seccomp\": null",
+		  RULE("SCMP_ACT_LOG", ", \"args\": [{\"index\": 5, \"value\": -1, \"op\": \"SCMP_CMP_EQ\"}]"),
+		  "args[0].value: must be a whole number" },
 		{ "hooks of a wrong type", "\"hooks\": {}", "\"hooks\": []", "hooks: must be an object" },
 		{ "hooks of one kind", "\"hooks\": {}", "\"hooks\": {\"poststop\": {\"path\": \"/x\"}}",
 		  "hooks.poststop: must be an array" },
@@ -137,11 +221,16 @@ static void each_wrong_field_is_named(void **state)
 		{ "device type", "\"type\": \"c\"", "\"type\": \"q\"", "none of c, b, p, u" },
 		{ "device path", "\"/dev/x\"", "\"dev/x\"", "must be an absolute path" },
 		{ "device mode", "438", "65536", "is no file mode" },
+		{ "sysctl of the whole kernel", "net.x", "vm.x", "sysctl \"vm.x\" is not in a separate kernel namespace" },
+		{ "sysctl of an ipc namespace", "net.x", "kernel/shmmax",
+		  "sysctl \"kernel/shmmax\" is not allowed in the hosts ipc namespace" },
+		{ "sysctl that is a field", "net.x", "kernel.hostname",
+		  "is not allowed as it conflicts with the OCI \"hostname\" field" },
 		{ "device access", "\"access\": \"rwm\"", "\"access\": \"rwx\"", "more than r, w, m" },
 		{ "memory limit", "\"limit\": 1000", "\"limit\": -2", "-2 is negative" },
 		{ "cpuset", "\"memory\": {", "\"cpu\": {\"cpus\": \"0\"}, \"memory\": {",
 		  "linux.resources.cpu.cpus: not supported" },
-		{ "sysctl type", "\"kernel.x\": \"1\"", "\"kernel.x\": 1", "must be a string, not a number" },
+		{ "sysctl type", "\"net.x\": \"1\"", "\"net.x\": 1", "must be a string, not a number" },
 		{ "long hostname", "\"hostname\": \"h\"",
 		  "\"hostname\": \"hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh\"",
 		  "longer than 64 bytes" },
