@@ -24,13 +24,13 @@ TTRPC_CLIENT_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client
 TTRPC_SERVER_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/server
 # The host's end: X_OBJS += $(AGENT_CLIENT_OBJS), X_GEN_OBJS += $(AGENT_CLIENT_GEN_OBJS); lib/ besides.
 AGENT_CLIENT_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/client agent-proto/client/calls \
-	agent-proto/client/decode agent-proto/client/text
+	agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text
 AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 # The guest's end, without boot.c and main.c: tests run it on the host.
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
 	process process_io child mounts resolve rootfs devices tty creds limits seccomp userns inherit \
-	program stream relay cgroup freezer procs devfilter starthooks) lib/runprog
+	program stream relay cgroup freezer oom stats procs devfilter starthooks) lib/runprog
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent
@@ -60,10 +60,10 @@ agent_client_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
 agent_client_TEST_LIBS := $(AGENT_PROTO_LIBS)
 
 FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply
-ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/text lib/err \
+ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text lib/err \
 	lib/buf lib/log
 ttrpc_server_FUZZ_OBJS := $(TTRPC_SERVER_OBJS) agent-proto/agent/check agent-proto/agent/limits lib/io lib/err lib/buf \
 	lib/log
-agent_reply_FUZZ_OBJS := agent-proto/client/decode agent-proto/client/text agent-proto/ttrpc/arena lib/err lib/log
+agent_reply_FUZZ_OBJS := agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text agent-proto/ttrpc/arena lib/err lib/log
 $(foreach t,ttrpc_client ttrpc_server agent_reply,$(eval $(t)_FUZZ_GEN_OBJS := $$(AGENT_GEN_OBJS)) \
 	$(eval $(t)_FUZZ_LIBS := $$(AGENT_PROTO_LIBS)))

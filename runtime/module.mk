@@ -14,7 +14,8 @@ PROGRAMS += husk husk-proxy
 husk_STATIC := 1
 husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
 	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
-	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause \
+	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause runtime/cli/events \
+	runtime/cli/events_json runtime/cli/find runtime/cli/ps_format runtime/cli/checkpoint \
 	runtime/cli/features \
 	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
@@ -22,11 +23,11 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
-UNIT_TESTS += container cgroup sandbox_shape cli_options relay proxy
+UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
 	$(LIB_JSON) $(LIB_BASE)
@@ -34,8 +35,11 @@ container_TEST_LIBS := $(LIB_JSON_LIBS)
 cgroup_TEST_OBJS := runtime/host/cgroup_path $(LIB_BASE)
 sandbox_shape_TEST_OBJS := runtime/sandbox/shape $(LIB_BASE)
 cli_options_TEST_OBJS := runtime/cli/options $(LIB_BASE)
+events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
+events_json_TEST_LIBS := $(LIB_JSON_LIBS)
+ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/relay runtime/proxy/client \
+proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)

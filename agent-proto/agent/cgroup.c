@@ -31,6 +31,24 @@ static size_t controller_len(const char *file)
 	return strncmp(file, "cgroup.", 7) == 0 ? 0 : n;
 }
 
+/* Hands down the controllers that count what is used, all of those that there are at once. Without them a container has no
+ * figures, and works all the same. */
+static void enable_counting(int fd)
+{
+	static const char *const counting[] = { "cpu", "memory", "pids", "io", "hugetlb" };
+	_cleanup_free_ char *have = NULL;
+	char text[64] = "", *name, *rest;
+
+	if (io_read_file(fd, "cgroup.controllers", 4096, &have, NULL) < 0)
+		return;
+	for (name = strtok_r(have, " \n", &rest); name; name = strtok_r(NULL, " \n", &rest))
+		for (size_t i = 0; i < ARRAY_SIZE(counting); i++)
+			if (strcmp(name, counting[i]) == 0)
+				sprintf(text + strlen(text), "+%s ", name);
+	if (*text)
+		io_write_str(fd, "cgroup.subtree_control", text);
+}
+
 /* Hands the controllers that @values need from the group at @fd down to its children. */
 static int enable(int fd, Husk__Agent__V1__Container__CgroupValuesEntry *const *values, size_t n,
 		  struct err *e)
@@ -86,6 +104,7 @@ static int descend(const char *root, const char *path,
 		p += len + strspn(p + len, "/");
 		if (!len)
 			continue;
+		enable_counting(fd);
 		rc = enable(fd, values, n, e);
 		if (rc < 0)
 			return rc;
@@ -172,9 +191,11 @@ int cgroup_events(const struct cgroup *cg)
 	return fd < 0 ? -errno : fd;
 }
 
-bool cgroup_oom_killed(const struct cgroup *cg)
+uint64_t cgroup_oom_kills(const struct cgroup *cg)
 {
-	return read_key(cg->fd, "memory.events", "oom_kill") > 0;
+	int64_t v = read_key(cg->fd, "memory.events", "oom_kill");
+
+	return v > 0 ? (uint64_t)v : 0;
 }
 
 static int each_pid(int fd, int (*fn)(pid_t pid, void *arg), void *arg)

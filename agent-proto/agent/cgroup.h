@@ -3,6 +3,7 @@
 #ifndef AGENT_PROTO_AGENT_CGROUP_H
 #define AGENT_PROTO_AGENT_CGROUP_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "agent-proto/proto/agent.pb-c.h"
@@ -17,7 +18,8 @@ struct cgroup {
 #define CGROUP_NONE { .fd = -1, .path = NULL, .dir = NULL }
 
 /* Makes @path below @root (and what is missing above it); a group that exists must hold no process, -EBUSY
- * else. @values: files and what is written to them; their controllers are switched on. */
+ * else. @values: files and what is written to them; their controllers are switched on, and those that only count what
+ * is used as well, where the kernel has them. */
 int cgroup_make(struct cgroup *cg, const char *root, const char *path,
 		Husk__Agent__V1__Container__CgroupValuesEntry *const *values, size_t n,
 		struct err *e);
@@ -29,7 +31,8 @@ int cgroup_signal(const struct cgroup *cg, int sig);
 int cgroup_populated(const struct cgroup *cg);
 /* cgroup.events, for EPOLLPRI. Descriptor or -errno. */
 int cgroup_events(const struct cgroup *cg);
-bool cgroup_oom_killed(const struct cgroup *cg);
+/* Processes in it and below that the OOM killer has ended. */
+uint64_t cgroup_oom_kills(const struct cgroup *cg);
 /* Removes it with all below, and what is empty above it. -EBUSY: processes are left. */
 int cgroup_remove(const struct cgroup *cg, const char *root);
 void cgroup_done(struct cgroup *cg);

@@ -81,6 +81,7 @@ static void container_free(struct container *ct)
 	evtimer_done(&ct->retry);
 	close_and_reset(&ct->mntns);
 	freezer_done(&ct->freezer);
+	oom_done(&ct->oom);
 	cgroup_done(&ct->cgroup);
 	if (ct->kept)
 		husk__agent__v1__container__free_unpacked(ct->kept, NULL);
@@ -191,6 +192,7 @@ static struct container *new_container(struct agent *a, const char *id)
 	ct->agent = a;
 	ct->cgroup = (struct cgroup)CGROUP_NONE;
 	freezer_init(&ct->freezer, &ct->cgroup, a->loop);
+	oom_init(&ct->oom, &ct->cgroup, a->loop);
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
 	ct->events = (struct evsrc){ .fd = -1, .fn = on_cgroup_event, .name = "cgroup" };
 	ct->retry.src.fd = ct->mntns = -1;

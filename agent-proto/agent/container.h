@@ -10,6 +10,7 @@
 
 #include "agent-proto/agent/cgroup.h"
 #include "agent-proto/agent/freezer.h"
+#include "agent-proto/agent/oom.h"
 #include "agent-proto/agent/process.h"
 
 struct agent;
@@ -22,6 +23,7 @@ struct container {
 	Husk__Agent__V1__Container *kept; /* for its execs (inherit.h) */
 	struct cgroup cgroup;
 	struct freezer freezer;
+	struct oom oom;
 	struct process init;
 	struct process *execs;
 	unsigned nexecs;

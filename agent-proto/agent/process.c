@@ -340,7 +340,7 @@ void process_reaped(struct process *p, int wait_status)
 		on_sync(&p->sync, EPOLLIN);
 	p->state = PROC_ENDED;
 	p->status = exit_status(wait_status);
-	p->oom = p->status == 128 + SIGKILL && cgroup_oom_killed(&p->ct->cgroup);
+	p->oom = p->status == 128 + SIGKILL && cgroup_oom_kills(&p->ct->cgroup) > 0;
 	clock_gettime(CLOCK_REALTIME, &p->at);
 	close_and_reset(&p->pidfd);
 	fail_start(p);

@@ -17,13 +17,14 @@
 
 /* AGENT_MAX_PROCESSES of these fit in a frame with room to spare. */
 #define MAX_COMMAND 800
+#define MAX_NAME    64
 
 struct listing {
 	struct container *ct;
 	struct arena arena;
 	Husk__Agent__V1__ProcessInfo **list;
 	size_t n;
-	uint64_t tick_ns;
+	uint64_t tick_ns, page, memory; /* memory: all of the guest's, bytes */
 };
 
 /* As much of a small file of /proc/PID as there is; -errno. NUL-terminated. */
@@ -52,26 +53,55 @@ static char *tty_name(struct listing *l, unsigned nr)
 	return s;
 }
 
+/* "R", "Ss+", "Sl": the kernel's letter, and what ps(1) adds to it. */
+static char *state_text(struct listing *l, char letter, bool leads, bool many, bool foreground)
+{
+	char *s = arena_alloc(&l->arena, 8);
+
+	if (s)
+		snprintf(s, 8, "%c%s%s%s", letter, leads ? "s" : "", many ? "l" : "",
+			 foreground ? "+" : "");
+	return s;
+}
+
+static char *process_name(struct listing *l, const char *stat, const char *end)
+{
+	const char *begin = strchr(stat, '(');
+	char *s = arena_alloc(&l->arena, MAX_NAME + 1);
+
+	if (s && begin && begin < end)
+		snprintf(s, MAX_NAME + 1, "%.*s", (int)(end - begin - 1), begin + 1);
+	return s;
+}
+
 static int take_stat(struct listing *l, int dir, Husk__Agent__V1__ProcessInfo *m)
 {
-	unsigned long long utime, stime, start;
-	char buf[1024], *p;
-	unsigned ppid;
-	int tty;
+	unsigned long long utime, stime, start, vsize, rss;
+	int tty, group, session, foreground;
+	unsigned ppid, threads;
+	char buf[1024], *p, letter;
 
 	if (read_some(dir, "stat", buf, sizeof(buf)) < 0)
 		return -ESRCH;
 	/* The name in parentheses may hold anything, parentheses too. */
 	p = strrchr(buf, ')');
-	if (!p || sscanf(p + 1, " %*c %u %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d "
-				"%*d %*d %*d %llu",
-			 &ppid, &tty, &utime, &stime, &start) != 5)
+	if (!p || sscanf(p + 1,
+			 " %c %u %d %d %d %d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu "
+			 "%llu %llu",
+			 &letter, &ppid, &group, &session, &tty, &foreground, &utime, &stime, &threads,
+			 &start, &vsize, &rss) != 12)
 		return -ESRCH;
 	m->ppid = ppid;
 	m->cpu_ns = (utime + stime) * l->tick_ns;
 	m->start_ns = start * l->tick_ns;
+	m->virtual_bytes = vsize;
+	m->resident_bytes = rss * l->page;
+	m->resident_permille = l->memory ? (uint32_t)(rss * l->page * 1000 / l->memory) : 0;
+	m->threads = threads;
 	m->tty = tty_name(l, (unsigned)tty);
-	return m->tty ? 0 : -ENOMEM;
+	m->state = state_text(l, letter, (uint32_t)session == m->pid, threads > 1, group == foreground);
+	m->name = process_name(l, buf, p);
+	return m->tty && m->state && m->name ? 0 : -ENOMEM;
 }
 
 static void take_uid(int dir, Husk__Agent__V1__ProcessInfo *m)
@@ -155,7 +185,11 @@ static int add(pid_t pid, void *arg)
 
 void procs_list(struct container *ct, struct ttrpc_call *call)
 {
-	struct listing l = { .ct = ct, .tick_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK) };
+	struct listing l = { .ct = ct,
+			     .tick_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK),
+			     .page = (uint64_t)sysconf(_SC_PAGESIZE),
+			     .memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+				       (uint64_t)sysconf(_SC_PAGESIZE) };
 	Husk__Agent__V1__ListProcessesResponse m;
 	int rc;
 

@@ -77,6 +77,24 @@ static char *home_of(uint32_t uid)
 	return home_in(f, uid);
 }
 
+/* Of variables given twice the last one stays, which is what the process would have got of a runtime that sets them one after
+ * the other; getenv(3) finds the first. */
+static void drop_earlier(char **envp)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; envp[i]; i++) {
+		size_t len = strcspn(envp[i], "=");
+		bool again = false;
+
+		for (size_t k = i + 1; envp[k] && !again; k++)
+			again = strncmp(envp[k], envp[i], len) == 0 && envp[k][len] == envp[i][len];
+		if (!again)
+			envp[out++] = envp[i];
+	}
+	envp[out] = NULL;
+}
+
 static int add_home(char **envp, uint32_t uid)
 {
 	const char *now = env_get(envp, "HOME");
@@ -101,6 +119,8 @@ int program_prepare(struct program *prog, const Husk__Agent__V1__Process *p, str
 {
 	prog->argv = strings(p->args, p->n_args, 0);
 	prog->envp = strings(p->env, p->n_env, 1);
+	if (prog->envp)
+		drop_earlier(prog->envp);
 	if (!prog->argv || !prog->envp || add_home(prog->envp, p->user ? p->user->uid : 0) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return 0;

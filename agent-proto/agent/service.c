@@ -9,6 +9,7 @@
 #include "agent-proto/agent/conn.h"
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/procs.h"
+#include "agent-proto/agent/stats.h"
 #include "agent-proto/ttrpc/arena.h"
 
 #define MAX_UNPACK (4 * AGENT_MAX_FRAME)
@@ -224,6 +225,24 @@ static void resume(struct conn *c, struct ttrpc_call *call, const void *msg)
 		freezer_resume(&ct->freezer, call);
 }
 
+static void stats(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__ContainerRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+
+	if (ct)
+		stats_reply(&ct->cgroup, call);
+}
+
+static void wait_oom(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__WaitOomRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+
+	if (ct)
+		oom_wait(&ct->oom, req->seen, call);
+}
+
 static void delete(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ProcessRequest *req = msg;
@@ -249,6 +268,8 @@ METHOD(resize, resize_request, resize)
 METHOD(list, container_request, list)
 METHOD(pause, container_request, do_pause)
 METHOD(resume, container_request, resume)
+METHOD(stats, container_request, stats)
+METHOD(wait_oom, wait_oom_request, wait_oom)
 METHOD(delete, process_request, delete)
 
 #define AGENT "husk.agent.v1.Agent"
@@ -263,6 +284,8 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "ListProcesses", on_list },
 	{ AGENT, "Pause", on_pause },
 	{ AGENT, "Resume", on_resume },
+	{ AGENT, "Stats", on_stats },
+	{ AGENT, "WaitOom", on_wait_oom },
 	{ AGENT, "Delete", on_delete },
 	{ NULL, NULL, NULL },
 };

@@ -223,3 +223,30 @@ int agent_resume(struct agent_client *c, const char *container_id, agent_reply_f
 
 	return ask_container(c, &ask, container_id, e);
 }
+
+int agent_stats(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_STATS,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return ask_container(c, &ask, container_id, e);
+}
+
+int agent_wait_oom(struct agent_client *c, const char *container_id, uint64_t seen,
+		   agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_WAIT_OOM, .fn = fn, .arg = arg };
+	Husk__Agent__V1__WaitOomRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__wait_oom_request__init(&req);
+	req.container_id = n.container;
+	req.seen = seen;
+	return agent_ask_message(c, &ask, &req.base, e);
+}

@@ -27,6 +27,8 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_DELETE] = "Delete",
 	[AGENT_PAUSE] = "Pause",
 	[AGENT_RESUME] = "Resume",
+	[AGENT_STATS] = "Stats",
+	[AGENT_WAIT_OOM] = "WaitOom",
 };
 
 struct agent_client {

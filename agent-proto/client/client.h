@@ -23,6 +23,7 @@
 #define AGENT_PROTO_CLIENT_CLIENT_H
 
 #include "agent-proto/proto/limits.h"
+#include "agent-proto/proto/stats.h"
 #include "lib/err.h"
 #include "lib/evloop.h"
 
@@ -52,6 +53,10 @@ struct agent_ps_info {
 	bool is_host_started; /* by Create or Exec; exec_id says which */
 	uint64_t start_ns;    /* since the guest's boot */
 	uint64_t cpu_ns;
+	uint64_t virtual_bytes, resident_bytes;
+	uint32_t resident_permille, threads; /* 0 … 1000: of the guest's memory */
+	char state[8];        /* "Ss" */
+	char name[68];
 	char exec_id[129];    /* "" for the container's own process and for any other */
 	char tty[32];
 	char command[1024];
@@ -64,6 +69,8 @@ struct agent_reply {
 		struct agent_hello_info hello;
 		uint32_t pid;                /* create, exec: in the guest */
 		struct agent_exit_info exit; /* wait */
+		struct agent_stats stats;
+		uint64_t oom_kills;          /* wait_oom */
 	};
 };
 
@@ -122,6 +129,12 @@ int agent_pause(struct agent_client *c, const char *container_id, agent_reply_fn
 		struct err *e);
 int agent_resume(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
 		 struct err *e);
+int agent_stats(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
+		struct err *e);
+/* Without deadline: answers when the number of processes that the OOM killer ended is not @seen (UINT64_MAX: at once);
+ * -ESRCH when the container has gone. */
+int agent_wait_oom(struct agent_client *c, const char *container_id, uint64_t seen,
+		   agent_reply_fn *fn, void *arg, struct err *e);
 /* Kills what is left of the container (or forgets the ended exec), answers when nothing is held. */
 int agent_delete(struct agent_client *c, const char *container_id, const char *exec_id,
 		 agent_reply_fn *fn, void *arg, struct err *e);

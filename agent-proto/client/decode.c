@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent-proto/client/internal.h"
 #include "agent-proto/client/text.h"
 #include "agent-proto/proto/agent.pb-c.h"
 #include "agent-proto/ttrpc/arena.h"
@@ -75,6 +76,8 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 		return rc;
 	if (m->ppid > MAX_PID)
 		return bad(e, "parent's pid");
+	if (m->resident_permille > 1000)
+		return bad(e, "share of memory");
 	if (m->command.len > AGENT_MAX_STRING)
 		return bad(e, "command is too long");
 	p->ppid = m->ppid;
@@ -82,10 +85,18 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 	p->is_host_started = m->is_host_started;
 	p->start_ns = m->start_ns;
 	p->cpu_ns = m->cpu_ns;
+	p->virtual_bytes = m->virtual_bytes;
+	p->resident_bytes = m->resident_bytes;
+	p->resident_permille = m->resident_permille;
+	p->threads = m->threads;
 	text_printable(p->command, sizeof(p->command), m->command.data, m->command.len);
 	rc = take_text(p->exec_id, sizeof(p->exec_id), m->exec_id, AGENT_MAX_ID, "exec id", e);
 	if (rc == 0)
 		rc = take_text(p->tty, sizeof(p->tty), m->tty, AGENT_MAX_STRING, "tty", e);
+	if (rc == 0)
+		rc = take_text(p->state, sizeof(p->state), m->state, sizeof(p->state) - 1, "state", e);
+	if (rc == 0)
+		rc = take_text(p->name, sizeof(p->name), m->name, AGENT_MAX_STRING, "name", e);
 	return rc;
 }
 
@@ -124,6 +135,8 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_DELETE] = &husk__agent__v1__empty__descriptor,
 	[AGENT_PAUSE] = &husk__agent__v1__empty__descriptor,
 	[AGENT_RESUME] = &husk__agent__v1__empty__descriptor,
+	[AGENT_STATS] = &husk__agent__v1__stats_response__descriptor,
+	[AGENT_WAIT_OOM] = &husk__agent__v1__wait_oom_response__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,
@@ -139,6 +152,11 @@ static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *a
 		return take_pid(((const Husk__Agent__V1__ExecResponse *)msg)->pid, &ret->pid, e);
 	case AGENT_WAIT:
 		return take_wait(msg, ret, e);
+	case AGENT_STATS:
+		return agent_take_stats(msg, &ret->stats, e);
+	case AGENT_WAIT_OOM:
+		ret->oom_kills = ((const Husk__Agent__V1__WaitOomResponse *)msg)->oom_kills;
+		return 0;
 	case AGENT_LIST:
 		return take_list(msg, each, arg, e);
 	default: /* Empty */

@@ -6,6 +6,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "agent-proto/client/decode.h"
+#include "agent-proto/proto/agent.pb-c.h"
 
 struct agent_ask {
 	enum agent_method method;
@@ -14,6 +15,10 @@ struct agent_ask {
 	agent_ps_fn *each;
 	void *arg;
 };
+
+/* decode_stats.c: 0 or -EPROTO. */
+int agent_take_stats(const Husk__Agent__V1__StatsResponse *m, struct agent_stats *ret,
+		     struct err *e);
 
 /* Sends a request that is packed already. */
 int agent_ask_packed(struct agent_client *c, const struct agent_ask *ask, const void *req,

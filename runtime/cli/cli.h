@@ -20,6 +20,7 @@ enum cli_type {
 	CLI_BOOL, /* bool */
 	CLI_STRING, /* const char * */
 	CLI_INT, /* int */
+	CLI_DURATION, /* struct cli_duration: "1m30.5s" */
 	CLI_LIST, /* struct cli_list, once per occurrence */
 	CLI_REFUSED, /* takes a value; naming it at all is an error that says so */
 };
@@ -27,6 +28,11 @@ enum cli_type {
 struct cli_list {
 	const char **v;
 	size_t n;
+};
+
+struct cli_duration {
+	int64_t ns;
+	bool given;
 };
 
 struct cli_option {
@@ -58,7 +64,8 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run,
-	cli_exec, cli_list, cli_ps, cli_spec, cli_pause, cli_resume, cli_features;
+	cli_exec, cli_list, cli_ps, cli_spec, cli_pause, cli_resume, cli_features, cli_events,
+	cli_checkpoint, cli_restore;
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_option cli_global_options[];
 
@@ -80,6 +87,11 @@ void cli_version(void);
 /* Opens the folder of containers; @make: making it. Without it and without the folder: as if there
  * were no container. */
 int cli_open_root(struct cli_global *g, bool make, struct err *e);
+
+/* What most commands begin with: the root folder, the container's folder (no lock) and state. @dir and @s are the
+ * caller's to close and container_state_done() on success. runc's words when there is none. */
+int cli_find(struct cli_global *g, const char *id, int *ret_dir, struct container_state *ret,
+	     struct err *e);
 
 /* create.c and run.c have the same options. */
 struct cli_create_values {

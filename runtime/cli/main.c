@@ -18,8 +18,9 @@
 #define EXIT_UNKNOWN 3 /* runc's, for a command that is none */
 
 const struct cli_command *const cli_commands[] = {
-	&cli_create, &cli_delete, &cli_exec, &cli_features, &cli_kill,	&cli_list, &cli_pause,
-	&cli_ps,     &cli_resume, &cli_run,  &cli_spec,	    &cli_start, &cli_state, NULL,
+	&cli_checkpoint, &cli_create, &cli_delete, &cli_events, &cli_exec,   &cli_features,
+	&cli_kill,	 &cli_list,   &cli_pause,  &cli_ps,	&cli_restore, &cli_resume,
+	&cli_run,	 &cli_spec,   &cli_start,  &cli_state,	NULL,
 };
 
 const struct cli_option cli_global_options[] = {
@@ -43,7 +44,7 @@ const struct cli_option cli_global_options[] = {
 };
 
 /* Commands of runc's that are known and not there yet, so that a message can say so. */
-static const char *const later[] = { "checkpoint", "events", "restore", "update" };
+static const char *const later[] = { "update" };
 
 /* Standard streams that the caller closed must not become sockets or images of ours. */
 static void fill_standard_streams(void)

@@ -48,6 +48,47 @@ static int parse_int(const char *name, const char *v, int *ret, struct err *e)
 	return 0;
 }
 
+/* As Go writes them: numbers with units, "1h2m3.5s", "100ms"; "0" needs none. */
+static int parse_duration(const char *name, const char *v, struct cli_duration *ret,
+			  struct err *e)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = {
+		{ "ns", 1 },  { "us", 1e3 }, { "ms", 1e6 },
+		{ "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 },
+	};
+	bool negative = *v == '-';
+	const char *p = v + (*v == '-' || *v == '+');
+	double sum = 0;
+	size_t i = 0;
+
+	if (!*p)
+		goto bad;
+	while (strcmp(p, "0") != 0 && *p) {
+		size_t digits = strspn(p, "0123456789."), unit = strcspn(p + digits, "0123456789.");
+		char number[32];
+
+		if (!digits || digits >= sizeof(number) || p[0] == '.')
+			goto bad;
+		snprintf(number, sizeof(number), "%.*s", (int)digits, p);
+		for (i = 0; i < ARRAY_SIZE(units); i++)
+			if (strlen(units[i].name) == unit && !strncmp(p + digits, units[i].name, unit))
+				break;
+		if (i == ARRAY_SIZE(units) || strchr(number, '.') != strrchr(number, '.'))
+			goto bad;
+		sum += strtod(number, NULL) * units[i].ns;
+		p += digits + unit;
+	}
+	if (sum >= 9e18)
+		goto bad;
+	*ret = (struct cli_duration){ .ns = negative ? -(int64_t)sum : (int64_t)sum, .given = true };
+	return 0;
+bad:
+	return err_set(e, EINVAL, "invalid value \"%s\" for flag -%s: parse error", v, name);
+}
+
 static int append(struct cli_list *l, const char *v, struct err *e)
 {
 	const char **more;
@@ -72,6 +113,8 @@ static int store(const struct cli_option *o, const char *name, const char *v, vo
 		return parse_bool(name, v, at, e);
 	case CLI_INT:
 		return parse_int(name, v, at, e);
+	case CLI_DURATION:
+		return parse_duration(name, v, at, e);
 	case CLI_STRING:
 		*(const char **)at = v;
 		return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/proxy/client.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,21 +19,38 @@ int proxy_send(int sock, enum proxy_cmd cmd, void *packet, size_t size, const in
 	return rc < 0 ? err_errno(e, -rc, "cannot speak to husk-proxy") : 0;
 }
 
-/* One packet of exactly @size bytes into @p. */
-static int receive(int sock, void *p, size_t size, uint64_t deadline, struct err *e)
+/* Until there is something to receive. */
+static int wait_for(int sock, uint64_t deadline, struct err *e)
 {
-	const struct proxy_hdr *h = p;
-
 	for (;;) {
 		struct pollfd f = { .fd = sock, .events = POLLIN };
 		uint64_t now = io_now_ns();
-		int n = poll(&f, 1, now >= deadline ? 0 : (int)((deadline - now) / 1000000u) + 1);
-		ssize_t len;
+		uint64_t ms = now >= deadline ? 0 : (deadline - now) / 1000000u + 1;
+		int n = poll(&f, 1, (int)min_t(uint64_t, ms, INT_MAX));
 
-		if (n < 0 && errno == EINTR)
-			continue;
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, errno, "poll");
 		if (n == 0)
 			return err_set(e, ETIMEDOUT, "husk-proxy does not answer");
+	}
+}
+
+static bool is_well_formed(const struct proxy_hdr *h, size_t size)
+{
+	return h->version == PROXY_VERSION && h->size == size && h->rc <= 0 && h->rc >= -4095;
+}
+
+/* One packet of exactly @size bytes into @p. */
+static int receive(int sock, void *p, size_t size, uint64_t deadline, struct err *e)
+{
+	for (;;) {
+		int rc = wait_for(sock, deadline, e);
+		ssize_t len;
+
+		if (rc < 0)
+			return rc;
 		len = io_recv_fds(sock, p, size, NULL, NULL, MSG_DONTWAIT);
 		if (len == -EAGAIN)
 			continue;
@@ -40,12 +58,12 @@ static int receive(int sock, void *p, size_t size, uint64_t deadline, struct err
 			return err_set(e, EPIPE, "husk-proxy has ended");
 		if (len == -EMSGSIZE || (len > 0 && (size_t)len != size)) {
 			/* Of another kind: an event, say. */
-			memset(p, 0, sizeof(*h));
+			memset(p, 0, sizeof(struct proxy_hdr));
 			return 0;
 		}
 		if (len < 0)
 			return err_errno(e, (int)-len, "husk-proxy");
-		if (h->version != PROXY_VERSION || h->size != size || h->rc > 0 || h->rc < -4095)
+		if (!is_well_formed(p, size))
 			return err_set(e, EPROTO, "husk-proxy sent a malformed packet");
 		return 0;
 	}
@@ -106,6 +124,8 @@ int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *
 			rc = err_set(e, ESRCH, "container not running");
 		if (rc < 0)
 			break;
+		row.state[sizeof(row.state) - 1] = 0;
+		row.name[sizeof(row.name) - 1] = 0;
 		row.tty[sizeof(row.tty) - 1] = 0;
 		row.command[sizeof(row.command) - 1] = 0;
 		if (!row.more)
@@ -116,4 +136,99 @@ int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *
 			each(arg, &row);
 	}
 	return rc;
+}
+
+/* ---- what it has used -------------------------------------------------------------------------- */
+
+static bool is_name(const char *s, size_t size)
+{
+	size_t len = strnlen(s, size);
+
+	return len > 0 && len < size &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == len;
+}
+
+/* 0, the proxy's refusal, or -EPROTO. */
+static int take_stats(struct proxy_stats *m, struct agent_stats *ret, struct err *e)
+{
+	struct agent_stats *s = &m->s;
+	bool good = s->n_memory_stat <= AGENT_MAX_COUNTERS && s->n_block <= AGENT_MAX_BLOCK_STATS &&
+		    s->n_huge <= AGENT_MAX_HUGE_SIZES;
+
+	m->text[sizeof(m->text) - 1] = 0;
+	if (m->hdr.rc < 0)
+		return err_set(e, -m->hdr.rc, "%s", m->text);
+	for (uint32_t i = 0; good && i < s->n_memory_stat; i++)
+		good = is_name(s->memory_stat[i].name, sizeof(s->memory_stat[i].name));
+	for (uint32_t i = 0; good && i < s->n_huge; i++)
+		good = is_name(s->huge[i].size, sizeof(s->huge[i].size));
+	if (!good)
+		return err_set(e, EPROTO, "husk-proxy sent malformed figures");
+	*ret = *s;
+	return 0;
+}
+
+int proxy_ask_stats(int sock, struct err *e)
+{
+	struct proxy_simple m;
+
+	return proxy_send(sock, PROXY_STATS, &m, sizeof(m), NULL, 0, e);
+}
+
+int proxy_event(int sock, struct agent_stats *ret, int *ret_rc, int timeout_ms, struct err *e)
+{
+	uint64_t deadline = deadline_of(timeout_ms);
+	union {
+		struct proxy_hdr hdr;
+		struct proxy_reply reply;
+		struct proxy_stats stats;
+	} m;
+
+	for (;;) {
+		int rc = wait_for(sock, deadline, e);
+		ssize_t len;
+
+		if (rc < 0)
+			return rc;
+		len = io_recv_fds(sock, &m, sizeof(m), NULL, NULL, MSG_DONTWAIT);
+		if (len == -EAGAIN)
+			continue;
+		if (len == 0 || len == -ECONNRESET)
+			return err_set(e, EPIPE, "husk-proxy has ended");
+		if (len < (ssize_t)sizeof(m.hdr) || !is_well_formed(&m.hdr, (size_t)len))
+			return err_set(e, EPROTO, "husk-proxy sent a malformed packet");
+		if (m.hdr.cmd == PROXY_OOM && (size_t)len == sizeof(m.reply))
+			return PROXY_OOM;
+		if (m.hdr.cmd == PROXY_STATS && (size_t)len == sizeof(m.stats)) {
+			*ret_rc = take_stats(&m.stats, ret, e);
+			return PROXY_STATS;
+		}
+		if (m.hdr.cmd == PROXY_STATS && (size_t)len == sizeof(m.reply)) {
+			/* Refused outright. */
+			m.reply.text[sizeof(m.reply.text) - 1] = 0;
+			*ret_rc = err_set(e, m.hdr.rc ? -m.hdr.rc : EPROTO, "%s", m.reply.text);
+			return PROXY_STATS;
+		}
+	}
+}
+
+int proxy_stats(int sock, struct agent_stats *ret, int timeout_ms, struct err *e)
+{
+	uint64_t deadline = deadline_of(timeout_ms);
+	int got, answer = 0, rc = proxy_ask_stats(sock, e);
+
+	if (rc < 0)
+		return rc;
+	do {
+		uint64_t now = io_now_ns();
+
+		got = proxy_event(sock, ret, &answer,
+				  now >= deadline ? 0 : (int)((deadline - now) / 1000000u) + 1, e);
+	} while (got == PROXY_OOM);
+	return got < 0 ? got : answer;
+}
+
+int proxy_watch(int sock, int timeout_ms, struct err *e)
+{
+	return proxy_call(sock, PROXY_WATCH, NULL, timeout_ms, e);
 }

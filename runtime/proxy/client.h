@@ -25,4 +25,12 @@ int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e);
 int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,
 	     struct err *e);
 
+/* What the container has used: counts and names are in their ranges. */
+int proxy_stats(int sock, struct agent_stats *ret, int timeout_ms, struct err *e);
+int proxy_watch(int sock, int timeout_ms, struct err *e);
+/* After proxy_watch(): awaits the next event, whose number is returned: PROXY_OOM, or PROXY_STATS that was asked for with
+ * proxy_ask_stats() (@ret, or a failure of that alone in @ret_rc and @e). -ETIMEDOUT; -EPIPE: it has ended. */
+int proxy_ask_stats(int sock, struct err *e);
+int proxy_event(int sock, struct agent_stats *ret, int *ret_rc, int timeout_ms, struct err *e);
+
 #endif

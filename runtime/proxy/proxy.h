@@ -19,8 +19,8 @@
  *
  * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
  * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
- * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME; each is answered once but
- * PROXY_PS.
+ * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME,
+ * PROXY_STATS, PROXY_WATCH; each is answered once but PROXY_PS.
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
  * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
@@ -32,6 +32,8 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "agent-proto/proto/stats.h"
 
 #define PROXY_VERSION 1
 #define PROXY_MAX_PS  4096
@@ -54,6 +56,9 @@ enum proxy_cmd {
 	PROXY_COMMIT = 10,
 	PROXY_PAUSE = 11,
 	PROXY_RESUME = 12,
+	PROXY_STATS = 13, /* answered by a struct proxy_stats */
+	PROXY_WATCH = 14, /* answered at once; then PROXY_OOM, as often as it happens */
+	PROXY_OOM = 15, /* event, a struct proxy_reply */
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 };
 
@@ -152,7 +157,7 @@ struct proxy_resize {
 	uint32_t pad;
 };
 
-/* PROXY_START, PROXY_STATUS, PROXY_PS, PROXY_COMMIT, PROXY_PAUSE, PROXY_RESUME, PROXY_SYNC. */
+/* Every command that needs no more: PROXY_START, PROXY_PS, PROXY_PAUSE, PROXY_STATS … */
 struct proxy_simple {
 	struct proxy_hdr hdr;
 };
@@ -165,8 +170,18 @@ struct proxy_ps {
 	uint32_t pid, ppid, uid;
 	uint64_t start_ns, cpu_ns;
 	uint64_t now_ns; /* the host's clock since the guest's boot, about */
+	uint64_t virtual_bytes, resident_bytes;
+	uint32_t resident_permille, threads;
+	char state[8];
+	char name[72];
 	char tty[32];
 	char command[1024];
+};
+
+struct proxy_stats {
+	struct proxy_hdr hdr;
+	char text[232]; /* hdr.rc < 0: one printable line */
+	struct agent_stats s; /* the guest's word */
 };
 
 #endif

@@ -30,7 +30,13 @@ void serve_close(struct session_client *c)
 	put_client(c);
 }
 
-static void send_packet(struct session_client *c, const void *p, size_t len)
+void serve_done(struct session_client *c)
+{
+	c->in_flight--;
+	put_client(c);
+}
+
+void serve_send(struct session_client *c, const void *p, size_t len)
 {
 	ssize_t n;
 
@@ -53,14 +59,13 @@ void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *tex
 
 	memcpy(r.stamp, s->stamp, sizeof(r.stamp));
 	snprintf(r.text, sizeof(r.text), "%s", text);
-	send_packet(c, &r, sizeof(r));
+	serve_send(c, &r, sizeof(r));
 }
 
 static void answered(struct session_client *c, uint32_t cmd, const struct agent_reply *r)
 {
-	c->in_flight--;
 	serve_reply(c, cmd, r->rc, r->rc < 0 ? r->err.msg : "");
-	put_client(c);
+	serve_done(c);
 }
 
 static void start_answered(void *arg, const struct agent_reply *r)
@@ -110,40 +115,6 @@ static void resume_answered(void *arg, const struct agent_reply *r)
 static void resize_answered(void *arg, const struct agent_reply *r)
 {
 	answered(arg, PROXY_RESIZE, r);
-}
-
-static void ps_row(void *arg, const struct agent_ps_info *p)
-{
-	struct session_client *c = arg;
-	struct proxy_ps r = {
-		.hdr = { .version = PROXY_VERSION, .cmd = PROXY_PS, .size = sizeof(r) },
-		.more = 1,
-		.pid = p->pid,
-		.ppid = p->ppid,
-		.uid = p->uid,
-		.start_ns = p->start_ns,
-		.cpu_ns = p->cpu_ns,
-		.now_ns = io_now_ns() - c->s->guest_boot_ns
-	};
-
-	snprintf(r.tty, sizeof(r.tty), "%s", p->tty);
-	snprintf(r.command, sizeof(r.command), "%s", p->command);
-	send_packet(c, &r, sizeof(r));
-}
-
-static void ps_answered(void *arg, const struct agent_reply *r)
-{
-	struct session_client *c = arg;
-	struct proxy_ps last = { .hdr = { .version = PROXY_VERSION,
-					  .cmd = PROXY_PS,
-					  .rc = r->rc,
-					  .size = sizeof(last) },
-				 .more = 0 };
-
-	snprintf(last.command, sizeof(last.command), "%s", r->rc < 0 ? r->err.msg : "");
-	c->in_flight--;
-	send_packet(c, &last, sizeof(last));
-	put_client(c);
 }
 
 /* ---- commands --------------------------------------------------------------------------------- */
@@ -216,13 +187,30 @@ static int do_resize(struct session_client *c, const void *msg, struct err *e)
 static int do_ps(struct session_client *c, const void *msg, struct err *e)
 {
 	(void)msg;
-	return agent_list(c->s->agent, c->s->at.container_id, ps_row, ps_answered, c, e);
+	return figures_ps(c, e);
+}
+
+static int do_stats(struct session_client *c, const void *msg, struct err *e)
+{
+	(void)msg;
+	return figures_stats(c, e);
+}
+
+static int do_watch(struct session_client *c, const void *msg, struct err *e)
+{
+	int rc = figures_watch(c, e);
+
+	(void)msg;
+	if (rc < 0)
+		return rc;
+	serve_reply(c, PROXY_WATCH, 0, "");
+	return 1;
 }
 
 static const struct {
 	uint32_t cmd;
 	size_t size;
-	/* Asks the agent; NULL: answered at once. */
+	/* Asks the agent: 0; 1: has answered; or -errno. NULL: answered at once. */
 	int (*fn)(struct session_client *c, const void *msg, struct err *e);
 } commands[] = {
 	{ PROXY_START, sizeof(struct proxy_simple), do_start },
@@ -231,6 +219,8 @@ static const struct {
 	{ PROXY_PS, sizeof(struct proxy_simple), do_ps },
 	{ PROXY_PAUSE, sizeof(struct proxy_simple), do_pause },
 	{ PROXY_RESUME, sizeof(struct proxy_simple), do_resume },
+	{ PROXY_STATS, sizeof(struct proxy_simple), do_stats },
+	{ PROXY_WATCH, sizeof(struct proxy_simple), do_watch },
 	{ PROXY_STATUS, sizeof(struct proxy_simple), NULL },
 	{ PROXY_COMMIT, sizeof(struct proxy_simple), NULL },
 };
@@ -255,10 +245,10 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 			return;
 		}
 		rc = commands[i].fn(c, msg, &e);
-		if (rc == 0) {
+		if (rc == 0)
 			c->in_flight++;
+		if (rc >= 0)
 			return;
-		}
 		break;
 	}
 	serve_reply(c, cmd, rc, e.code ? e.msg : "unknown command");

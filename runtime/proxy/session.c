@@ -67,6 +67,8 @@ static void finish(struct session *s)
 	relay_stop(&s->in);
 	relay_stop(&s->out);
 	relay_stop(&s->err);
+	if (s->oom_again.fn)
+		evtimer_done(&s->oom_again);
 	agent_client_free(s->agent);
 	s->agent = NULL;
 	if (s->machine)

@@ -27,6 +27,7 @@ struct session_client {
 	struct session *s; /* NULL: slot free */
 	struct evsrc src; /* fd -1: closed */
 	unsigned in_flight;
+	bool watches; /* is told when memory runs out */
 };
 
 struct session {
@@ -43,6 +44,9 @@ struct session {
 	int exit_code;
 	uint64_t stamp[8];
 	uint64_t guest_boot_ns; /* on our clock, about */
+	struct evtimer oom_again; /* when the agent is asked anew */
+	uint64_t oom_seen; /* kills that were told about, UINT64_MAX: the agent was not asked yet */
+	bool oom_asked;
 	char why[500]; /* exit_code EXIT_LOST: why */
 
 	struct ncl *machine;
@@ -70,6 +74,15 @@ void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
 int serve_add(struct session *s, int sock, struct session_client **ret);
 void serve_listen(struct session *s, int sock);
 void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text);
+void serve_send(struct session_client *c, const void *packet, size_t len);
+/* A command's answer has come; afterwards the client may be gone. */
+void serve_done(struct session_client *c);
 void serve_close(struct session_client *c);
+
+/* figures.c: PROXY_PS, PROXY_STATS and PROXY_WATCH. */
+int figures_ps(struct session_client *c, struct err *e);
+int figures_stats(struct session_client *c, struct err *e);
+/* 0: answered by the caller. */
+int figures_watch(struct session_client *c, struct err *e);
 
 #endif

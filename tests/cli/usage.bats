@@ -51,11 +51,30 @@ setup() { common_setup; }
 }
 
 @test "runc's commands that are not there yet are said to be so" {
-	for c in checkpoint events restore update; do
+	for c in update; do
 		expect 3 husk $c
 		says "the command '$c' is not supported yet"
 		one_line
 	done
+}
+
+@test "checkpoint and restore are refused, whatever runc's options are" {
+	expect 1 husk checkpoint "$ID"
+	[ "$err" = 'husk: container does not exist' ]
+	expect 1 husk checkpoint --image-path i --work-path w --parent-path p --leave-running --tcp-established --ext-unix-sk \
+		--shell-job --lazy-pages --status-fd 3 --page-server a:1 --file-locks --pre-dump --manage-cgroups-mode soft \
+		--empty-ns network --auto-dedup "$ID"
+	[ "$err" = 'husk: container does not exist' ]
+	expect 1 husk restore --console-socket s --image-path i --work-path w --tcp-established --ext-unix-sk --shell-job \
+		--file-locks --manage-cgroups-mode full -b . -d --pid-file p --no-subreaper --no-pivot --empty-ns network \
+		--auto-dedup --lazy-pages --lsm-profile a:b --lsm-mount-context c "$ID"
+	says 'restore is not supported: '
+	one_line
+	expect 1 husk checkpoint --status-fd x "$ID"
+	says 'invalid value "x" for flag -status-fd: parse error'
+	expect 1 husk restore --frob "$ID"
+	says 'flag provided but not defined: -frob'
+	[ ! -e "$ROOT" ]
 }
 
 @test "an unknown option is named, globally and of a command" {

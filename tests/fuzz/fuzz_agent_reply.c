@@ -42,5 +42,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		printable(r.hello.kernel_release, sizeof(r.hello.kernel_release));
 		printable(r.hello.agent_version, sizeof(r.hello.agent_version));
 	}
+	if (m == AGENT_STATS) {
+		bug_on(r.stats.n_memory_stat > AGENT_MAX_COUNTERS ||
+		       r.stats.n_block > AGENT_MAX_BLOCK_STATS ||
+		       r.stats.n_huge > AGENT_MAX_HUGE_SIZES);
+		for (uint32_t i = 0; i < r.stats.n_memory_stat; i++)
+			printable(r.stats.memory_stat[i].name, sizeof(r.stats.memory_stat[i].name));
+		for (uint32_t i = 0; i < r.stats.n_huge; i++)
+			printable(r.stats.huge[i].size, sizeof(r.stats.huge[i].size));
+	}
 	return 0;
 }

@@ -33,6 +33,7 @@ struct fakeworld {
 	struct evsrc agent_src;
 	struct stream streams[MAX_STREAMS];
 	unsigned nstreams;
+	struct ttrpc_call *oom; /* unanswered */
 	struct ttrpc_call *waiting, *dropped; /* dropped: never answered */
 	bool running, ended;
 	unsigned status;
@@ -254,6 +255,42 @@ static void on_resume(void *ctx, struct ttrpc_call *call, const uint8_t *p, size
 	on_ok(ctx, call, p, len);
 }
 
+static void on_stats(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__StatsResponse r = HUSK__AGENT__V1__STATS_RESPONSE__INIT;
+	Husk__Agent__V1__Counter c, *list[] = { &c };
+	static char name[] = "anon";
+
+	(void)ctx;
+	(void)p;
+	(void)len;
+	husk__agent__v1__counter__init(&c);
+	c.name = name;
+	c.value = 5;
+	r.cpu_ns = 1234;
+	r.memory_stat = list;
+	r.n_memory_stat = 1;
+	ttrpc_reply(call, &r.base);
+}
+
+/* The first is told how many there were, the next of one more, and then there is silence. */
+static void on_wait_oom(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__WaitOomRequest *q = husk__agent__v1__wait_oom_request__unpack(NULL, len, p);
+	Husk__Agent__V1__WaitOomResponse r = HUSK__AGENT__V1__WAIT_OOM_RESPONSE__INIT;
+	struct fakeworld *w = ctx;
+	char n[40];
+
+	snprintf(n, sizeof(n), "oom:%lld", (long long)q->seen);
+	say(w, n, "");
+	r.oom_kills = q->seen == UINT64_MAX ? 2 : q->seen + 1;
+	if (r.oom_kills <= 3)
+		ttrpc_reply(call, &r.base);
+	else
+		w->oom = call;
+	husk__agent__v1__wait_oom_request__free_unpacked(q, NULL);
+}
+
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	say(ctx, "delete", "");
@@ -292,7 +329,8 @@ static const struct ttrpc_method methods[] = {
 	METHOD("Wait", on_wait),     METHOD("Signal", on_signal),
 	METHOD("Resize", on_ok),     METHOD("ListProcesses", on_list),
 	METHOD("Delete", on_delete), METHOD("Pause", on_pause),
-	METHOD("Resume", on_resume), { NULL, NULL, NULL },
+	METHOD("Resume", on_resume), METHOD("Stats", on_stats),
+	METHOD("WaitOom", on_wait_oom), { NULL, NULL, NULL },
 };
 
 static void flush_agent(void *arg)
@@ -402,6 +440,8 @@ static void *world(void *arg)
 		ttrpc_reply(w->waiting, NULL);
 	if (w->dropped)
 		ttrpc_reply(w->dropped, NULL);
+	if (w->oom)
+		ttrpc_reply(w->oom, NULL);
 	if (w->agent)
 		close(w->agent_src.fd);
 	for (unsigned i = 0; i < w->nstreams; i++)

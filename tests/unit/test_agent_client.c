@@ -23,7 +23,7 @@ static void answers(void **state)
 	static const struct {
 		const char *why;
 		enum agent_method m;
-		uint8_t bytes[12];
+		uint8_t bytes[60];
 		size_t len;
 		const char *text; /* NULL: good */
 	} cases[] = {
@@ -50,6 +50,23 @@ static void answers(void **state)
 		{ "a good and a bad one", AGENT_LIST, BYTES(0x0a, 2, 0x08, 1, 0x0a, 0), "pid 0" },
 		{ "cut off", AGENT_LIST, BYTES(0x0a, 3, 0x08, 1), "malformed" },
 		{ "an empty answer with something in it", AGENT_START, BYTES(0x08, 1), NULL },
+		{ "a counter", AGENT_STATS, BYTES(0x52, 3, 0x0a, 1, 'a'), NULL },
+		{ "a counter without a name", AGENT_STATS, BYTES(0x52, 0), "name of a counter" },
+		{ "a counter with a quote", AGENT_STATS, BYTES(0x52, 3, 0x0a, 1, '"'), "name of a counter" },
+		{ "a name of 47", AGENT_STATS,
+		  BYTES(0x52, 49, 0x0a, 47, 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+			'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+			'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a'), NULL },
+		{ "a name of 48", AGENT_STATS,
+		  BYTES(0x52, 50, 0x0a, 48, 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+			'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+			'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a'),
+		  "name of a counter" },
+		{ "huge pages", AGENT_STATS, BYTES(0x62, 5, 0x0a, 3, '2', 'M', 'B'), NULL },
+		{ "huge pages of a small size", AGENT_STATS, BYTES(0x62, 5, 0x0a, 3, '2', 'm', 'B'),
+		  "name of a counter" },
+		{ "no figures at all", AGENT_STATS, BYTES(0x08, 0), NULL },
+		{ "kills", AGENT_WAIT_OOM, BYTES(0x08, 3), NULL },
 		{ "garbage", AGENT_DELETE, BYTES(0xff), "malformed" },
 	};
 
@@ -63,6 +80,37 @@ static void answers(void **state)
 		if (cases[i].text && !strstr(e.msg, cases[i].text))
 			fail_msg("%s: %s", cases[i].why, e.msg);
 	}
+}
+
+/* Lists of figures: as many as there is room for, and one more. */
+static void figures(void **state)
+{
+	static const struct {
+		const char *why;
+		uint8_t row[8];
+		size_t len, n;
+	} lists[] = {
+		{ "counters", BYTES(0x52, 3, 0x0a, 1, 'a'), AGENT_MAX_COUNTERS },
+		{ "block devices", BYTES(0x5a, 2, 0x08, 8), AGENT_MAX_BLOCK_STATS },
+		{ "sizes of pages", BYTES(0x62, 3, 0x0a, 1, '2'), AGENT_MAX_HUGE_SIZES },
+	};
+	uint8_t packed[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t more = 0; more < 2; more++) {
+			struct err e = ERR_INIT;
+			struct agent_reply r;
+			size_t len = 0;
+
+			for (size_t n = 0; n < lists[i].n + more; n++, len += lists[i].len)
+				memcpy(packed + len, lists[i].row, lists[i].len);
+			check_row(lists[i].why, agent_decode(AGENT_STATS, packed, len, NULL, NULL, &r, &e) ==
+				  (more ? -EPROTO : 0));
+			if (!more)
+				check_row(lists[i].why, r.stats.n_memory_stat + r.stats.n_block +
+					  r.stats.n_huge == lists[i].n);
+		}
 }
 
 static void count(void *arg, const struct agent_ps_info *p)
@@ -329,7 +377,7 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers),	   cmocka_unit_test(long_lists),
+		cmocka_unit_test(answers), cmocka_unit_test(figures),	   cmocka_unit_test(long_lists),
 		cmocka_unit_test(clean_text),	   cmocka_unit_test(good_and_no),
 		cmocka_unit_test(lies),		   cmocka_unit_test(closed_and_late),
 		cmocka_unit_test(freed_in_callback), cmocka_unit_test(names),

@@ -568,6 +568,44 @@ static void frozen(void **state)
 	close(out);
 }
 
+static void counted(void **state)
+{
+	struct reply r = { 0 }, oom = { 0 };
+	struct ct_request q;
+	uint64_t counters = 0;
+
+	(void)state;
+	if (!h)
+		return;
+	sleeper(&q, "counted");
+	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, 0);
+	/* Those controllers that this host hands down. */
+	if (agenthost_sh(h, "grep -q pids $0/cg/${0##*/}/cgroup.controllers") == 0) {
+		assert_int_equal(r.r.stats.pids.current, 1);
+		assert_true(r.r.stats.pids.limit == AGENT_NO_LIMIT);
+	}
+	assert_true(r.r.stats.cpu_ns > 0);
+	if (agenthost_sh(h, "grep -q memory $0/cg/${0##*/}/cgroup.controllers") == 0) {
+		for (uint32_t i = 0; i < r.r.stats.n_memory_stat; i++)
+			counters += r.r.stats.memory_stat[i].value;
+		assert_true(r.r.stats.memory.current > 0 && counters > 0);
+		/* At once, for who knows nothing yet; else when there is news, or at its end. */
+		assert_int_equal(reply_wait(h, &oom, agent_wait_oom(h->c, "counted", UINT64_MAX, reply_fn, &oom,
+								    NULL))->rc, 0);
+		assert_int_equal(oom.r.oom_kills, 0);
+		memset(&oom, 0, sizeof(oom));
+		assert_int_equal(agent_wait_oom(h->c, "counted", 0, reply_fn, &oom, NULL), 0);
+		agenthost_turn(h, 100);
+		assert_false(oom.done);
+		assert_int_equal(delete("counted", ""), 0);
+		assert_int_equal(reply_wait(h, &oom, 0)->rc, -ESRCH);
+	} else {
+		assert_int_equal(delete("counted", ""), 0);
+	}
+	memset(&r, 0, sizeof(r));
+	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, -ENOENT);
+}
+
 /* Who made a process and goes away takes it along. */
 static void owner_gone(void **state)
 {
@@ -649,7 +687,7 @@ int main(void)
 		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),	    cmocka_unit_test(frozen),
-		cmocka_unit_test(start_hooks),
+		cmocka_unit_test(start_hooks),	    cmocka_unit_test(counted),
 		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
 	};
 

@@ -15,6 +15,7 @@ struct values {
 	const char *text;
 	int number;
 	struct cli_list list;
+	struct cli_duration time;
 };
 
 static const struct cli_option table[] = {
@@ -23,8 +24,55 @@ static const struct cli_option table[] = {
 	{ "number", NULL, CLI_INT, offsetof(struct values, number), "" },
 	{ "list", "l", CLI_LIST, offsetof(struct values, list), "" },
 	{ "never", NULL, CLI_REFUSED, 0, "" },
+	{ "time", NULL, CLI_DURATION, offsetof(struct values, time), "" },
 	{ .name = NULL },
 };
+
+static void test_durations(void **state)
+{
+	static char long_one[64] = "1000000000000000000000000000000001s";
+	static const struct {
+		const char *text;
+		bool good;
+		int64_t ns;
+	} rows[] = {
+		{ "0", true, 0 },
+		{ "5s", true, INT64_C(5000000000) },
+		{ "1m30.5s", true, INT64_C(90500000000) },
+		{ "100ms", true, 100000000 },
+		{ "1us", true, 1000 },
+		{ "7ns", true, 7 },
+		{ "2h", true, INT64_C(7200000000000) },
+		{ "-1s", true, -INT64_C(1000000000) },
+		{ "+1s", true, INT64_C(1000000000) },
+		{ "", false, 0 },
+		{ "-", false, 0 },
+		{ "5", false, 0 },
+		{ "s", false, 0 },
+		{ "5d", false, 0 },
+		{ "5 s", false, 0 },
+		{ "1.2.3s", false, 0 },
+		{ "1s2", false, 0 },
+		{ "3000000h", false, 0 },
+		{ long_one, false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char arg[96], *argv[] = { arg };
+		struct values v = { .flag = false };
+		struct err e = ERR_INIT;
+		int at = 0, rc;
+
+		snprintf(arg, sizeof(arg), "--time=%s", rows[i].text);
+		rc = cli_parse(table, &v, argv, 1, &at, &e);
+		if (rc != (rows[i].good ? 0 : -EINVAL) || v.time.given != rows[i].good ||
+		    v.time.ns != rows[i].ns)
+			fail_msg("%s: %d %lld %s", rows[i].text, rc, (long long)v.time.ns, e.msg);
+		if (!rows[i].good)
+			assert_non_null(strstr(e.msg, "for flag -time: parse error"));
+	}
+}
 
 static void test_good(void **state)
 {
@@ -125,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_bad),
 	};
 

@@ -243,6 +243,71 @@ static void paused_and_resumed(void **state)
 	bench_free(b);
 }
 
+static void figures_and_the_oom_killer(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0 };
+	struct bench *b = bench_new(&plan, LAST);
+	struct agent_stats s;
+	int rc = 1;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_stats(b->husk, &s, WAIT_MS, NULL), 0);
+	assert_int_equal(s.cpu_ns, 1234);
+	assert_int_equal(s.n_memory_stat, 1);
+	assert_string_equal(s.memory_stat[0].name, "anon");
+	assert_int_equal(s.memory_stat[0].value, 5);
+	/* What was before is no event; what comes is one for each who watches, and is told once. */
+	assert_int_equal(proxy_watch(b->husk, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_event(b->husk, &s, &rc, WAIT_MS, NULL), PROXY_OOM);
+	assert_int_equal(proxy_event(b->husk, &s, &rc, 300, NULL), -ETIMEDOUT);
+	assert_int_equal(proxy_ask_stats(b->husk, NULL), 0);
+	assert_int_equal(proxy_event(b->husk, &s, &rc, WAIT_MS, NULL), PROXY_STATS);
+	assert_int_equal(rc, 0);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	assert_string_equal(bench_end(b), "create wait oom:-1 oom:2 oom:3 signal:9 delete share-remove:s0 "
+					  "share-remove:s1 quit ");
+	bench_free(b);
+}
+
+/* A proxy that was taken over says what it likes. */
+static void figures_out_of_range(void **state)
+{
+	static const struct {
+		const char *why;
+		uint32_t n_memory, n_block, n_huge;
+		char name[AGENT_MAX_COUNTER_NAME + 1];
+		int rc;
+	} rows[] = {
+		{ "good", AGENT_MAX_COUNTERS, AGENT_MAX_BLOCK_STATS, 0, "a_9", 0 },
+		{ "counters", AGENT_MAX_COUNTERS + 1, 0, 0, "a", -EPROTO },
+		{ "block devices", 0, AGENT_MAX_BLOCK_STATS + 1, 0, "a", -EPROTO },
+		{ "sizes", 0, 0, AGENT_MAX_HUGE_SIZES + 1, "a", -EPROTO },
+		{ "an empty name", 1, 0, 0, "", -EPROTO },
+		{ "a name with a quote", 1, 0, 0, "\"", -EPROTO },
+		{ "a name without an end", 1, 0, 0,
+		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", -EPROTO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct proxy_stats m = { .hdr = { PROXY_VERSION, PROXY_STATS, 0, sizeof(m) } };
+		struct agent_stats s;
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+		m.s.n_memory_stat = rows[i].n_memory;
+		m.s.n_block = rows[i].n_block;
+		m.s.n_huge = rows[i].n_huge;
+		for (size_t k = 0; k < AGENT_MAX_COUNTERS; k++)
+			memcpy(m.s.memory_stat[k].name, rows[i].name, sizeof(rows[i].name));
+		assert_int_equal(send(pair[1], &m, sizeof(m), 0), sizeof(m));
+		check_row(rows[i].why, proxy_stats(pair[0], &s, WAIT_MS, NULL) == rows[i].rc);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
 static void a_pause_that_fails_is_none(void **state)
 {
 	const struct fakeworld_plan plan = { .pause_rc = -EIO };
@@ -428,6 +493,8 @@ int main(void)
 		cmocka_unit_test(processes_are_listed),
 		cmocka_unit_test(paused_and_resumed),
 		cmocka_unit_test(a_pause_that_fails_is_none),
+		cmocka_unit_test(figures_and_the_oom_killer),
+		cmocka_unit_test(figures_out_of_range),
 		cmocka_unit_test(a_refused_create_is_told),
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),

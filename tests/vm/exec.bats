@@ -51,6 +51,11 @@ teardown_file() { shared_teardown; }
 	[ "$out" = /etc ]
 	expect 0 husk exec -e A=1 --env B=2 "$ID" sh -c 'echo $A$B'
 	[ "$out" = 12 ]
+	# The last one counts, and there is one only.
+	expect 0 husk exec -e A=1 -e TERM=mine -e A=2 "$ID" env
+	[ "$(grep -e ^A= -e ^TERM= out | sort)" = $'A=2\nTERM=mine' ]
+	expect 255 husk exec --cwd /nothere "$ID" true
+	says 'chdir to cwd ("/nothere")' 'o such file or directory'
 	expect 0 husk exec -u 1000 "$ID" id -u
 	[ "$out" = 1000 ]
 	expect 0 husk exec --user 1000:1001 -g 5 -g 6 "$ID" sh -c 'id -u; id -g; id -G'
@@ -104,6 +109,13 @@ teardown_file() { shared_teardown; }
 	[ "$(cat /proc/$p/cgroup)" = "$(cat /proc/$PID/cgroup)" ]
 	expect 0 husk ps --format json "$ID"
 	jq -e --argjson a "$PID" --argjson b "$p" 'sort == ([$a, $b] | sort)' out
+	expect 0 husk ps "$ID" -o pid,ppid,comm,stat
+	grep -Eq '^ *PID +PPID COMMAND +STAT$' out
+	grep -Eq '^ *[0-9]+ +[0-9]+ sleep +S' out
+	expect 0 husk ps "$ID" aux
+	grep -Eq '^root +[0-9]+ +[0-9.]+ +[0-9.]+ +[0-9]+ +[0-9]+ \? +Ss +[0-9]+:[0-9]+ +0:00 sleep 1000' out
+	expect 1 husk ps "$ID" --forest
+	says 'ps option "--forest" is not supported'
 	expect 0 husk ps "$ID"
 	[[ $out == *"sleep 100000"* && $out == *"sleep 1000"* ]]
 	kill -TERM $p

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a container has used, from its control group's files. */
+#ifndef AGENT_PROTO_AGENT_STATS_H
+#define AGENT_PROTO_AGENT_STATS_H
+
+#include "agent-proto/agent/cgroup.h"
+#include "agent-proto/ttrpc/server.h"
+
+/* Answers @call. A controller that the group does not have counts nothing: zeros. */
+void stats_reply(const struct cgroup *cg, struct ttrpc_call *call);
+
+#endif
