@@ -4,8 +4,8 @@ RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runt
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
-	runtime/container/attend runtime/container/pause runtime/container/timeline \
-	runtime/container/start runtime/container/hooks
+	runtime/container/attend runtime/container/pause runtime/container/preserve \
+	runtime/container/timeline runtime/container/start runtime/container/hooks
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
@@ -23,7 +23,8 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra \
+	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
@@ -39,7 +40,7 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/relay runtime/proxy/client \
+proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)

@@ -7,7 +7,8 @@
  *	conn.c       one control connection        service.c  the calls and their checks
  *	container.c  life of a container           process.c process_io.c  life of a process in it
  *	child.c      between fork and exec; mounts.c rootfs.c devices.c tty.c creds.c program.c belong to it
- *	stream.c relay.c  standard streams         cgroup.c freezer.c oom.c stats.c procs.c devfilter.c  what their names say
+ *	stream.c relay.c  standard streams         cgroup.c update.c freezer.c oom.c stats.c procs.c
+ *	devfilter.c  what their names say
  *	boot.c main.c     the guest's world around it
  */
 #ifndef AGENT_PROTO_AGENT_AGENT_H

@@ -80,6 +80,23 @@ static int check_strings(const ProtobufCBinaryData *v, size_t n, const char *fie
 	return total > AGENT_MAX_ARG_BYTES ? many(e, field) : 0;
 }
 
+static int check_extra(const Husk__Agent__V1__Process *p, struct err *e)
+{
+	if (p->n_extra_streams > AGENT_MAX_EXTRA)
+		return many(e, "process.extra_streams");
+	for (size_t i = 0; i < p->n_extra_streams; i++) {
+		const Husk__Agent__V1__ExtraStream *s = p->extra_streams[i];
+
+		if ((unsigned)s->kind > HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET ||
+		    !s->token != (s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL))
+			return invalid(e, "process.extra_streams");
+		for (size_t k = 0; k < i; k++)
+			if (s->token && s->token == p->extra_streams[k]->token)
+				return invalid(e, "process.extra_streams");
+	}
+	return 0;
+}
+
 static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
 {
 	const Husk__Agent__V1__Streams *s;
@@ -118,7 +135,7 @@ static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
 		return invalid(e, "process.streams");
 	if (s && s->stdout && s->stdout == s->stderr)
 		return invalid(e, "process.streams");
-	return 0;
+	return check_extra(p, e);
 }
 
 static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
@@ -341,4 +358,20 @@ int check_exec(const Husk__Agent__V1__ExecRequest *req, struct err *e)
 	if (rc == 0)
 		rc = check_id(req->exec_id, "exec_id", e);
 	return rc == 0 ? check_process(req->process, e) : rc;
+}
+
+int check_update(const Husk__Agent__V1__UpdateRequest *req, struct err *e)
+{
+	if (req->n_values > AGENT_MAX_VALUES)
+		return many(e, "values");
+	for (size_t i = 0; i < req->n_values; i++) {
+		const Husk__Agent__V1__CgroupValue *v = req->values[i];
+
+		/* Limits only: what moves, stops or kills processes has calls of its own. */
+		if (!*v->file || *v->file == '.' || strchr(v->file, '/') || strlen(v->file) > NAME_MAX ||
+		    strncmp(v->file, "cgroup.", 7) == 0 || !*v->value ||
+		    strlen(v->value) > AGENT_MAX_STRING)
+			return invalid(e, "values");
+	}
+	return 0;
 }

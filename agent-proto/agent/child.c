@@ -228,6 +228,17 @@ static int take_stdio(const struct child_job *j, struct err *e)
 	return 0;
 }
 
+static int take_extra(const struct child_job *j, struct err *e)
+{
+	/* It may lie where one of them goes. */
+	int null = j->nextra ? fcntl(j->null, F_DUPFD_CLOEXEC, CHILD_HIGH_FD) : -1;
+
+	for (unsigned i = 0; i < j->nextra; i++)
+		if (dup2(j->extra[i] >= 0 ? j->extra[i] : null, (int)(3 + i)) < 0)
+			return err_errno(e, errno, "descriptor %u", 3 + i);
+	return 0;
+}
+
 /* So that a process that is not root can open /dev/stdout again. */
 static void own_stdio(const Husk__Agent__V1__Process *p)
 {
@@ -269,9 +280,12 @@ static int set_up_process(const struct child_job *j, struct program *prog, struc
 	if (rc < 0)
 		return rc;
 	own_stdio(p);
+	rc = take_extra(j, e);
+	if (rc < 0)
+		return rc;
 	/* From here on none of the agent's descriptors is there to be found: not by a working directory
 	 * below /proc/self/fd, not by a program of the image. */
-	if (close_range(3, (unsigned)j->sync - 1, 0) < 0 && j->sync > 3)
+	if (close_range(3 + j->nextra, (unsigned)j->sync - 1, 0) < 0)
 		return err_errno(e, errno, "close_range");
 	if (close_range((unsigned)j->sync + 1, ~0u, 0) < 0)
 		return err_errno(e, errno, "close_range");

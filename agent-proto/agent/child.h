@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "agent-proto/proto/agent.pb-c.h"
+#include "agent-proto/proto/limits.h"
 #include "lib/err.h"
 
 enum sync_kind { SYNC_TTY = 1, SYNC_READY = 2, SYNC_FAILED = 3 };
@@ -25,6 +26,9 @@ struct sync_msg {
 	char text[500];
 };
 
+/* Above every descriptor that a process begins with. */
+#define CHILD_HIGH_FD (3 + AGENT_MAX_EXTRA + 1)
+
 struct child_job {
 	const Husk__Agent__V1__Container *ct; /* NULL for an exec */
 	const Husk__Agent__V1__Process *proc;
@@ -35,6 +39,8 @@ struct child_job {
 	pid_t target_pid; /* its pid */
 	int sync;       /* the child's end */
 	int stdio[3];   /* -1: /dev/null; not used with a terminal */
+	const int *extra; /* to be its descriptors 3 and on; they and sync are from CHILD_HIGH_FD on; -1: /dev/null */
+	unsigned nextra;
 	int null;
 	const char *shares_dir, *rootfs_dir, *cgroup_dir;
 };

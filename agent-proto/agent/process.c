@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/process.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -176,7 +177,8 @@ static void own_pipes(const struct process *p, const int stdio[3])
 }
 
 static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
-		 const Husk__Agent__V1__Process *spec, int stdio[3], struct err *e)
+		 const Husk__Agent__V1__Process *spec, int stdio[3],
+		 int extra[AGENT_MAX_EXTRA], struct err *e)
 {
 	struct agent *a = p->ct->agent;
 	_cleanup_close_ int theirs = -1;
@@ -194,14 +196,21 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 				 .cgroup_dir = p->ct->cgroup.dir };
 
 	rc = process_make_streams(p, spec, stdio, e);
+	if (rc == 0)
+		rc = process_make_extra(p, spec, extra, e);
 	if (rc < 0)
 		return rc;
 	own_pipes(p, stdio);
 	memcpy(job.stdio, stdio, sizeof(job.stdio));
+	job.extra = extra;
+	job.nextra = p->nextra;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, errno, "socketpair");
-	theirs = job.sync = ends[1];
 	p->sync.fd = ends[0];
+	theirs = job.sync = fcntl(ends[1], F_DUPFD_CLOEXEC, CHILD_HIGH_FD);
+	close(ends[1]);
+	if (theirs < 0)
+		return err_errno(e, errno, "socketpair");
 	rc = evloop_add(a->loop, &p->sync, EPOLLIN);
 	if (rc < 0)
 		return err_errno(e, -rc, "epoll");
@@ -221,7 +230,7 @@ int process_spawn(struct process *p, struct container *ct, const char *exec_id,
 		  const Husk__Agent__V1__Container *ct_spec, const Husk__Agent__V1__Process *spec,
 		  struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
-	int stdio[3] = { -1, -1, -1 };
+	int stdio[3] = { -1, -1, -1 }, extra[AGENT_MAX_EXTRA];
 	int rc;
 
 	memset(p, 0, sizeof(*p));
@@ -232,9 +241,11 @@ int process_spawn(struct process *p, struct container *ct, const char *exec_id,
 	p->sync = (struct evsrc){ .fd = -1, .fn = on_sync, .name = "child" };
 	p->drain.src.fd = -1;
 	p->exec_id = strdup(exec_id);
-	rc = p->exec_id ? spawn(p, ct_spec, spec, stdio, e) : err_set(e, ENOMEM, "out of memory");
+	rc = p->exec_id ? spawn(p, ct_spec, spec, stdio, extra, e) : err_set(e, ENOMEM, "out of memory");
 	for (unsigned i = 0; i < 3; i++)
 		close_and_reset(&stdio[i]);
+	for (unsigned i = 0; i < p->nextra; i++)
+		close_and_reset(&extra[i]);
 	if (rc < 0) {
 		process_done(p);
 		return rc;
@@ -251,8 +262,7 @@ void process_done(struct process *p)
 		ttrpc_reply_err(steal_ptr(&p->make), -ECANCELED, "process was forgotten");
 	if (p->start)
 		ttrpc_reply_err(steal_ptr(&p->start), -ECANCELED, "process was forgotten");
-	for (unsigned i = 0; i < 3; i++)
-		stream_close(&p->io[i]);
+	process_close_streams(p);
 	evloop_del(&p->sync);
 	close_and_reset(&p->sync.fd);
 	evtimer_done(&p->drain);

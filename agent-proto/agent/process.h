@@ -43,6 +43,8 @@ struct process {
 	unsigned nwaiters;
 	struct stream io[3];
 	struct devices_made nodes; /* until it is set up */
+	struct stream *extra; /* descriptors 3 and on */
+	unsigned nextra;
 	struct evtimer drain;  /* from the end on: how long Wait waits for streams */
 	bool drained;
 	bool failed;           /* it never came to its program: */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/child.h"
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/process_internal.h"
 
@@ -64,8 +66,76 @@ int process_make_streams(struct process *p, const Husk__Agent__V1__Process *spec
 	return rc;
 }
 
+/* The process's end of @kind, and ours. */
+static int make_ends(enum relay_kind kind, int *ret_child, int *ret_ours, struct err *e)
+{
+	unsigned child = kind == RELAY_IN ? 0 : 1;
+	int ends[2];
+	int rc = kind == RELAY_SOCKET ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) :
+					pipe2(ends, O_CLOEXEC);
+
+	if (rc < 0)
+		return err_errno(e, errno, "descriptor for the process");
+	*ret_ours = ends[!child];
+	*ret_child = fcntl(ends[child], F_DUPFD_CLOEXEC, CHILD_HIGH_FD);
+	rc = *ret_child < 0 ? -errno : 0;
+	close(ends[child]);
+	if (rc < 0)
+		close(*ret_ours);
+	return rc < 0 ? err_errno(e, -rc, "descriptor for the process") : 0;
+}
+
+int process_make_extra(struct process *p, const Husk__Agent__V1__Process *spec,
+		       int fds[AGENT_MAX_EXTRA], struct err *e)
+{
+	static const enum relay_kind kinds[] = {
+		[HUSK__AGENT__V1__STREAM_KIND__STREAM_IN] = RELAY_IN,
+		[HUSK__AGENT__V1__STREAM_KIND__STREAM_OUT] = RELAY_OUT,
+		[HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET] = RELAY_SOCKET,
+	};
+
+	if (!spec->n_extra_streams)
+		return 0;
+	p->extra = calloc(spec->n_extra_streams, sizeof(*p->extra));
+	if (!p->extra)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < spec->n_extra_streams; i++) {
+		const Husk__Agent__V1__ExtraStream *s = spec->extra_streams[i];
+		struct stream *to = &p->extra[i];
+		int ours = -1, rc;
+
+		fds[i] = -1;
+		p->nextra++;
+		if (s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL)
+			continue;
+		rc = stream_open(to, p->ct->agent->streams, s->token, kinds[s->kind], relay_done, e);
+		if (rc < 0)
+			return rc;
+		to->owner = p;
+		rc = make_ends(kinds[s->kind], &fds[i], &ours, e);
+		if (rc < 0)
+			return rc;
+		relay_set_local(&to->relay, ours);
+	}
+	return 0;
+}
+
+void process_close_streams(struct process *p)
+{
+	for (unsigned i = 0; i < 3; i++)
+		stream_close(&p->io[i]);
+	for (unsigned i = 0; i < p->nextra; i++)
+		stream_close(&p->extra[i]);
+	free(p->extra);
+	p->extra = NULL;
+	p->nextra = 0;
+}
+
 static bool streams_over(const struct process *p)
 {
+	for (unsigned i = 0; i < p->nextra; i++)
+		if (p->extra[i].hub && !p->extra[i].relay.over)
+			return false;
 	for (unsigned i = 0; i < 3; i++)
 		if (p->io[i].hub && !p->io[i].relay.over)
 			return false;
@@ -158,5 +228,8 @@ void process_drain(struct process *p)
 	for (unsigned i = 0; i < 3; i++)
 		if (p->io[i].hub)
 			relay_finish(&p->io[i].relay);
+	for (unsigned i = 0; i < p->nextra; i++)
+		if (p->extra[i].hub)
+			relay_finish(&p->extra[i].relay);
 	process_answer_waiters(p);
 }

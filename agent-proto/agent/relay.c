@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/io.h"
@@ -88,6 +89,9 @@ static void update(struct relay *r)
 		conn |= EPOLLIN;
 	/* Somebody closing standard input, likewise: an EPOLLERR that comes unasked. */
 	if (r->kind == RELAY_IN && !local)
+		local |= EPOLLERR;
+	/* Its peer closed, likewise: an EPOLLHUP. */
+	if (r->kind == RELAY_SOCKET)
 		local |= EPOLLERR;
 	if (want(r, &r->local, local) < 0 || want(r, &r->conn, conn) < 0)
 		end(r);
@@ -178,6 +182,15 @@ static bool is_dry(const struct relay_pump *p)
 	return !p->open && !p->len;
 }
 
+/* A socket's other direction goes on, unless it has ended too. */
+static void out_ended(struct relay *r)
+{
+	if (r->kind == RELAY_SOCKET && !r->finishing && !is_dry(&r->in))
+		shutdown(r->conn.fd, SHUT_WR);
+	else
+		end(r);
+}
+
 static void pump_out(struct relay *r)
 {
 	if (r->over || r->local.fd < 0 || r->conn.fd < 0)
@@ -186,7 +199,7 @@ static void pump_out(struct relay *r)
 	    pump(&r->out, r->local.fd, r->conn.fd, r->finishing ? &r->left : NULL) < 0)
 		end(r);
 	else if (is_dry(&r->out))
-		end(r);
+		out_ended(r);
 }
 
 static void pump_in(struct relay *r)
@@ -196,8 +209,10 @@ static void pump_in(struct relay *r)
 	if (pump(&r->in, r->conn.fd, r->local.fd, NULL) < 0)
 		forget(&r->in);
 	/* A terminal's input may end while its output goes on; a pipe's end of file is its closing. */
-	if (is_dry(&r->in) && r->kind == RELAY_IN)
+	if (is_dry(&r->in) && (r->kind == RELAY_IN || (r->kind == RELAY_SOCKET && is_dry(&r->out))))
 		end(r);
+	else if (is_dry(&r->in) && r->kind == RELAY_SOCKET)
+		shutdown(r->local.fd, SHUT_WR);
 }
 
 static void on_local(struct evsrc *src, uint32_t events)
@@ -212,6 +227,9 @@ static void on_local(struct evsrc *src, uint32_t events)
 		pump_in(r);
 	if (!r->over && r->kind != RELAY_IN && events & ~(uint32_t)EPOLLOUT)
 		pump_out(r);
+	/* Nobody has the other end any more, and what was left in it is read. */
+	if (!r->over && r->kind == RELAY_SOCKET && events & EPOLLHUP && is_dry(&r->out))
+		end(r);
 	if (!r->over)
 		update(r);
 }

@@ -8,6 +8,7 @@
  *	RELAY_OUT  local -> conn   end of file is passed on; a host that closes conn closes local (its
  *	                           write side must stay open while it listens)
  *	RELAY_TTY  both            the host's end of file ends that direction only
+ *	RELAY_SOCKET both          each end of file is passed on and ends its direction; local is a socket
  *
  * A relay is made with neither end; it runs from when it has both. It is over when there is nothing more to
  * pass on: it then has closed both ends and calls done() once. Not from inside relay_*() calls but
@@ -20,7 +21,7 @@
 
 #define RELAY_CHUNK 32768
 
-enum relay_kind { RELAY_IN, RELAY_OUT, RELAY_TTY };
+enum relay_kind { RELAY_IN, RELAY_OUT, RELAY_TTY, RELAY_SOCKET };
 
 struct relay_pump {
 	uint8_t *carry; /* read, not yet written */

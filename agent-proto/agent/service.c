@@ -10,6 +10,7 @@
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/procs.h"
 #include "agent-proto/agent/stats.h"
+#include "agent-proto/agent/update.h"
 #include "agent-proto/ttrpc/arena.h"
 
 #define MAX_UNPACK (4 * AGENT_MAX_FRAME)
@@ -225,6 +226,22 @@ static void resume(struct conn *c, struct ttrpc_call *call, const void *msg)
 		freezer_resume(&ct->freezer, call);
 }
 
+static void update(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__UpdateRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (!ct)
+		return;
+	rc = check_update(req, &e);
+	if (rc == 0)
+		rc = update_apply(&ct->cgroup, req, &e);
+	/* -ENOENT would be about the container. */
+	answer(call, rc == -ENOENT || rc == -EACCES || rc == -EPERM ? -EIO : rc, &e);
+}
+
 static void stats(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ContainerRequest *req = msg;
@@ -268,6 +285,7 @@ METHOD(resize, resize_request, resize)
 METHOD(list, container_request, list)
 METHOD(pause, container_request, do_pause)
 METHOD(resume, container_request, resume)
+METHOD(update, update_request, update)
 METHOD(stats, container_request, stats)
 METHOD(wait_oom, wait_oom_request, wait_oom)
 METHOD(delete, process_request, delete)
@@ -284,6 +302,7 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "ListProcesses", on_list },
 	{ AGENT, "Pause", on_pause },
 	{ AGENT, "Resume", on_resume },
+	{ AGENT, "Update", on_update },
 	{ AGENT, "Stats", on_stats },
 	{ AGENT, "WaitOom", on_wait_oom },
 	{ AGENT, "Delete", on_delete },

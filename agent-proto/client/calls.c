@@ -250,3 +250,14 @@ int agent_wait_oom(struct agent_client *c, const char *container_id, uint64_t se
 	req.seen = seen;
 	return agent_ask_message(c, &ask, &req.base, e);
 }
+
+int agent_update(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
+		 struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_UPDATE,
+				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return agent_ask_packed(c, &ask, req, len, e);
+}

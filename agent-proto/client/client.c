@@ -29,6 +29,7 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_RESUME] = "Resume",
 	[AGENT_STATS] = "Stats",
 	[AGENT_WAIT_OOM] = "WaitOom",
+	[AGENT_UPDATE] = "Update",
 };
 
 struct agent_client {

@@ -129,6 +129,9 @@ int agent_pause(struct agent_client *c, const char *container_id, agent_reply_fn
 		struct err *e);
 int agent_resume(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
 		 struct err *e);
+/* @req/@len: a packed UpdateRequest, sent as it is. */
+int agent_update(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
+		 struct err *e);
 int agent_stats(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
 		struct err *e);
 /* Without deadline: answers when the number of processes that the OOM killer ended is not @seen (UINT64_MAX: at once);

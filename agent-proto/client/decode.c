@@ -137,6 +137,7 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_RESUME] = &husk__agent__v1__empty__descriptor,
 	[AGENT_STATS] = &husk__agent__v1__stats_response__descriptor,
 	[AGENT_WAIT_OOM] = &husk__agent__v1__wait_oom_response__descriptor,
+	[AGENT_UPDATE] = &husk__agent__v1__empty__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,

@@ -22,6 +22,7 @@ enum agent_method {
 	AGENT_RESUME,
 	AGENT_STATS,
 	AGENT_WAIT_OOM,
+	AGENT_UPDATE,
 	AGENT_METHODS
 };
 

@@ -21,6 +21,8 @@
 #define AGENT_MAX_STRING      4096
 #define AGENT_MAX_ARGS        32768
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
+#define AGENT_MAX_VALUES      256 /* files of a control group in one request */
+#define AGENT_MAX_EXTRA       16 /* streams of a process beyond the three */
 #define AGENT_MAX_MOUNTS      4096
 #define AGENT_MAX_HOOKS       256
 #define AGENT_MAX_ERROR_TEXT  400

@@ -101,6 +101,5 @@ struct cli_create_values {
 	/* run only */
 	bool detach, keep, no_subreaper;
 };
-int cli_check_preserve_fds(int n, struct err *e);
 
 #endif

@@ -17,21 +17,24 @@ static const struct cli_option options[] = {
 	{ "no-new-keyring", NULL, CLI_BOOL, offsetof(struct cli_create_values, no_new_keyring),
 	  "accepted without effect: the host's keyrings do not reach into the machine" },
 	{ "preserve-fds", NULL, CLI_INT, offsetof(struct cli_create_values, preserve_fds),
-	  "0 alone is supported (default: 0)" },
+	  "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total): "
+	  "pipes and connected stream sockets (default: 0)" },
 	{ .name = NULL },
 };
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct cli_create_values *v = values;
+	struct preserved fds;
 	struct container_request r = { .host = &g->host,
+				       .preserved = &fds,
 				       .id = args[0],
 				       .bundle = v->bundle,
 				       .pid_file = v->pid_file,
 				       .console_socket = v->console_socket,
 				       .detach = true };
 	struct container_made made = CONTAINER_MADE_INIT;
-	int rc = cli_check_preserve_fds(v->preserve_fds, e);
+	int rc = preserve_descriptors(&fds, v->preserve_fds, true, e);
 
 	(void)nargs;
 	if (rc == 0)

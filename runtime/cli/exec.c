@@ -40,7 +40,9 @@ static const struct cli_option options[] = {
 	{ "no-new-privs", NULL, CLI_BOOL, AT(no_new_privs),
 	  "set the no new privileges value for the process" },
 	{ "cap", "c", CLI_LIST, AT(caps), "add a capability to the bounding set for the process" },
-	{ "preserve-fds", NULL, CLI_INT, AT(preserve_fds), "0 alone is supported (default: 0)" },
+	{ "preserve-fds", NULL, CLI_INT, AT(preserve_fds),
+	  "Pass N additional file descriptors to the process: pipes and connected stream sockets "
+	  "(default: 0)" },
 	{ "cgroup", NULL, CLI_REFUSED, 0, "not supported" },
 	{ "ignore-paused", NULL, CLI_BOOL, AT(ignore_paused),
 	  "allow exec in a paused container: the process runs when that is resumed" },
@@ -228,14 +230,16 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	const struct values *v = values;
 	struct container_made made = CONTAINER_MADE_INIT;
 	struct plan p = { .spec = NULL };
+	struct preserved fds;
 	struct exec_request r = { .host = &g->host,
+				  .preserved = &fds,
 				  .id = args[0],
 				  .process = &p.process,
 				  .pid_file = v->pid_file,
 				  .console_socket = v->console_socket,
 				  .detach = v->detach,
 				  .ignore_paused = v->ignore_paused };
-	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
+	int status = 0, rc = preserve_descriptors(&fds, v->preserve_fds, false, e);
 
 	say_ignored(v);
 	if (rc == 0)

@@ -100,16 +100,6 @@ int cli_open_root(struct cli_global *g, bool make, struct err *e)
 	return rc;
 }
 
-int cli_check_preserve_fds(int n, struct err *e)
-{
-	if (n == 0)
-		return 0;
-	return err_set(e, ENOTSUP,
-		       "--preserve-fds %d is not supported: a descriptor of the host "
-		       "cannot be taken into a virtual machine",
-		       n);
-}
-
 static int check_args(const struct cli_command *c, int n, struct err *e)
 {
 	if (c->min_args == c->max_args && n != c->min_args)

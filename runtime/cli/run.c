@@ -25,7 +25,8 @@ static const struct cli_option options[] = {
 	{ "no-new-keyring", NULL, CLI_BOOL, offsetof(struct cli_create_values, no_new_keyring),
 	  "accepted without effect: the host's keyrings do not reach into the machine" },
 	{ "preserve-fds", NULL, CLI_INT, offsetof(struct cli_create_values, preserve_fds),
-	  "0 alone is supported (default: 0)" },
+	  "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total): "
+	  "pipes and connected stream sockets (default: 0)" },
 	{ .name = NULL },
 };
 
@@ -62,14 +63,16 @@ static int start(const struct cli_global *g, const char *id, struct container_ma
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct cli_create_values *v = values;
+	struct preserved fds;
 	struct container_request r = { .host = &g->host,
+				       .preserved = &fds,
 				       .id = args[0],
 				       .bundle = v->bundle,
 				       .pid_file = v->pid_file,
 				       .console_socket = v->console_socket,
 				       .detach = v->detach };
 	struct container_made made = CONTAINER_MADE_INIT;
-	int status = 0, rc = cli_check_preserve_fds(v->preserve_fds, e);
+	int status = 0, rc = preserve_descriptors(&fds, v->preserve_fds, true, e);
 	struct err failed = ERR_INIT;
 
 	(void)nargs;

@@ -34,6 +34,7 @@ struct creation {
 	struct sandbox vm;
 	struct stand_in proxy;
 	struct share_list shares;
+	const char **env; /* the process's, where it is not the configuration's own */
 };
 
 /* ---- what is found before anything exists ----------------------------------------------------- */
@@ -68,6 +69,24 @@ static int open_bundle(struct creation *c, struct err *e)
 	return 0;
 }
 
+/* As runc: the process is told, and told that it is the one. */
+static int tell_activation(struct creation *c, struct err *e)
+{
+	struct oci_strv *env = &c->spec->process.env;
+
+	if (!c->req->preserved || !*c->req->preserved->listen_fds)
+		return 0;
+	c->env = calloc(env->n + 2, sizeof(*c->env));
+	if (!c->env)
+		return err_set(e, ENOMEM, "out of memory");
+	if (env->n)
+		memcpy(c->env, env->v, env->n * sizeof(*c->env));
+	c->env[env->n] = c->req->preserved->listen_fds;
+	c->env[env->n + 1] = "LISTEN_PID=1";
+	*env = (struct oci_strv){ .v = c->env, .n = env->n + 2 };
+	return 0;
+}
+
 static int check(struct creation *c, struct err *e)
 {
 	int rc = container_id_check(c->req->id, e);
@@ -75,6 +94,9 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = open_bundle(c, e);
 	timeline_mark("config.json read");
+	c->proxy.preserved = c->req->preserved;
+	if (rc == 0)
+		rc = tell_activation(c, e);
 	if (rc == 0)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
@@ -364,6 +386,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	close_and_reset(&c->bundle);
 	close_and_reset(&c->dir);
 	oci_spec_free(c->spec);
+	free(c->env);
 	free(c);
 	timeline_mark("created");
 	return rc;

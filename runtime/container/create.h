@@ -21,6 +21,17 @@ struct container_host { /* where and how: from the global options */
 	bool log_json, debug;
 };
 
+/* Descriptors 3 and on of the caller's that the process gets, too. */
+struct preserved {
+	size_t n;
+	int fds[PROXY_MAX_EXTRA];
+	struct oci_pack_extra streams[PROXY_MAX_EXTRA];
+	char listen_fds[32]; /* "LISTEN_FDS=1" for the process, "" when there are none */
+};
+/* --preserve-fds @n, behind those of socket activation (LISTEN_FDS, for this process) if @listen. Pipes, connected stream
+ * sockets and /dev/null; every other is refused by its number. Before anything else is opened without close-on-exec. */
+int preserve_descriptors(struct preserved *p, int n, bool listen, struct err *e);
+
 struct container_request {
 	const struct container_host *host;
 	const char *id;
@@ -28,6 +39,7 @@ struct container_request {
 	const char *pid_file; /* NULL: none */
 	const char *console_socket; /* NULL: none */
 	bool detach;
+	const struct preserved *preserved; /* NULL: none */
 };
 
 struct container_made {
@@ -50,6 +62,7 @@ struct exec_request {
 	const char *id;
 	const struct oci_process *process;
 	const char *pid_file, *console_socket;
+	const struct preserved *preserved; /* NULL: none */
 	bool detach;
 	bool ignore_paused; /* waits for a paused container's resumption instead of refusing */
 };

@@ -16,6 +16,7 @@
 struct stand_in {
 	struct container_made made;
 	struct oci_pack_streams tokens;
+	const struct preserved *preserved; /* NULL: none */
 	int stdio[3]; /* for it; -1: ours */
 	int console_sock, master;
 	bool terminal, own_tty;

@@ -91,6 +91,7 @@ int container_exec(const struct exec_request *r, struct container_made *ret, str
 	_cleanup_close_ int peer = -1;
 	int rc = find(r, &st, &peer, e);
 
+	p.preserved = r->preserved;
 	if (rc == 0)
 		rc = stand_in_prepare(&p, r->process, r->detach, r->console_socket, e);
 	if (rc == 0)

@@ -50,7 +50,11 @@ static int make_tokens(struct stand_in *p, struct err *e)
 
 		t[i] = wanted ? t[i] | 1 : 0;
 	}
-	p->tokens = (struct oci_pack_streams){ .in = t[0], .out = t[1], .err = t[2] };
+	p->tokens = (struct oci_pack_streams){ .in = t[0],
+					       .out = t[1],
+					       .err = t[2],
+					       .extra = p->preserved ? p->preserved->streams : NULL,
+					       .n_extra = p->preserved ? p->preserved->n : 0 };
 	return 0;
 }
 
@@ -100,10 +104,25 @@ int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)
 	return rc;
 }
 
+static int send_preserved(const struct stand_in *p, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && p->preserved && i < p->preserved->n; i++) {
+		struct proxy_stream m = { .kind = p->preserved->streams[i].kind,
+					  .token = p->preserved->streams[i].token };
+
+		if (m.token)
+			rc = proxy_send(p->made.sock, PROXY_STREAM, &m, sizeof(m),
+					&p->preserved->fds[i], 1, e);
+	}
+	return rc;
+}
+
 int stand_in_setup(struct stand_in *p, const struct container_host *h, struct proxy_setup *m,
 		   const int *fds, size_t nfds, struct err *e)
 {
-	int all[PROXY_SETUP_MAX_FDS];
+	int all[PROXY_SETUP_MAX_FDS], rc;
 	size_t n = 0;
 
 	if (h->log >= 0) {
@@ -118,7 +137,8 @@ int stand_in_setup(struct stand_in *p, const struct container_host *h, struct pr
 		m->flags |= PROXY_SETUP_DEBUG;
 	if (p->own_tty)
 		m->flags |= PROXY_SETUP_CTTY;
-	return proxy_send(p->made.sock, PROXY_SETUP, m, sizeof(*m), all, n, e);
+	rc = proxy_send(p->made.sock, PROXY_SETUP, m, sizeof(*m), all, n, e);
+	return rc < 0 ? rc : send_preserved(p, e);
 }
 
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,

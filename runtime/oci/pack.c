@@ -65,6 +65,17 @@ static void fill_rlimits(struct packer *p, pb_process *m, const struct oci_proce
 	}
 }
 
+static void add_extra(struct packer *p, pb_process *m, const struct oci_pack_streams *streams)
+{
+	m->n_extra_streams = streams->n_extra;
+	m->extra_streams = MESSAGES(p, streams->n_extra, Husk__Agent__V1__ExtraStream,
+				    husk__agent__v1__extra_stream);
+	for (size_t i = 0; m->extra_streams && i < streams->n_extra; i++) {
+		m->extra_streams[i]->token = streams->extra[i].token;
+		m->extra_streams[i]->kind = (Husk__Agent__V1__StreamKind)streams->extra[i].kind;
+	}
+}
+
 static pb_process *make_process(struct packer *p, const struct oci_process *from,
 				const struct oci_pack_streams *streams)
 {
@@ -98,6 +109,7 @@ static pb_process *make_process(struct packer *p, const struct oci_process *from
 	m->oom_score_adj = from->oom_score_adj;
 	m->streams = st;
 	pack_sched(p, m, from);
+	add_extra(p, m, streams);
 	return m;
 }
 

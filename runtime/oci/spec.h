@@ -263,6 +263,12 @@ void oci_write_hooks(struct json_w *w, const char *key, const struct oci_hooks *
 /* ---- to the agent ----------------------------------------------------------------------------- */
 struct oci_pack_streams {
 	uint64_t in, out, err; /* tokens, 0: /dev/null */
+	const struct oci_pack_extra *extra; /* descriptors 3 and on */
+	size_t n_extra;
+};
+struct oci_pack_extra {
+	uint64_t token; /* 0: /dev/null */
+	uint32_t kind; /* STREAM_… of agent.proto */
 };
 /* The state as a startContainer hook in the guest gets it, around the number of its pid there. */
 struct oci_pack_state {

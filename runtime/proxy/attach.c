@@ -108,7 +108,21 @@ static int open_terminal(struct session *s, struct err *e)
 	return 0;
 }
 
-static int open_streams(struct session *s, struct err *e)
+static int open_extra(struct session *s, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < s->nextra; i++) {
+		int fd = -1;
+
+		rc = open_stream(s, s->extra[i].token, &fd, e);
+		if (rc == 0)
+			rc = extra_start(&s->extra[i], fd, e);
+	}
+	return rc;
+}
+
+static int open_standard(struct session *s, struct err *e)
 {
 	int fd = -1, rc = 0;
 
@@ -192,7 +206,9 @@ static int begin(struct session *s, const void *request, int ready, struct err *
 					  s->at.flags & PROXY_ATTACH_PATIENT ? INT_MAX : 0, created,
 					  s, e)
 			     : agent_create(s->agent, request, s->at.request_len, 0, created, s, e);
-	return rc < 0 ? rc : open_streams(s, e);
+	if (rc == 0)
+		rc = open_standard(s, e);
+	return rc < 0 ? rc : open_extra(s, e);
 }
 
 void session_attach(struct session *s, const void *request, int ready)

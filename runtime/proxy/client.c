@@ -109,6 +109,18 @@ int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e)
 	return rc < 0 ? rc : proxy_wait(sock, PROXY_SIGNAL, NULL, timeout_ms, e);
 }
 
+int proxy_update(int sock, const struct buf *request, int timeout_ms, struct err *e)
+{
+	struct proxy_update m = { .len = (uint32_t)request->len };
+	int rc;
+
+	if (request->len > sizeof(m.request))
+		return err_set(e, E2BIG, "too many limits");
+	memcpy(m.request, request->data, request->len);
+	rc = proxy_send(sock, PROXY_UPDATE, &m, sizeof(m), NULL, 0, e);
+	return rc < 0 ? rc : proxy_wait(sock, PROXY_UPDATE, NULL, timeout_ms, e);
+}
+
 int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,
 	     struct err *e)
 {

@@ -6,6 +6,7 @@
 #ifndef RUNTIME_PROXY_CLIENT_H
 #define RUNTIME_PROXY_CLIENT_H
 
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "runtime/proxy/proxy.h"
 
@@ -25,6 +26,8 @@ int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e);
 int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,
 	     struct err *e);
 
+/* @request: a packed UpdateRequest. */
+int proxy_update(int sock, const struct buf *request, int timeout_ms, struct err *e);
 /* What the container has used: counts and names are in their ranges. */
 int proxy_stats(int sock, struct agent_stats *ret, int timeout_ms, struct err *e);
 int proxy_watch(int sock, int timeout_ms, struct err *e);

@@ -86,6 +86,14 @@ static int receive_mount(struct proxy *p, const struct proxy_mount *m, const int
 	return rc;
 }
 
+static int receive_stream(struct proxy *p, const struct proxy_stream *m, const int *fds,
+			  size_t nfds, struct err *e)
+{
+	if (nfds != 1)
+		return err_set(e, EBADMSG, "stream: malformed");
+	return extra_add(&p->session, m, fds[0], e);
+}
+
 static int receive_attach(struct proxy *p, const struct proxy_attach *m, const int *fds,
 			  size_t nfds, struct err *e)
 {
@@ -127,6 +135,7 @@ static int receive(struct proxy *p, struct err *e)
 		struct proxy_hdr hdr;
 		struct proxy_setup setup;
 		struct proxy_mount mount;
+		struct proxy_stream stream;
 		struct proxy_attach attach;
 	} m;
 	int fds[PROXY_SETUP_MAX_FDS];
@@ -146,6 +155,8 @@ static int receive(struct proxy *p, struct err *e)
 		rc = answer(PROXY_SYNC, 0, "");
 		return rc < 0 ? err_errno(e, -rc, "sync") : 0;
 	}
+	if (m.hdr.cmd == PROXY_STREAM && (size_t)n == sizeof(m.stream) && p->is_setup)
+		return receive_stream(p, &m.stream, fds, nfds, e);
 	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
 		return err_set(e, EBADMSG, "unexpected command %u", m.hdr.cmd);
 	rc = receive_attach(p, &m.attach, fds, nfds, e);

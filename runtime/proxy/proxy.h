@@ -13,6 +13,7 @@
  *	PROXY_SETUP   namespaces to make, or whose to join       no reply
  *	PROXY_MOUNT   one mount of its mount table, any number  no reply
  *	PROXY_SYNC    (when hooks are to find all that in place)   reply
+ *	PROXY_STREAM  one descriptor beyond the three that the process is to have   no reply
  *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
  *	              to and the container or the exec is made    reply, perhaps after seconds
  *	PROXY_COMMIT  from here on the end of the connection means nothing   reply
@@ -20,7 +21,7 @@
  * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
  * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
  * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME,
- * PROXY_STATS, PROXY_WATCH; each is answered once but PROXY_PS.
+ * PROXY_STATS, PROXY_WATCH, PROXY_UPDATE; each is answered once but PROXY_PS.
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
  * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
@@ -59,6 +60,8 @@ enum proxy_cmd {
 	PROXY_STATS = 13, /* answered by a struct proxy_stats */
 	PROXY_WATCH = 14, /* answered at once; then PROXY_OOM, as often as it happens */
 	PROXY_OOM = 15, /* event, a struct proxy_reply */
+	PROXY_STREAM = 16,
+	PROXY_UPDATE = 17,
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 };
 
@@ -118,6 +121,22 @@ struct proxy_mount {
 	char dst[4096];
 };
 
+#define PROXY_MAX_EXTRA 16
+
+enum proxy_stream_kind {
+	PROXY_STREAM_IN = 1, /* a pipe to read from, for the process */
+	PROXY_STREAM_OUT = 2, /* a pipe to write to */
+	PROXY_STREAM_SOCKET = 3, /* a connected stream socket */
+};
+
+/* + one descriptor, the host's end. */
+struct proxy_stream {
+	struct proxy_hdr hdr;
+	uint32_t kind; /* enum proxy_stream_kind */
+	uint32_t pad;
+	uint64_t token;
+};
+
 enum proxy_attach_flags {
 	PROXY_ATTACH_EXEC = 1u << 0, /* an exec, not the container itself */
 	PROXY_ATTACH_TERMINAL = 1u << 1, /* one stream both ways, descriptors 0 and 1 a terminal */
@@ -149,6 +168,14 @@ struct proxy_signal {
 	struct proxy_hdr hdr;
 	uint32_t signo;
 	uint32_t all; /* every process of the container */
+};
+
+/* A packed UpdateRequest, for this container. */
+#define PROXY_MAX_UPDATE 16384
+struct proxy_update {
+	struct proxy_hdr hdr;
+	uint32_t len;
+	uint8_t request[PROXY_MAX_UPDATE];
 };
 
 struct proxy_resize {

@@ -47,6 +47,7 @@ struct relay {
 	bool src_added, dst_added;
 	struct evloop *loop;
 	void (*fn)(struct relay *r); /* once, when done */
+	void *arg; /* the owner's; relay_start() leaves it */
 	size_t head, len;
 	uint8_t buf[RELAY_BUFFER];
 };

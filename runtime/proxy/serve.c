@@ -190,6 +190,20 @@ static int do_ps(struct session_client *c, const void *msg, struct err *e)
 	return figures_ps(c, e);
 }
 
+static void update_answered(void *arg, const struct agent_reply *r)
+{
+	answered(arg, PROXY_UPDATE, r);
+}
+
+static int do_update(struct session_client *c, const void *msg, struct err *e)
+{
+	const struct proxy_update *m = msg;
+
+	if (m->len > sizeof(m->request) || is_exec(c->s))
+		return err_set(e, EINVAL, "malformed update");
+	return agent_update(c->s->agent, m->request, m->len, update_answered, c, e);
+}
+
 static int do_stats(struct session_client *c, const void *msg, struct err *e)
 {
 	(void)msg;
@@ -219,6 +233,7 @@ static const struct {
 	{ PROXY_PS, sizeof(struct proxy_simple), do_ps },
 	{ PROXY_PAUSE, sizeof(struct proxy_simple), do_pause },
 	{ PROXY_RESUME, sizeof(struct proxy_simple), do_resume },
+	{ PROXY_UPDATE, sizeof(struct proxy_update), do_update },
 	{ PROXY_STATS, sizeof(struct proxy_simple), do_stats },
 	{ PROXY_WATCH, sizeof(struct proxy_simple), do_watch },
 	{ PROXY_STATUS, sizeof(struct proxy_simple), NULL },
@@ -277,6 +292,7 @@ static void client_event(struct evsrc *src, uint32_t events)
 		struct proxy_hdr hdr;
 		struct proxy_signal signal;
 		struct proxy_resize resize;
+		struct proxy_update update;
 	} m;
 	ssize_t n = io_recv_fds(src->fd, &m, sizeof(m), NULL, NULL, MSG_DONTWAIT);
 

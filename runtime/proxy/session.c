@@ -67,6 +67,7 @@ static void finish(struct session *s)
 	relay_stop(&s->in);
 	relay_stop(&s->out);
 	relay_stop(&s->err);
+	extra_stop(s);
 	if (s->oom_again.fn)
 		evtimer_done(&s->oom_again);
 	agent_client_free(s->agent);
@@ -106,23 +107,23 @@ void session_end(struct session *s)
 static bool drained(const struct session *s)
 {
 	return s->give_up_output ||
-	       ((!s->out.loop || s->out.done) && (!s->err.loop || s->err.done));
+	       ((!s->out.loop || s->out.done) && (!s->err.loop || s->err.done) && extra_drained(s));
+}
+
+void session_drained(struct session *s)
+{
+	if (s->state == PROXY_ST_ENDED && drained(s))
+		session_end(s);
 }
 
 void session_out_done(struct relay *r)
 {
-	struct session *s = container_of(r, struct session, out);
-
-	if (s->state == PROXY_ST_ENDED && drained(s))
-		session_end(s);
+	session_drained(container_of(r, struct session, out));
 }
 
 void session_err_done(struct relay *r)
 {
-	struct session *s = container_of(r, struct session, err);
-
-	if (s->state == PROXY_ST_ENDED && drained(s))
-		session_end(s);
+	session_drained(container_of(r, struct session, err));
 }
 
 static void ended(struct session *s, int code)
@@ -131,6 +132,7 @@ static void ended(struct session *s, int code)
 	s->exit_code = code;
 	session_set_state(s, PROXY_ST_ENDED);
 	relay_stop(&s->in);
+	extra_stop_input(s);
 	if (drained(s))
 		session_end(s);
 }
@@ -271,6 +273,7 @@ void session_forward_signal(struct session *s, int signo)
 			s->give_up_output = true;
 			relay_stop(&s->out);
 			relay_stop(&s->err);
+			extra_stop(s);
 			session_end(s);
 		}
 		return;

@@ -22,6 +22,15 @@
 #define SESSION_MAX_CLIENTS 16
 #define EXIT_LOST           255 /* the machine or the agent was lost */
 
+/* A descriptor of the process's beyond the three. */
+struct session_extra {
+	struct session *s;
+	enum proxy_stream_kind kind;
+	uint64_t token;
+	struct relay_end host; /* prepared before privileges were given up */
+	struct relay *in, *out; /* host to guest, guest to host; NULL: not of this kind */
+};
+
 /* One husk that is connected. Freed when its socket is closed and no call of it is in flight. */
 struct session_client {
 	struct session *s; /* NULL: slot free */
@@ -58,6 +67,8 @@ struct session {
 	struct evsrc listen, signals;
 	struct relay_end stdio[3]; /* prepared before privileges were given up */
 	struct relay in, out, err;
+	struct session_extra extra[PROXY_MAX_EXTRA];
+	unsigned nextra;
 };
 
 /* Brings the container or the exec about, and answers on the first connection. @request: the packed
@@ -69,6 +80,16 @@ void session_end(struct session *s); /* tears down what was made, and stops the 
 void session_started(struct session *s); /* the agent has let the process go */
 void session_forward_signal(struct session *s, int signo);
 void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
+
+/* extra.c: descriptors beyond the three. */
+/* Takes the host's end; before privileges are given up. */
+int extra_add(struct session *s, const struct proxy_stream *m, int fd, struct err *e);
+/* @stream: connected, its token said; taken on success. */
+int extra_start(struct session_extra *x, int stream, struct err *e);
+/* All that the process wrote to them is written. */
+bool extra_drained(const struct session *s);
+void extra_stop_input(struct session *s);
+void extra_stop(struct session *s);
 
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);

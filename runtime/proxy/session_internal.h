@@ -41,6 +41,7 @@ bool session_machine_why(struct session *s, struct err *e);
 /* The agent's answers, and the ends of streams. */
 void session_agent_dead(void *arg, int rc, const struct err *why);
 void session_waited(void *arg, const struct agent_reply *r);
+void session_drained(struct session *s); /* one more stream has ended */
 void session_out_done(struct relay *r);
 void session_err_done(struct relay *r);
 

@@ -46,6 +46,8 @@ struct sandbox {
  * shapes; CPUs enough for its quota. */
 struct oci_resources;
 struct sandbox_shape sandbox_shape(const struct oci_resources *res);
+/* The largest memory limit for which a machine of @memory bytes would have been made. */
+uint64_t sandbox_container_memory(uint64_t memory);
 /* The same on a host of so many CPUs and bytes of memory. */
 struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t host_cpus,
 				      uint64_t host_memory);

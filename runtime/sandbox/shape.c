@@ -34,6 +34,11 @@ struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t 
 	return shape;
 }
 
+uint64_t sandbox_container_memory(uint64_t memory)
+{
+	return memory > GUEST_OVERHEAD ? memory - GUEST_OVERHEAD : 0;
+}
+
 struct sandbox_shape sandbox_shape(const struct oci_resources *res)
 {
 	return sandbox_shape_on(res, (uint64_t)get_nprocs(),

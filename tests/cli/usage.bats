@@ -115,10 +115,49 @@ setup() { common_setup; }
 	says '"kill" requires a maximum of 2 argument(s)'
 }
 
+@test "--preserve-fds: each descriptor that cannot be passed is named" {
+	bundle
+	mkfifo fifo
+	refused() { # STATUS TEXT, for what stands on descriptor 4
+		for c in "create -b $BUNDLE" "run -b $BUNDLE"; do
+			expect "$1" husk $c --preserve-fds 2 "$ID" 3</dev/null
+			says "$2"
+			one_line
+		done
+	}
+	exec 4>&-
+	refused 1 'unable to stat preserved-fd 1 (of 2): descriptor 4 is not open'
+	exec 4<"$BUNDLE/config.json"
+	refused 1 'descriptor 4 is a regular file: only pipes and connected stream sockets'
+	exec 4<"$BUNDLE"
+	refused 1 'descriptor 4 is a folder: '
+	exec 4<>fifo
+	refused 1 'descriptor 4 is a pipe that is open both ways: '
+	exec 4</dev/zero
+	refused 1 'descriptor 4 is a character device: '
+	exec 4>&-
+	for what in 'socket.socket(socket.AF_INET, socket.SOCK_DGRAM):a socket that is no stream' \
+		'socket.socket(socket.AF_UNIX):a socket without a peer' \
+		'socket.socket(socket.AF_UNIX); s.bind("l"); s.listen():a listening socket'; do
+		rm -f l
+		expect 1 python3 -c 'import os, socket, sys
+s = '"${what%%:*}"'
+os.dup2(s.fileno(), 3)
+os.execv(sys.argv[1], sys.argv[1:])' "$HUSK" --root "$ROOT" create -b "$BUNDLE" --preserve-fds 1 "$ID"
+		says "descriptor 3 is ${what##*:}: "
+	done
+	expect 1 husk create -b "$BUNDLE" --preserve-fds 17 "$ID"
+	says '--preserve-fds: 17 descriptors, 16 can be passed on'
+	expect 1 husk create -b "$BUNDLE" --preserve-fds -1 "$ID"
+	says '--preserve-fds -1 is negative'
+	# Those of socket activation are for the process whose pid is told with them.
+	expect 1 bash -c 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3>&-' - "$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID"
+	says 'LISTEN_FDS: descriptor 3 is not open'
+	root_empty
+}
+
 @test "what cannot be done in a machine is refused by name" {
 	bundle
-	expect 1 husk create -b "$BUNDLE" --preserve-fds 3 "$ID"
-	says '--preserve-fds 3 is not supported'
 	expect 1 husk exec --cgroup x "$ID" true
 	says '--cgroup is not supported'
 	root_empty

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf out = BUF_INIT(4 << 20);
-	const struct oci_pack_streams st = { 1, 2, 3 };
+	const struct oci_pack_streams st = { .in = 1, .out = 2, .err = 3 };
 	const struct oci_pack_state state = { "{\"pid\":", "}" };
 	struct err e = ERR_INIT;
 	struct oci_spec *s;

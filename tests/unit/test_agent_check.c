@@ -191,6 +191,51 @@ static void oom_1001(struct ct_request *q)
 	q->proc.has_oom_score_adj = true;
 	q->proc.oom_score_adj = 1001;
 }
+static Husk__Agent__V1__ExtraStream extra[AGENT_MAX_EXTRA + 1], *extras[AGENT_MAX_EXTRA + 1];
+static void extra_streams(struct ct_request *q, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		husk__agent__v1__extra_stream__init(&extra[i]);
+		extra[i].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET;
+		extra[i].token = i + 1;
+		extras[i] = &extra[i];
+	}
+	q->proc.extra_streams = extras;
+	q->proc.n_extra_streams = n;
+}
+static void extra_16(struct ct_request *q) { extra_streams(q, AGENT_MAX_EXTRA); }
+static void extra_17(struct ct_request *q) { extra_streams(q, AGENT_MAX_EXTRA + 1); }
+static void extra_twice(struct ct_request *q)
+{
+	extra_streams(q, 3);
+	extra[2].token = 1;
+}
+static void extra_no_token(struct ct_request *q)
+{
+	extra_streams(q, 1);
+	extra[0].token = 0;
+}
+static void extra_null(struct ct_request *q)
+{
+	extra_streams(q, 2);
+	extra[0].token = extra[1].token = 0;
+	extra[0].kind = extra[1].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL;
+}
+static void extra_null_token(struct ct_request *q)
+{
+	extra_streams(q, 1);
+	extra[0].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL;
+}
+static void extra_kind_4(struct ct_request *q)
+{
+	extra_streams(q, 1);
+	extra[0].kind = (Husk__Agent__V1__StreamKind)4;
+}
+static void extra_kind_minus(struct ct_request *q)
+{
+	extra_streams(q, 1);
+	extra[0].kind = (Husk__Agent__V1__StreamKind)-1;
+}
 static void rows_65536(struct ct_request *q) { q->proc.rows = 65536; }
 static void tty_without(struct ct_request *q) { q->proc.terminal = true; }
 static void tty_stderr(struct ct_request *q)
@@ -324,6 +369,14 @@ static const struct {
 	{ "too many limits", many_rlimits, -ENOSPC },
 	{ "oom_score_adj out of range", oom_1001, -EINVAL },
 	{ "65536 rows", rows_65536, -EINVAL },
+	{ "16 more descriptors", extra_16, 0 },
+	{ "17 more descriptors", extra_17, -ENOSPC },
+	{ "one token for two descriptors", extra_twice, -EINVAL },
+	{ "a descriptor without a token", extra_no_token, -EINVAL },
+	{ "the null device, twice", extra_null, 0 },
+	{ "the null device with a token", extra_null_token, -EINVAL },
+	{ "a descriptor of an unknown kind", extra_kind_4, -EINVAL },
+	{ "a descriptor of a negative kind", extra_kind_minus, -EINVAL },
 	{ "a terminal without a stream", tty_without, -EINVAL },
 	{ "a terminal with a stderr", tty_stderr, -EINVAL },
 	{ "one token for two streams", same_token, -EINVAL },

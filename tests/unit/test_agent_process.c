@@ -159,6 +159,64 @@ static void copy_through(void **state)
 	assert_int_equal(delete("copy", ""), 0);
 }
 
+static Husk__Agent__V1__ExtraStream extra[AGENT_MAX_EXTRA], *extras[AGENT_MAX_EXTRA];
+
+static uint64_t add_extra(struct ct_request *q, Husk__Agent__V1__StreamKind kind)
+{
+	size_t n = q->proc.n_extra_streams++;
+
+	husk__agent__v1__extra_stream__init(&extra[n]);
+	extra[n].kind = kind;
+	extra[n].token = kind ? agenthost_token() : 0;
+	extras[n] = &extra[n];
+	q->proc.extra_streams = extras;
+	return extra[n].token;
+}
+
+/* Descriptors beyond the three: as many as there may be, each of its kind, and a socket's two ends of file. */
+static void extra_streams(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+	uint64_t in, out, sock;
+	char *text;
+	int fd[3];
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "extra");
+	in = add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_IN);
+	out = add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_OUT);
+	sock = add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET);
+	while (q.proc.n_extra_streams < AGENT_MAX_EXTRA)
+		add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL);
+	request_sh(&q, "ls -l /proc/self/fd | grep -c '[0-9] -> /dev/null' >&4; [ -e /proc/self/fd/18 ] && "
+		       "readlink /proc/$$/fd/18 >&4; set -- /proc/self/fd/*; echo $# >&4; "
+		       "cat <&3 >&4; cat <&5 >&5; exec 5>&-; sleep 0.2; echo last >&4");
+	assert_int_equal(request_create(h, &q, &r)->rc, 0);
+	fd[0] = agenthost_stream(h, in);
+	fd[1] = agenthost_stream(h, out);
+	fd[2] = agenthost_stream(h, sock);
+	assert_int_equal(start("extra"), 0);
+	assert_int_equal(write(fd[0], "one\n", 4), 4);
+	shutdown(fd[0], SHUT_WR);
+	assert_int_equal(write(fd[2], "two\n", 4), 4);
+	shutdown(fd[2], SHUT_WR);
+	text = agenthost_read_all(fd[2], NULL);
+	assert_string_equal(text, "two\n");
+	free(text);
+	text = agenthost_read_all(fd[1], NULL);
+	/* Those of ls: 13 of ours, standard input and error. Those of the shell: with the folder that it looks in. */
+	if (strcmp(text, "15\n/dev/null\n20\none\nlast\n"))
+		fail_msg("%s", text);
+	free(text);
+	assert_int_equal(wait_for("extra", "", &r)->exit.status, 0);
+	assert_int_equal(delete("extra", ""), 0);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
 /* The process ends while its reader stands still: nothing is lost, and Wait waits. */
 static void late_reader(void **state)
 {
@@ -498,114 +556,6 @@ static void listing(void **state)
 	assert_int_equal(delete("list", ""), 0);
 }
 
-static int ask(const char *id, int (*fn)(struct agent_client *c, const char *id, agent_reply_fn *fn,
-					 void *arg, struct err *e))
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, fn(h->c, id, reply_fn, &r, NULL))->rc;
-}
-
-/* How many bytes come within 300 ms. */
-static size_t grown(int fd)
-{
-	char buf[65536];
-	size_t sum = 0;
-	ssize_t n;
-
-	agenthost_turn(h, 300);
-	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
-		sum += (size_t)n;
-	return sum;
-}
-
-static void frozen(void **state)
-{
-	struct ct_request q, x;
-	struct reply r = { 0 }, late = { 0 };
-	uint8_t packed[2048];
-	int out;
-
-	(void)state;
-	if (!h)
-		return;
-	assert_int_equal(ask("nobody", agent_pause), -ENOENT);
-	request_init(&q, "frozen");
-	request_sh(&q, "while :; do echo .; sleep 0.01; done");
-	q.streams.stdout = agenthost_token();
-	out = agenthost_stream(h, q.streams.stdout);
-	assert_int_equal(request_create(h, &q, &r)->rc, 0);
-	assert_int_equal(start("frozen"), 0);
-	assert_true(grown(out) > 0);
-	assert_int_equal(ask("frozen", agent_pause), 0);
-	assert_int_equal(ask("frozen", agent_pause), 0);
-	grown(out);
-	assert_int_equal(grown(out), 0);
-	/* Nothing can be started in it but by who is ready to wait. */
-	request_init(&x, "frozen");
-	request_args(&x, "true", NULL);
-	memset(&r, 0, sizeof(r));
-	assert_int_equal(request_exec(h, &x, "no", &r)->rc, -ESRCH);
-	assert_non_null(strstr(r.r.err.msg, "cannot exec in a paused container"));
-	snprintf(x.exec_id, sizeof(x.exec_id), "yes");
-	x.exec.exec_id = x.exec_id;
-	x.exec.ignore_paused = true;
-	assert_true(husk__agent__v1__exec_request__get_packed_size(&x.exec) <= sizeof(packed));
-	assert_int_equal(agent_exec(h->c, packed, husk__agent__v1__exec_request__pack(&x.exec, packed), 0,
-				    reply_fn, &late, NULL), 0);
-	agenthost_turn(h, 200);
-	assert_false(late.done);
-	assert_int_equal(ask("frozen", agent_resume), 0);
-	assert_int_equal(reply_wait(h, &late, 0)->rc, 0);
-	assert_int_equal(ask("frozen", agent_resume), 0);
-	assert_true(grown(out) > 0);
-	/* SIGKILL reaches frozen ones, and an exec's leaves the others as they are. */
-	assert_int_equal(ask("frozen", agent_pause), 0);
-	assert_int_equal(send_signal("frozen", "", SIGKILL, false), 0);
-	assert_int_equal(wait_for("frozen", "", &r)->exit.status, 137);
-	assert_int_equal(ask("frozen", agent_pause), -ESRCH);
-	assert_int_equal(delete("frozen", ""), 0);
-	close(out);
-}
-
-static void counted(void **state)
-{
-	struct reply r = { 0 }, oom = { 0 };
-	struct ct_request q;
-	uint64_t counters = 0;
-
-	(void)state;
-	if (!h)
-		return;
-	sleeper(&q, "counted");
-	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, 0);
-	/* Those controllers that this host hands down. */
-	if (agenthost_sh(h, "grep -q pids $0/cg/${0##*/}/cgroup.controllers") == 0) {
-		assert_int_equal(r.r.stats.pids.current, 1);
-		assert_true(r.r.stats.pids.limit == AGENT_NO_LIMIT);
-	}
-	assert_true(r.r.stats.cpu_ns > 0);
-	if (agenthost_sh(h, "grep -q memory $0/cg/${0##*/}/cgroup.controllers") == 0) {
-		for (uint32_t i = 0; i < r.r.stats.n_memory_stat; i++)
-			counters += r.r.stats.memory_stat[i].value;
-		assert_true(r.r.stats.memory.current > 0 && counters > 0);
-		/* At once, for who knows nothing yet; else when there is news, or at its end. */
-		assert_int_equal(reply_wait(h, &oom, agent_wait_oom(h->c, "counted", UINT64_MAX, reply_fn, &oom,
-								    NULL))->rc, 0);
-		assert_int_equal(oom.r.oom_kills, 0);
-		memset(&oom, 0, sizeof(oom));
-		assert_int_equal(agent_wait_oom(h->c, "counted", 0, reply_fn, &oom, NULL), 0);
-		agenthost_turn(h, 100);
-		assert_false(oom.done);
-		assert_int_equal(delete("counted", ""), 0);
-		assert_int_equal(reply_wait(h, &oom, 0)->rc, -ESRCH);
-	} else {
-		assert_int_equal(delete("counted", ""), 0);
-	}
-	memset(&r, 0, sizeof(r));
-	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, -ENOENT);
-}
-
 /* Who made a process and goes away takes it along. */
 static void owner_gone(void **state)
 {
@@ -686,8 +636,8 @@ int main(void)
 		cmocka_unit_test(late_reader),	    cmocka_unit_test(reader_gone),
 		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
-		cmocka_unit_test(listing),	    cmocka_unit_test(frozen),
-		cmocka_unit_test(start_hooks),	    cmocka_unit_test(counted),
+		cmocka_unit_test(listing),	    cmocka_unit_test(start_hooks),
+		cmocka_unit_test(extra_streams),
 		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
 	};
 

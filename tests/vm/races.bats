@@ -41,7 +41,7 @@ lost() { # STATUS FILE PATTERN
 }
 
 h() { "$HUSK" --root "$ROOT" "$@"; }
-rounds() { seq 0 $((${HUSK_RACES:-3} - 1)); }
+rounds() { seq 0 $((${HUSK_RACES:-2} - 1)); }
 gone='container (does not exist|not running)'
 
 @test "create and create" {
