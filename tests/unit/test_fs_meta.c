@@ -145,7 +145,10 @@ static const struct xattr_case xattrs[] = {
 	{ "user.husk.special", -EPERM, -ENODATA },
 	{ "user.husk.", -EPERM, -ENODATA },
 	{ "user.huskier", 0, 3 },
-	{ "trusted.overlay.opaque", -EOPNOTSUPP, -EOPNOTSUPP },
+	{ "user.husk.trusted.x", -EPERM, -ENODATA }, /* by its name on the host */
+	{ "trusted.overlay.opaque", 0, 3 },
+	{ "trusted.", 0, 3 },
+	{ "trusted", -EOPNOTSUPP, -EOPNOTSUPP },
 	{ "security.selinux", -EOPNOTSUPP, -EOPNOTSUPP },
 	{ "security.ima", -EOPNOTSUPP, -EOPNOTSUPP },
 	{ "system.nfs4_acl", -EOPNOTSUPP, -EOPNOTSUPP },
@@ -180,8 +183,24 @@ static void extended_attributes(void **state)
 		assert_int_equal(fsetxattr(fd, "trusted.secret", "x", 1, 0), 0);
 		close(fd);
 	}
+	/* Its trusted ones are between the guest and its root: the host has them as ours. */
+	{
+		int fd = openat(f->share_fd, "f", O_RDWR);
+
+		assert_int_equal(
+			fgetxattr(fd, "user.husk.trusted.overlay.opaque", v, sizeof(v)), 3);
+		assert_int_equal(fgetxattr(fd, "trusted.overlay.opaque", v, sizeof(v)), -1);
+		close(fd);
+	}
 	n = fc_getxattr(&f->c, e.nodeid, NULL, NULL, 0);
-	assert_int_equal(n, 10 + 13 + 20); /* user.note, user.huskier, security.capability */
+	assert_int_equal(n, 10 + 13 + 20 + 23 + 9); /* user.note, user.huskier, security.capability */
+	assert_int_equal(fc_getxattr(&f->c, e.nodeid, NULL, list, sizeof(list)), n);
+	assert_non_null(memmem(list, (size_t)n, "\0trusted.overlay.opaque", 24));
+	assert_int_equal(
+		fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "trusted.overlay.opaque"), 0);
+	f->c.uid = 1000;
+	n = fc_getxattr(&f->c, e.nodeid, NULL, NULL, 0);
+	assert_int_equal(n, 10 + 13 + 20);
 	assert_int_equal(fc_getxattr(&f->c, e.nodeid, NULL, list, (size_t)n - 1), -ERANGE);
 	assert_int_equal(fc_getxattr(&f->c, e.nodeid, NULL, list, sizeof(list)), n);
 	assert_null(memmem(list, (size_t)n, "secret", 6));
@@ -194,7 +213,12 @@ static void extended_attributes(void **state)
 			 -ENODATA);
 	assert_int_equal(fc_named(&f->c, FUSE_REMOVEXATTR, e.nodeid, NULL, 0, "user.husk.note"),
 			 -EPERM);
+	f->c.uid = 0;
 	/* A link has none, and nothing happens to what it points to. */
+	assert_int_equal(fc_setxattr(&f->c, l.nodeid, "trusted.overlay.redirect", "x", 1, 0), -EPERM);
+	assert_int_equal(fc_setxattr(&f->c, l.nodeid, "trusted.overlay.origin", "x", 1, 0), 0);
+	assert_int_equal(fc_getxattr(&f->c, l.nodeid, "trusted.overlay.origin", v, sizeof(v)),
+			 -ENODATA);
 	assert_int_equal(fc_setxattr(&f->c, l.nodeid, "user.note", "x", 1, 0), -EPERM);
 	assert_int_equal(fc_getxattr(&f->c, l.nodeid, "user.huskier", v, sizeof(v)), -ENODATA);
 	assert_int_equal(fc_getxattr(&f->c, l.nodeid, NULL, NULL, 0), 0);
@@ -264,6 +288,36 @@ static void special_files(void **state)
 	}
 }
 
+/* Overlayfs in the guest, with its upper directory here. */
+static void whiteouts(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	struct stat st;
+	uint64_t fh;
+
+	assert_int_equal(fc_mknod(&f->c, f->root, "wh", S_IFCHR, 0, &e), 0);
+	assert_int_equal(e.attr.mode, S_IFCHR);
+	assert_int_equal(e.attr.rdev, 0);
+	st = host_stat(f, "wh");
+	assert_true(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), -ENXIO);
+	fsfix_host_file(f, "a", "text", 0644);
+	assert_int_equal(fc_lookup(&f->c, f->root, "a", &e), 0);
+	assert_int_equal(fc_rename(&f->c, f->root, "a", f->root, "b", RENAME_WHITEOUT), 0);
+	st = host_stat(f, "a");
+	assert_true(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+	assert_int_equal(host_stat(f, "b").st_size, 4);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0); /* where it is now */
+	assert_int_equal(
+		fc_rename(&f->c, f->root, "b", f->root, "a", RENAME_WHITEOUT | RENAME_NOREPLACE),
+		-EEXIST);
+	assert_int_equal(
+		fc_rename(&f->c, f->root, "b", f->root, "a", RENAME_WHITEOUT | RENAME_EXCHANGE),
+		-EINVAL);
+	assert_int_equal(fc_rename(&f->c, f->root, "b", f->root, "a", 1u << 3), -EINVAL);
+}
+
 static void rarer_operations(void **state)
 {
 	struct fsfix *f = *state;
@@ -328,7 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(owner_and_mode), FS_TEST(supplementary_group), FS_TEST(extended_attributes),
-		FS_TEST(special_files),	 FS_TEST(rarer_operations),
+		FS_TEST(special_files),	 FS_TEST(rarer_operations), FS_TEST(whiteouts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -340,7 +340,6 @@ static const struct lie {
 	{ "handle: a directory's as a file's", H + 8, 8, 1ull << 32 | 2, -EBADMSG },
 	{ "handle: a file's as a directory's", H + 20, 1, 1, -EBADMSG },
 	{ "handle: neither", H + 20, 1, 2, -EBADMSG },
-	{ "handle: no access mode", H + 16, 4, O_ACCMODE, -EBADMSG },
 	{ "handle: would truncate", H + 16, 4, O_RDWR | O_TRUNC, -EBADMSG },
 	{ "handle: would create", H + 16, 4, O_RDWR | O_CREAT, -EBADMSG },
 	{ "handle: would not open a file", H + 16, 4, O_PATH, -EBADMSG },

@@ -159,6 +159,7 @@ static const struct call deadly[] = {
 	{ "file calls elsewhere than in the file server", VCPU | IO | CONTROL, SYS_openat, { AT_FDCWD, PTR("/"), 0 } },
 	{ "change owner elsewhere", VCPU | IO | CONTROL, SYS_fchown, { 0 } },
 	{ "a device node", ALL, SYS_mknodat, { AT_FDCWD, PTR("/nowhere/x"), S_IFBLK | 0600, 0 } },
+	{ "a device node that is no whiteout", ALL, SYS_mknodat, { AT_FDCWD, PTR("/nowhere/x"), S_IFCHR | 0600, 0x103 } },
 	{ "become another user elsewhere", VCPU | IO | CONTROL, SYS_setresuid, { 0 } },
 };
 

@@ -111,7 +111,13 @@ int fs_server_save(struct fs_server *s, struct buf *b, struct err *e);
  * is ESTALE to the guest. After a failure: fs_server_reset(). */
 int fs_server_load(struct fs_server *s, const void *data, size_t len, struct err *e);
 bool fs_server_idle(struct fs_server *s); /* the guest holds nothing */
-bool fs_server_session(const struct fs_server *s);
-void fs_server_set_session(struct fs_server *s, bool on);
+/* What was agreed upon; 0: nothing yet. Saved beside the state. */
+enum fs_session {
+	FS_SESSION_ON = 1 << 0,	       /* INIT was answered */
+	FS_SESSION_SUBMOUNTS = 1 << 1, /* mounts in a share are mounts in the guest, too */
+	FS_SESSION_ALL = 3,
+};
+unsigned fs_server_session(const struct fs_server *s);
+void fs_server_set_session(struct fs_server *s, unsigned session);
 
 #endif

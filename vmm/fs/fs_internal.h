@@ -137,7 +137,7 @@ struct fs_server {
 	uint32_t nfds;	 /* node descriptors that the LRU may close or that are in use now */
 	uint32_t nextra; /* pinned descriptors, lock owners, second descriptors: with handles, at
 			   * most cfg.max_handles */
-	atomic_bool session; /* INIT was answered */
+	atomic_uint session; /* enum fs_session */
 };
 
 /* One request in work. Handlers return 0 or a negative errno and set out_len. */
@@ -281,7 +281,10 @@ struct fs_valid {
 	uint32_t ns;
 };
 struct fs_valid fs_valid_of(const struct fs_share *share, double seconds);
-void fs_attr_fill(struct fuse_attr *a, const struct statx *st, const struct fs_node *n);
+struct fs_valid fs_attr_valid(const struct fs_server *s, const struct fs_node *n,
+			      const struct statx *st);
+void fs_attr_fill(const struct fs_server *s, struct fuse_attr *a, const struct statx *st,
+		  const struct fs_node *n);
 void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node *n,
 		   const struct statx *st);
 /* Looks @name up in @parent and counts it. *st as the guest shall see it. */

@@ -25,9 +25,9 @@ static struct fs_sx_time sx_time(struct statx_timestamp t)
 
 int fs_op_statx(struct fs_req *rq)
 {
-	struct fs_valid av = fs_valid_of(rq->node->share, rq->s->cfg.attr_timeout);
-	struct fs_statx_out out = { .attr_valid = av.s, .attr_valid_nsec = av.ns };
+	struct fs_statx_out out = { 0 };
 	struct fs_statx_in in;
+	struct fs_valid av;
 	struct statx st;
 	int rc;
 
@@ -35,6 +35,9 @@ int fs_op_statx(struct fs_req *rq)
 	rc = fs_node_stat(rq->s, rq->node, &st);
 	if (rc < 0)
 		return rc;
+	av = fs_attr_valid(rq->s, rq->node, &st);
+	out.attr_valid = av.s;
+	out.attr_valid_nsec = av.ns;
 	out.stat = (struct fs_statx){
 		.mask = st.stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
 		.blksize = st.stx_blksize,

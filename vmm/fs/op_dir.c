@@ -9,7 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CHUNK_MIN 512u /* holds the longest entry */
+#define ENTRY_MAX 280u /* of the host's entries: the header and 255 bytes */
+#define ENTRY_MIN 24u /* … one of up to four bytes */
 #define CHUNK_MAX 16384u
 
 /* getdents64's record. */
@@ -115,19 +116,25 @@ static bool add_entry(struct fs_req *rq, const struct fs_handle *h, const struct
 	return true;
 }
 
+/* As many bytes of the host's entries as surely fit into @room of the reply, where each takes up to 8
+ * bytes more, and its attributes. Reading further and seeking back would be wrong on file systems
+ * whose positions are counts of entries (tmpfs before 6.6, many FUSE ones) while others remove some. */
+static size_t chunk_for(size_t room, bool plus)
+{
+	size_t grow = 8 + (plus ? sizeof(struct fuse_entry_out) : 0);
+
+	return min_t(size_t, room / (ENTRY_MIN + grow) * ENTRY_MIN, CHUNK_MAX);
+}
+
 /* Fills the reply from the handle's position on; the handle is locked. */
 static int fill(struct fs_req *rq, struct fs_handle *h, bool plus, size_t room)
 {
 	_Alignas(8) char buf[CHUNK_MAX];
-	size_t each = plus ? 8 : 1, chunk;
+	size_t chunk = max_t(size_t, chunk_for(room, plus), ENTRY_MAX);
 	bool more = true;
 	long n;
 
-	while (more) {
-		chunk = (room - rq->out_len) / each;
-		if (room - rq->out_len < FUSE_NAME_OFFSET + 8)
-			break;
-		chunk = max_t(size_t, min_t(size_t, chunk, CHUNK_MAX), CHUNK_MIN);
+	do {
 		n = syscall(SYS_getdents64, h->fd, buf, chunk);
 		if (n <= 0)
 			return n < 0 && rq->out_len == 0 ? -errno : 0;
@@ -139,9 +146,10 @@ static int fill(struct fs_req *rq, struct fs_handle *h, bool plus, size_t room)
 				h->pos = d->off;
 			at += d->reclen;
 		}
-	}
+		chunk = chunk_for(room - rq->out_len, plus);
+	} while (more && chunk >= ENTRY_MAX);
 	if (!more)
-		h->pos = -1; /* the descriptor is further than the reply */
+		h->pos = -1; /* a small room: the descriptor is further than the reply */
 	return rq->out_len == 0 ? -EINVAL : 0;
 }
 

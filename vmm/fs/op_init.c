@@ -47,7 +47,7 @@ int fs_op_init(struct fs_req *rq)
 	out.max_pages = MAX_PAGES;
 	out.time_gran = 1;
 	fs_req_put(rq, &out, sizeof(out));
-	rq->s->session = true;
+	rq->s->session = FS_SESSION_ON | (flags & FUSE_SUBMOUNTS ? FS_SESSION_SUBMOUNTS : 0);
 	return 0;
 }
 

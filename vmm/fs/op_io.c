@@ -192,7 +192,7 @@ int fs_op_lseek(struct fs_req *rq)
 }
 
 /* Set-id bits go with a change of the data unless root makes it. The protocol's flags say so for
- * WRITE and SETATTR alone. */
+ * WRITE and SETATTR alone, and kernels that map ids do not even name the caller: then they go. */
 static int kill_for(const struct fs_req *rq, int fd)
 {
 	return rq->h.uid ? fs_cred_kill(fd) : 0;

@@ -11,6 +11,7 @@
 #ifndef RENAME_EXCHANGE
 #define RENAME_NOREPLACE (1 << 0)
 #define RENAME_EXCHANGE	 (1 << 1)
+#define RENAME_WHITEOUT	 (1 << 2)
 #endif
 
 /* The node that the guest has for this name, if any, referenced; pinned when it is about to go.
@@ -138,8 +139,8 @@ int fs_op_rename2(struct fs_req *rq)
 	struct fuse_rename2_in in;
 
 	FS_ARG(rq, in);
-	/* RENAME_WHITEOUT would make a device node. */
-	if (in.flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	/* A whiteout is the host's, too (special.c). Overlayfs on the host has none. */
+	if (in.flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	return do_rename(rq, sizeof(in), in.newdir, in.flags);
 }

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Extended attributes. A table says which the guest may have: our own, which make special files,
- * are not there for it; labels and trusted attributes belong to the host. Only regular files and
- * directories have any, since nothing else is ever opened.
+ * are not there for it; labels belong to the host. The guest's trusted.* are kept as our own ones,
+ * since they are between the guest's kernel and its root (overlayfs keeps its books in them) and no
+ * word to the host. Only regular files and directories have any, since nothing else is ever opened.
  */
 #include "vmm/fs/fs_internal.h"
 
 #include <linux/limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #define ACL_DEFAULT "system.posix_acl_default"
 #define ACL_ACCESS  "system.posix_acl_access"
+#define TRUSTED	    "trusted."
+#define ORIGIN	    "trusted.overlay.origin"
 
-enum verdict { PASS, HIDDEN, REFUSED };
+enum verdict { PASS, KEPT, HIDDEN, REFUSED };
 
-/* First match wins. get: HIDDEN is ENODATA; set: HIDDEN is EPERM, REFUSED EOPNOTSUPP. */
+/* First match wins. KEPT: below our own prefix. get: HIDDEN is ENODATA; set: HIDDEN is EPERM, REFUSED
+ * EOPNOTSUPP. */
 static const struct {
 	const char *name;
 	bool prefix;
@@ -24,7 +29,8 @@ static const struct {
 } policy[] = {
 	{ FS_XATTR_PREFIX, true, HIDDEN },	{ "user.", true, PASS },
 	{ "security.capability", false, PASS }, { ACL_ACCESS, false, PASS },
-	{ ACL_DEFAULT, false, PASS },		{ "", true, REFUSED },
+	{ ACL_DEFAULT, false, PASS },		{ TRUSTED, true, KEPT },
+	{ "", true, REFUSED },
 };
 
 static enum verdict judge(const char *name)
@@ -41,6 +47,25 @@ static enum verdict judge(const char *name)
 static bool is_acl(const char *name)
 {
 	return !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT);
+}
+
+/* The host's name for the guest's, in @buf if it is another one. 0, or what @hidden says, or
+ * -EOPNOTSUPP, -ERANGE. */
+static int host_name(const char **name, char buf[XATTR_NAME_MAX + 1], int hidden)
+{
+	switch (judge(*name)) {
+	case PASS:
+		return 0;
+	case KEPT:
+		if (snprintf(buf, XATTR_NAME_MAX + 1, FS_XATTR_PREFIX "%s", *name) > XATTR_NAME_MAX)
+			return -ERANGE;
+		*name = buf;
+		return 0;
+	case HIDDEN:
+		return hidden;
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 /* A name as xattr names are: no NUL missing, 1 to 255 bytes, any character. */
@@ -77,10 +102,10 @@ static void acl_changed(struct fs_req *rq, const char *name)
 
 int fs_op_setxattr(struct fs_req *rq)
 {
+	char buf[XATTR_NAME_MAX + 1];
 	struct fuse_setxattr_in in;
 	size_t off = sizeof(in);
 	const char *name;
-	enum verdict v;
 	int fd, rc;
 
 	if (rq->arg_len < sizeof(in) + 2)
@@ -94,9 +119,13 @@ int fs_op_setxattr(struct fs_req *rq)
 	if (!range_within(off, in.size, rq->arg_len) ||
 	    (in.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
 		return -EINVAL;
-	v = judge(name);
-	if (v != PASS)
-		return v == HIDDEN ? -EPERM : -EOPNOTSUPP;
+	/* A copied up symbolic link gets this, too, and overlayfs believes that no file can have
+	 * attributes if one cannot. It is a hint: without it the link has another inode number. */
+	if (!has_xattrs(rq->node) && !strcmp(name, ORIGIN))
+		return 0;
+	rc = host_name(&name, buf, -EPERM);
+	if (rc < 0)
+		return rc;
 	if (!has_xattrs(rq->node))
 		return -EPERM;
 	fd = fs_node_open(rq->s, rq->node, O_RDONLY);
@@ -117,16 +146,15 @@ int fs_op_setxattr(struct fs_req *rq)
 
 int fs_op_removexattr(struct fs_req *rq)
 {
+	char buf[XATTR_NAME_MAX + 1];
 	const char *name;
-	enum verdict v;
 	size_t off = 0;
 	int fd, rc = xattr_name(rq, &off, &name);
 
+	if (rc == 0)
+		rc = host_name(&name, buf, -EPERM);
 	if (rc < 0)
 		return rc;
-	v = judge(name);
-	if (v != PASS)
-		return v == HIDDEN ? -EPERM : -EOPNOTSUPP;
 	if (!has_xattrs(rq->node))
 		return -EPERM;
 	fd = fs_node_open(rq->s, rq->node, O_RDONLY);
@@ -153,17 +181,16 @@ int fs_op_getxattr(struct fs_req *rq)
 {
 	struct fuse_getxattr_in in;
 	size_t off = sizeof(in), room;
+	char buf[XATTR_NAME_MAX + 1];
 	const char *name;
-	enum verdict v;
 	ssize_t n;
 	int fd, rc = xattr_name(rq, &off, &name);
 
 	FS_ARG(rq, in);
+	if (rc == 0)
+		rc = host_name(&name, buf, -ENODATA);
 	if (rc < 0)
 		return rc;
-	v = judge(name);
-	if (v != PASS)
-		return v == HIDDEN ? -ENODATA : -EOPNOTSUPP;
 	if (!has_xattrs(rq->node))
 		return -ENODATA;
 	fd = fs_node_open(rq->s, rq->node, O_RDONLY | O_NONBLOCK);
@@ -184,19 +211,33 @@ int fs_op_getxattr(struct fs_req *rq)
 	return 0;
 }
 
+/* The guest's name for the host's; NULL when it has none. Trusted ones are for root to
+ * see; who does not say who it is (kernels that map ids name the caller when it makes files only) sees
+ * them too: names alone, of which the values are root's. */
+static const char *guest_name(const char *name, bool root)
+{
+	const size_t n = strlen(FS_XATTR_PREFIX);
+
+	if (!strncmp(name, FS_XATTR_PREFIX TRUSTED, n + strlen(TRUSTED)))
+		return root ? name + n : NULL;
+	return judge(name) == PASS ? name : NULL;
+}
+
 /* Packs the names that the guest may see to the front; their length. */
-static size_t visible(char *list, size_t len)
+static size_t visible(char *list, size_t len, bool root)
 {
 	size_t keep = 0;
 
 	for (size_t at = 0; at < len;) {
 		size_t n = strnlen(list + at, len - at) + 1;
+		const char *name = at + n <= len ? guest_name(list + at, root) : NULL;
 
-		if (at + n <= len && judge(list + at) == PASS) {
-			memmove(list + keep, list + at, n);
-			keep += n;
-		}
 		at += n;
+		if (!name)
+			continue;
+		n = strlen(name) + 1;
+		memmove(list + keep, name, n);
+		keep += n;
 	}
 	return keep;
 }
@@ -220,7 +261,7 @@ int fs_op_listxattr(struct fs_req *rq)
 	rc = n >= 0 ? 0 : list ? -errno : -ENOMEM;
 	close(fd);
 	if (rc == 0) {
-		len = visible(list, (size_t)n);
+		len = visible(list, (size_t)n, !rq->h.uid || rq->h.uid == UINT32_MAX);
 		if (!in.size)
 			rc = reply_size(rq, len);
 		else if (len > min_t(size_t, in.size, rq->out_room))

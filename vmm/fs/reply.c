@@ -4,6 +4,15 @@
  */
 #include "vmm/fs/fs_internal.h"
 
+/* A write may take set-id bits away, and the guest's kernel does not think of that: it must ask. */
+struct fs_valid fs_attr_valid(const struct fs_server *s, const struct fs_node *n,
+			      const struct statx *st)
+{
+	bool sets_id = S_ISREG(st->stx_mode) && (st->stx_mode & (S_ISUID | S_ISGID));
+
+	return fs_valid_of(n->share, sets_id ? 0 : s->cfg.attr_timeout);
+}
+
 struct fs_valid fs_valid_of(const struct fs_share *share, double seconds)
 {
 	struct fs_valid v = { 0, 0 };
@@ -23,8 +32,13 @@ static uint32_t encode_dev(uint32_t major_, uint32_t minor_)
 	return (minor_ & 0xff) | (major_ << 8) | ((minor_ & ~0xffu) << 12);
 }
 
-void fs_attr_fill(struct fuse_attr *a, const struct statx *st, const struct fs_node *n)
+void fs_attr_fill(const struct fs_server *s, struct fuse_attr *a, const struct statx *st,
+		  const struct fs_node *n)
 {
+	/* A mount of its own in the guest too, so that device and inode stay unique. A kernel that
+	 * does not know them takes the flag for another file. */
+	bool submount = n->cross && n->type == S_IFDIR && (s->session & FS_SESSION_SUBMOUNTS);
+
 	*a = (struct fuse_attr){
 		.ino = st->stx_ino,
 		.size = st->stx_size,
@@ -41,8 +55,7 @@ void fs_attr_fill(struct fuse_attr *a, const struct statx *st, const struct fs_n
 		.gid = st->stx_gid,
 		.rdev = encode_dev(st->stx_rdev_major, st->stx_rdev_minor),
 		.blksize = st->stx_blksize,
-		/* A mount of its own in the guest too, so that device and inode stay unique. */
-		.flags = n->cross && n->type == S_IFDIR ? FUSE_ATTR_SUBMOUNT : 0,
+		.flags = submount ? FUSE_ATTR_SUBMOUNT : 0,
 	};
 }
 
@@ -50,7 +63,7 @@ void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node
 		   const struct statx *st)
 {
 	struct fs_valid ev = fs_valid_of(n->share, s->cfg.entry_timeout);
-	struct fs_valid av = fs_valid_of(n->share, s->cfg.attr_timeout);
+	struct fs_valid av = fs_attr_valid(s, n, st);
 
 	*e = (struct fuse_entry_out){
 		.nodeid = fs_node_id(n),
@@ -59,15 +72,15 @@ void fs_entry_fill(struct fs_server *s, struct fuse_entry_out *e, struct fs_node
 		.attr_valid = av.s,
 		.attr_valid_nsec = av.ns,
 	};
-	fs_attr_fill(&e->attr, st, n);
+	fs_attr_fill(s, &e->attr, st, n);
 }
 
 int fs_reply_attr(struct fs_req *rq, struct fs_node *n, const struct statx *st)
 {
-	struct fs_valid av = fs_valid_of(n->share, rq->s->cfg.attr_timeout);
+	struct fs_valid av = fs_attr_valid(rq->s, n, st);
 	struct fuse_attr_out out = { .attr_valid = av.s, .attr_valid_nsec = av.ns };
 
-	fs_attr_fill(&out.attr, st, n);
+	fs_attr_fill(rq->s, &out.attr, st, n);
 	fs_req_put(rq, &out, sizeof(out));
 	return 0;
 }

@@ -199,7 +199,7 @@ void fs_server_drop(struct fs_server *s)
 	for (unsigned i = 0; i < FS_MAX_SHARES; i++)
 		if (s->share[i])
 			s->share[i]->root.nlookup = 0;
-	s->session = false;
+	s->session = 0;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -221,14 +221,14 @@ bool fs_server_idle(struct fs_server *s)
 	return idle;
 }
 
-bool fs_server_session(const struct fs_server *s)
+unsigned fs_server_session(const struct fs_server *s)
 {
 	return s->session;
 }
 
-void fs_server_set_session(struct fs_server *s, bool on)
+void fs_server_set_session(struct fs_server *s, unsigned session)
 {
-	s->session = on;
+	s->session = session;
 }
 
 void fs_server_free(struct fs_server *s)

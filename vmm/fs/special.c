@@ -5,6 +5,9 @@
  * says what it is, so nobody on the host can open a device that the guest thought up. The attribute
  * is out of the guest's reach (xattr.c). Directories that hold such files carry a mark, since a
  * plain READDIR would show the host's type.
+ *
+ * A whiteout of overlayfs, character device 0:0, is the host's own where it can be: no driver is
+ * behind it, anybody may make one, and so an upper directory that a guest filled is one for the host.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -85,6 +88,8 @@ int fs_special_make(struct fs_server *s, int dirfd, const char *name, mode_t mod
 	mode_t type = mode & S_IFMT;
 	int fd, rc;
 
+	if (type == S_IFCHR && rdev == 0 && mknodat(dirfd, name, mode, 0) == 0)
+		return 0;
 	fd = fs_open_beneath(s, dirfd, name, O_CREAT | O_EXCL | O_RDWR, (mode & 07777) | S_ISVTX,
 			     false);
 	if (fd < 0)

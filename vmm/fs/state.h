@@ -16,7 +16,7 @@
 #include "vmm/fs/fs_internal.h"
 
 /* What a handle may have been opened with. */
-#define FS_STATE_FLAGS ((uint32_t)(O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC))
+#define FS_STATE_FLAGS ((uint32_t)(O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME))
 
 /* "share 's': 'a/b'" with what is not printable as '?'; for messages. The table lock is held. */
 #define FS_WHERE_MAX 512

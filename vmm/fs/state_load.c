@@ -243,7 +243,7 @@ static int load_handle(struct fs_server *s, struct reader *r, struct err *e)
 	n = fs_node_by_id(s, node);
 	pthread_mutex_unlock(&s->lock);
 	if (r->bad || !n || dir > 1 || (flags & ~FS_STATE_FLAGS) ||
-	    (flags & O_ACCMODE) == O_ACCMODE || (n->type == S_IFDIR) != (dir == 1))
+	    (n->type == S_IFDIR) != (dir == 1))
 		return malformed(r, "handle", e);
 	if (!n->share)
 		return err_set(e, ESTALE,

@@ -4,7 +4,7 @@
  * slow work. Nothing here names a path of the host: the root is empty, and shares are descriptors.
  *
  * Absent on purpose: open_by_handle_at and name_to_handle_at (lead out of a share), mount and its
- * relatives, chroot, execve, sockets, mknod of devices (the namespace refuses it too).
+ * relatives, chroot, execve, sockets, mknod of devices but whiteouts (the namespace refuses it too).
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -59,6 +59,8 @@ const struct jail_rule jail_rules_fs[] = {
 	{ "mknodat", "MKNOD of a file", { { .arg = 2, .mask = S_IFMT, .value = S_IFREG } }, 0 },
 	{ "mknodat", "MKNOD of a FIFO", { { .arg = 2, .mask = S_IFMT, .value = S_IFIFO } }, 0 },
 	{ "mknodat", "MKNOD of a socket", { { .arg = 2, .mask = S_IFMT, .value = S_IFSOCK } }, 0 },
+	{ "mknodat", "MKNOD of a whiteout, device 0:0",
+	  { { .arg = 2, .mask = S_IFMT, .value = S_IFCHR }, ARG32(3, 0) }, 0 },
 	{ "getxattr", "GETXATTR by /proc/self/fd", {}, 0 },
 	{ "lgetxattr", "GETXATTR by /proc/self/fd", {}, 0 },
 	{ "fgetxattr", "GETXATTR", {}, 0 },

@@ -231,7 +231,7 @@ static int fs_save(const struct vdev *d, struct snap_w *w, struct err *e)
 	rc = fs_server_save(x->server, &state, e);
 	if (rc == 0) {
 		snap_w_bytes(w, TAG_TAG, x->tag, sizeof(x->tag));
-		snap_w_u8(w, TAG_SESSION, fs_server_session(x->server));
+		snap_w_u8(w, TAG_SESSION, (uint8_t)fs_server_session(x->server));
 		snap_w_bytes(w, TAG_STATE, state.data, state.len);
 	}
 	buf_free(&state);
@@ -247,7 +247,7 @@ static int fs_load(struct vdev *d, struct snap_r *r, uint16_t ver, struct err *e
 	int rc;
 
 	if (snap_r_bytes(r, TAG_TAG, &tag, &len, sizeof(x->tag)) < 0 ||
-	    snap_r_u8(r, TAG_SESSION, &session) < 0 || session > 1 || len != sizeof(x->tag))
+	    snap_r_u8(r, TAG_SESSION, &session) < 0 || session > FS_SESSION_ALL || len != sizeof(x->tag))
 		return err_set(e, EBADMSG, "fs: state is incomplete");
 	if (memcmp(tag, x->tag, len) != 0)
 		return err_set(e, EINVAL, "fs: state of another tag");
@@ -257,7 +257,8 @@ static int fs_load(struct vdev *d, struct snap_r *r, uint16_t ver, struct err *e
 		rc = fs_server_load(x->server, state, state_len, e);
 		if (rc < 0)
 			return rc;
-	}
+	} else if (session)
+		session = FS_SESSION_ALL;
 	fs_server_set_session(x->server, session);
 	return 0;
 }
