@@ -315,6 +315,9 @@ static void xattr_sizes(void **state)
 		check_row("value in the room for it",
 			  fc_getxattr(&f->c, e.nodeid, "user.a", v, n) == (n < 3 ? -ERANGE : 3));
 	}
+	f->c.room = sizeof(struct fuse_out_header); /* it asks for a value, and can take none */
+	assert_int_equal(fc_getxattr(&f->c, e.nodeid, "user.a", v, 3), -ERANGE);
+	assert_int_equal(fc_getxattr(&f->c, e.nodeid, NULL, v, 3), -ERANGE);
 	f->c.room =
 		sizeof(struct fuse_out_header) + 4; /* it asks for the size, and cannot take it */
 	assert_int_equal(fc_getxattr(&f->c, e.nodeid, "user.a", NULL, 0), -EINVAL);

@@ -197,6 +197,10 @@ int fs_op_getxattr(struct fs_req *rq)
 	if (fd < 0)
 		return fd;
 	room = min_t(size_t, in.size, rq->out_room);
+	if (in.size && !room) { /* to the host, no room would be the question for the size */
+		close(fd);
+		return -ERANGE;
+	}
 	n = fgetxattr(fd, name, in.size ? rq->out : NULL, in.size ? room : 0);
 	rc = n < 0 ? -errno : 0;
 	close(fd);
