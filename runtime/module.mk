@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
 	runtime/host/cgroup runtime/host/cgroup_path
+RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/preserve \
-	runtime/container/timeline runtime/container/start runtime/container/hooks
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
-RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
+RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_SYSTEMD_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
 
-PROGRAMS += husk husk-proxy
+PROGRAMS += husk husk-proxy husk-systemd-cgroup
 husk_STATIC := 1
 husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
 	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
@@ -29,12 +30,21 @@ husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
 UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy
+# Not static: libsystemd has no static library. Only --systemd-cgroup starts it.
+husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/bus runtime/systemd/helper/props \
+	lib/err lib/io
+husk-systemd-cgroup_LIBS := -lsystemd
+
+UNIT_TESTS += systemd systemd_helper
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
 	$(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
+systemd_TEST_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/oci/cpuset $(LIB_BASE)
+systemd_helper_TEST_OBJS := runtime/systemd/helper/bus runtime/systemd/helper/props $(LIB_BASE)
+systemd_helper_TEST_LIBS := -lsystemd
 cgroup_TEST_OBJS := runtime/host/cgroup_path $(LIB_BASE)
-sandbox_shape_TEST_OBJS := runtime/sandbox/shape $(LIB_BASE)
+sandbox_shape_TEST_OBJS := runtime/sandbox/shape runtime/oci/cpuset $(LIB_BASE)
 cli_options_TEST_OBJS := runtime/cli/options $(LIB_BASE)
 events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
@@ -46,7 +56,10 @@ proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serv
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
 
-FUZZ_TARGETS += container_state
+FUZZ_TARGETS += container_state systemd
+systemd_FUZZ_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/helper/props \
+	runtime/oci/cpuset $(LIB_BASE)
+systemd_FUZZ_LIBS := -lsystemd
 container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)

@@ -2,12 +2,14 @@
 #include "agent-proto/agent/cgroup.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -76,6 +78,9 @@ static int write_values(int fd, Husk__Agent__V1__Container__CgroupValuesEntry *c
 	for (size_t i = 0; i < n; i++) {
 		int rc = io_write_str(fd, values[i]->key, values[i]->value);
 
+		/* Pages of a size that there is none of: within any limit. */
+		if (rc == -ENOENT && !strncmp(values[i]->key, "hugetlb.", 8))
+			continue;
 		if (rc < 0)
 			return err_errno(e, -rc, "cgroup: writing \"%s\" to %s", values[i]->value,
 					 values[i]->key);
@@ -151,6 +156,37 @@ int cgroup_make(struct cgroup *cg, const char *root, const char *path,
 fail:
 	cgroup_done(&new);
 	return rc;
+}
+
+int cgroup_open_below(const struct cgroup *cg, const char *path, struct err *e)
+{
+	const char *below = path + strspn(path, "/");
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+	long fd = syscall(SYS_openat2, cg->fd, *below ? below : ".", &how, sizeof(how));
+
+	if (fd < 0 && errno == EXDEV)
+		return err_set(e, EINVAL, "%.200s is not a sub cgroup path", path);
+	return fd < 0 ? err_errno(e, errno, "cgroup %.200s", path) : (int)fd;
+}
+
+int cgroup_open_of(const struct cgroup *cg, pid_t pid, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = strlen(cg->path);
+	char file[64], *path;
+	int rc;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	rc = io_read_file(AT_FDCWD, file, 65536, &text, NULL);
+	if (rc < 0)
+		return err_errno(e, -rc, "%s", file);
+	text[strcspn(text, "\n")] = 0;
+	/* The container cannot leave its group, but for being moved by us. */
+	path = text + strlen("0::/");
+	if (strncmp(text, "0::/", 4) || strncmp(path, cg->path, len) || (path[len] && path[len] != '/'))
+		return err_set(e, EINVAL, "%s: not in the container's cgroup", file);
+	return cgroup_open_below(cg, path + len, e);
 }
 
 int cgroup_kill(const struct cgroup *cg)

@@ -23,6 +23,11 @@ struct cgroup {
 int cgroup_make(struct cgroup *cg, const char *root, const char *path,
 		Husk__Agent__V1__Container__CgroupValuesEntry *const *values, size_t n,
 		struct err *e);
+/* The group @path below it, "" and "/" for itself. -EINVAL in runc's words for a path that leads out of it. Descriptor
+ * of its folder. */
+int cgroup_open_below(const struct cgroup *cg, const char *path, struct err *e);
+/* The one below it in which process @pid is. */
+int cgroup_open_of(const struct cgroup *cg, pid_t pid, struct err *e);
 /* SIGKILL to all in it and below. */
 int cgroup_kill(const struct cgroup *cg);
 /* A signal to each process in it and below. */

@@ -357,6 +357,8 @@ int check_exec(const Husk__Agent__V1__ExecRequest *req, struct err *e)
 
 	if (rc == 0)
 		rc = check_id(req->exec_id, "exec_id", e);
+	if (rc == 0 && strlen(req->cgroup) >= PATH_MAX / 2)
+		rc = invalid(e, "cgroup");
 	return rc == 0 ? check_process(req->process, e) : rc;
 }
 

@@ -267,7 +267,7 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	if (rc == 0)
 		rc = prepare_userns(ct, spec, e);
 	if (rc == 0)
-		rc = process_spawn(&ct->init, ct, "", spec, spec->process, call, owner, e);
+		rc = process_spawn(&ct->init, ct, "", "", spec, spec->process, call, owner, e);
 	if (rc < 0) {
 		cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir);
 		return rc;
@@ -332,7 +332,7 @@ static int make_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *r
 	if (!p)
 		return err_set(e, ENOMEM, "out of memory");
 	inherit_fill(req->process, ct->kept, &filled, &user);
-	rc = process_spawn(p, ct, req->exec_id, NULL, &filled, call, owner, e);
+	rc = process_spawn(p, ct, req->exec_id, req->cgroup, NULL, &filled, call, owner, e);
 	if (rc < 0) {
 		free(p);
 		return rc;

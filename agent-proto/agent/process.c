@@ -117,7 +117,7 @@ static pid_t fork_into(int flags, int cgroup, int *ret_pidfd)
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
-static pid_t fork_child(struct process *p, const struct child_job *job, struct err *e)
+static pid_t fork_child(struct process *p, const struct child_job *job, int cgroup, struct err *e)
 {
 	struct agent *a = p->ct->agent;
 	bool join = !job->ct && (job->ns_flags & CLONE_NEWPID);
@@ -126,7 +126,7 @@ static pid_t fork_child(struct process *p, const struct child_job *job, struct e
 	if (join && setns(job->target, CLONE_NEWPID) < 0)
 		return err_errno(e, errno, "container's pid namespace");
 	pid = fork_into(job->ct ? job->ns_flags & ~(CLONE_NEWCGROUP | CLONE_NEWTIME) : 0,
-			p->ct->cgroup.fd, &p->pidfd);
+			cgroup, &p->pidfd);
 	if (pid == 0)
 		child_run(job);
 	/* The agent's next child would end up in there: no going on without. */
@@ -135,6 +135,22 @@ static pid_t fork_child(struct process *p, const struct child_job *job, struct e
 	if (pid < 0)
 		return err_errno(e, -pid, "fork");
 	return pid;
+}
+
+/* A group that hands controllers down takes no process: where the container has made its own an inner one (systemd
+ * in it does), its first process shows where they may be, as with runc. */
+static pid_t fork_somewhere(struct process *p, const struct child_job *job, const char *cgroup, struct err *e)
+{
+	_cleanup_close_ int fd = *cgroup ? cgroup_open_below(&p->ct->cgroup, cgroup, e) : -1;
+	pid_t pid;
+
+	if (*cgroup)
+		return fd < 0 ? fd : fork_child(p, job, fd, e);
+	pid = fork_child(p, job, p->ct->cgroup.fd, e);
+	if (pid != -EBUSY || job->ct)
+		return pid;
+	fd = cgroup_open_of(&p->ct->cgroup, p->ct->init.pid, e);
+	return fd < 0 ? fd : fork_child(p, job, fd, e);
 }
 
 /* In a user namespace neither the kernel nor the files of the host obey the process; what it needs of
@@ -176,7 +192,7 @@ static void own_pipes(const struct process *p, const int stdio[3])
 			return; /* then it cannot open them anew, no more */
 }
 
-static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
+static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__Container *ct_spec,
 		 const Husk__Agent__V1__Process *spec, int stdio[3],
 		 int extra[AGENT_MAX_EXTRA], struct err *e)
 {
@@ -219,14 +235,14 @@ static int spawn(struct process *p, const Husk__Agent__V1__Container *ct_spec,
 	if (rc < 0)
 		return rc;
 	job.nodes = p->nodes.trees;
-	p->pid = fork_child(p, &job, e);
+	p->pid = fork_somewhere(p, &job, cgroup, e);
 	devices_made_close(&p->nodes);
 	if (p->pid > 0 && ct_spec && job.ns_flags & CLONE_NEWUSER)
 		help(p, ct_spec);
 	return p->pid < 0 ? p->pid : 0;
 }
 
-int process_spawn(struct process *p, struct container *ct, const char *exec_id,
+int process_spawn(struct process *p, struct container *ct, const char *exec_id, const char *cgroup,
 		  const Husk__Agent__V1__Container *ct_spec, const Husk__Agent__V1__Process *spec,
 		  struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
@@ -241,7 +257,7 @@ int process_spawn(struct process *p, struct container *ct, const char *exec_id,
 	p->sync = (struct evsrc){ .fd = -1, .fn = on_sync, .name = "child" };
 	p->drain.src.fd = -1;
 	p->exec_id = strdup(exec_id);
-	rc = p->exec_id ? spawn(p, ct_spec, spec, stdio, extra, e) : err_set(e, ENOMEM, "out of memory");
+	rc = p->exec_id ? spawn(p, cgroup, ct_spec, spec, stdio, extra, e) : err_set(e, ENOMEM, "out of memory");
 	for (unsigned i = 0; i < 3; i++)
 		close_and_reset(&stdio[i]);
 	for (unsigned i = 0; i < p->nextra; i++)

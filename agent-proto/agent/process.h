@@ -56,7 +56,8 @@ struct process {
 };
 
 /* Forks. @ct_spec: NULL for an exec. On success @call is kept and answered later. */
-int process_spawn(struct process *p, struct container *ct, const char *exec_id,
+/* @cgroup: below the container's, "" for its own. */
+int process_spawn(struct process *p, struct container *ct, const char *exec_id, const char *cgroup,
 		  const Husk__Agent__V1__Container *ct_spec, const Husk__Agent__V1__Process *spec,
 		  struct ttrpc_call *call, const struct conn *owner, struct err *e);
 /* Frees what it holds, without waiting for anything; its calls are answered with -ECANCELED. */

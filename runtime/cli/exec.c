@@ -14,7 +14,7 @@
 struct values {
 	const char *console_socket, *cwd, *user, *process, *pid_file;
 	const char *process_label, *apparmor;
-	struct cli_list env, gids, caps;
+	struct cli_list env, gids, caps, cgroups;
 	bool tty, detach, no_new_privs, ignore_paused;
 	int preserve_fds;
 };
@@ -43,7 +43,8 @@ static const struct cli_option options[] = {
 	{ "preserve-fds", NULL, CLI_INT, AT(preserve_fds),
 	  "Pass N additional file descriptors to the process: pipes and connected stream sockets "
 	  "(default: 0)" },
-	{ "cgroup", NULL, CLI_REFUSED, 0, "not supported" },
+	{ "cgroup", NULL, CLI_LIST, AT(cgroups),
+	  "run the process in an (existing) sub-cgroup of the container's, inside its machine" },
 	{ "ignore-paused", NULL, CLI_BOOL, AT(ignore_paused),
 	  "allow exec in a paused container: the process runs when that is resumed" },
 	{ .name = NULL },
@@ -207,6 +208,28 @@ static void plan_done(struct plan *p)
 	oci_process_free(p->loaded);
 }
 
+/* runc's forms, on a host of version 2: one path, of the one hierarchy that there is. */
+static int sub_cgroup(const struct values *v, const char **ret, struct err *e)
+{
+	*ret = "";
+	for (size_t i = 0; i < v->cgroups.n; i++) {
+		const char *arg = v->cgroups.v[i], *colon = strchr(arg, ':');
+
+		if (colon && strchr(colon + 1, ':'))
+			return err_set(e, EINVAL, "invalid --cgroup argument: %s", arg);
+		if (colon)
+			return err_set(e, EINVAL, "unknown controller %.*s in SubCgroupPaths",
+				       (int)min_t(size_t, (size_t)(colon - arg), 40), arg);
+		if (v->cgroups.n != 1)
+			return err_set(e, EINVAL,
+				       "invalid --cgroup argument: %s (missing <controller>: prefix)", arg);
+		if (strlen(arg) >= 2048)
+			return err_set(e, ENAMETOOLONG, "invalid --cgroup argument: too long");
+		*ret = arg;
+	}
+	return 0;
+}
+
 static int attend(struct container_made *made, int *ret_status)
 {
 	struct err why = ERR_INIT;
@@ -242,6 +265,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	int status = 0, rc = preserve_descriptors(&fds, v->preserve_fds, false, e);
 
 	say_ignored(v);
+	if (rc == 0)
+		rc = sub_cgroup(v, &r.cgroup, e);
 	if (rc == 0)
 		rc = cli_open_root(g, false, e);
 	if (rc == 0)

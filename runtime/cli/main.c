@@ -36,8 +36,8 @@ const struct cli_option cli_global_options[] = {
 	{ "criu", NULL, CLI_STRING, offsetof(struct cli_global, criu),
 	  "accepted for runc's callers, without effect" },
 	{ "systemd-cgroup", NULL, CLI_BOOL, offsetof(struct cli_global, systemd_cgroup),
-	  "cgroupsPath is of form \"slice:prefix:name\" (not supported yet: refused where a cgroup "
-	  "is made)" },
+	  "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\" "
+	  "for e.g. \"system.slice:husk:434234\"" },
 	{ "rootless", NULL, CLI_STRING, offsetof(struct cli_global, rootless),
 	  "ignore cgroup permission errors ('true', 'false', or 'auto') (default: \"auto\")" },
 	{ .name = NULL },

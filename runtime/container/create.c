@@ -16,10 +16,10 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
 #include "runtime/container/timeline.h"
-#include "runtime/host/cgroup.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 
@@ -27,8 +27,9 @@
 struct creation {
 	const struct container_request *req;
 	struct oci_spec *spec;
-	int bundle, dir, cgroup;
-	char bundle_path[PATH_MAX], rootfs[PATH_MAX], cgroup_path[PATH_MAX], created[64];
+	int bundle, dir;
+	char bundle_path[PATH_MAX], rootfs[PATH_MAX], created[64];
+	struct container_group group;
 	struct container_state st;
 	struct sandbox_shape shape;
 	struct sandbox vm;
@@ -100,16 +101,11 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
-	if (rc == 0 && c->req->host->systemd_cgroup)
-		rc = err_set(e, ENOTSUP,
-			     "--systemd-cgroup: the systemd cgroup driver is not supported "
-			     "yet, only cgroupfs is");
-	if (rc == 0)
-		rc = cgroup_find(c->spec, c->req->id, c->cgroup_path, sizeof(c->cgroup_path), e);
 	if (rc < 0)
 		return rc;
 	c->shape = sandbox_shape(&c->spec->res);
-	return sandbox_open_files(&c->vm, e);
+	rc = group_plan(&c->group, c->spec, c->req->id, c->req->host->systemd_cgroup, c->shape.memory, e);
+	return rc < 0 ? rc : sandbox_open_files(&c->vm, e);
 }
 
 /* ---- the parts --------------------------------------------------------------------------------- */
@@ -138,8 +134,8 @@ static int claim(struct creation *c, struct err *e)
 {
 	int rc = claim_folder(c, e);
 
-	if (rc == 0 && *c->cgroup_path) {
-		rc = cgroup_check_empty(c->cgroup_path, e);
+	if (rc == 0) {
+		rc = group_check_free(&c->group, e);
 		if (rc < 0)
 			container_remove_dir(c->req->host->root, c->req->id, c->dir, NULL);
 	}
@@ -153,23 +149,15 @@ static int claim(struct creation *c, struct err *e)
 		.rootfs = c->rootfs,
 		.created = c->created,
 		.sandbox = c->req->id,
-		.cgroup = c->cgroup_path,
+		.cgroup = c->group.path,
+		.unit = c->group.unit.name,
+		.bus = c->group.bus,
 		.owner = getuid(),
 		.annotations = c->spec->annotations,
 		.n_annotations = c->spec->n_annotations,
 		.hooks = c->spec->hooks,
 	};
 	return 0;
-}
-
-static int make_cgroup(struct creation *c, struct err *e)
-{
-	int rc;
-
-	if (!*c->cgroup_path)
-		return 0;
-	rc = cgroup_make(c->cgroup_path, &c->cgroup, e);
-	return rc < 0 ? rc : cgroup_set_limits(c->cgroup, &c->spec->res, c->shape.memory, e);
 }
 
 static int start_proxy(struct creation *c, struct err *e)
@@ -184,15 +172,25 @@ static int start_proxy(struct creation *c, struct err *e)
 	};
 	struct proxy_setup m = { .flags = PROXY_SETUP_LISTEN };
 	_cleanup_close_ int listen = -1;
+	_cleanup_close_ int memory = -1;
 	int rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &listen, e);
+	int fds[2];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (c->spec->ns[kinds[i].type].wanted)
 			m.new_ns |= kinds[i].clone;
 	if (rc == 0)
-		rc = stand_in_spawn(&c->proxy, c->cgroup, e);
+		rc = stand_in_spawn(&c->proxy, group_born_in(&c->st, c->group.fd), e);
+	if (rc == 0 && group_born_in(&c->st, c->group.fd) != c->group.fd)
+		rc = group_enter(&c->st, c->group.fd, c->proxy.made.proxy.pid, e);
 	if (rc == 0)
-		rc = stand_in_setup(&c->proxy, c->req->host, &m, &listen, 1, e);
+		memory = group_open_memory(&c->group);
+	if (memory >= 0)
+		m.flags |= PROXY_SETUP_MEMORY;
+	fds[0] = listen;
+	fds[1] = memory;
+	if (rc == 0)
+		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, memory >= 0 ? 2 : 1, e);
 	timeline_mark("husk-proxy started");
 	return rc;
 }
@@ -255,8 +253,9 @@ static int boot(struct creation *c, struct err *e)
 		rc = attach(c, e);
 	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
 	 * and keep it from being removed. */
-	if (rc == 0 && c->cgroup >= 0)
-		rc = cgroup_add(c->cgroup, c->vm.machine.pid, e);
+	if (rc == 0 && c->group.fd >= 0)
+		rc = group_enter(&c->st, c->group.fd, c->vm.machine.pid, e);
+	group_release(&c->group);
 	if (rc == 0)
 		rc = sandbox_save(&c->vm, 1, e);
 	timeline_mark("machine in its cgroup");
@@ -275,7 +274,7 @@ static int make_all(struct creation *c, struct err *e)
 		rc = sandbox_begin(&c->vm, c->req->host->root, c->st.sandbox, e);
 	timeline_mark("husk-machine started");
 	if (rc == 0)
-		rc = make_cgroup(c, e);
+		rc = group_make(&c->group, c->spec, c->req->id, e);
 	if (rc == 0)
 		rc = start_proxy(c, e);
 	if (rc == 0)
@@ -335,6 +334,7 @@ static void undo(struct creation *c)
 	struct err e = ERR_INIT;
 
 	stand_in_done(&c->proxy, true);
+	group_release(&c->group);
 	sandbox_close(&c->vm);
 	if (c->vm.machine.pid) {
 		proc_kill(&c->vm.machine, CALL_TIMEOUT_MS);
@@ -358,9 +358,9 @@ int container_create(const struct container_request *r, struct container_made *r
 	*c = (struct creation){ .req = r,
 				.bundle = -1,
 				.dir = -1,
-				.cgroup = -1,
 				.vm = SANDBOX_INIT,
 				.proxy = STAND_IN_INIT };
+	group_init(&c->group);
 	rc = check(c, &local);
 	if (rc == 0)
 		rc = claim(c, &local);
@@ -382,7 +382,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	stand_in_done(&c->proxy, rc < 0);
 	share_list_close(&c->shares);
 	sandbox_close(&c->vm);
-	close_and_reset(&c->cgroup);
+	group_done(&c->group);
 	close_and_reset(&c->bundle);
 	close_and_reset(&c->dir);
 	oci_spec_free(c->spec);

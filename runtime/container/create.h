@@ -63,6 +63,7 @@ struct exec_request {
 	const struct oci_process *process;
 	const char *pid_file, *console_socket;
 	const struct preserved *preserved; /* NULL: none */
+	const char *cgroup; /* below the container's in the guest, "" for that itself */
 	bool detach;
 	bool ignore_paused; /* waits for a paused container's resumption instead of refusing */
 };

@@ -6,9 +6,9 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
-#include "runtime/host/cgroup.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 
@@ -39,8 +39,8 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 	if (rc < 0)
 		return err_errno(e, -rc, "husk-proxy (process %d) does not end", s->proxy.pid);
 	rc = sandbox_remove(h->root, s->sandbox ? s->sandbox : id, KILL_TIMEOUT_MS, e);
-	if (rc == 0 && s->cgroup && *s->cgroup)
-		rc = cgroup_remove(s->cgroup, KILL_TIMEOUT_MS, e);
+	if (rc == 0)
+		rc = group_remove(s, id, KILL_TIMEOUT_MS, e);
 	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);
 }
 

@@ -10,9 +10,9 @@
 #include "agent-proto/proto/limits.h"
 #include "lib/cleanup.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/group.h"
 #include "runtime/container/id.h"
 #include "runtime/container/timeline.h"
-#include "runtime/host/cgroup.h"
 
 /* The living container: its folder's state, and the proxy that holds its namespaces. */
 static int find(const struct exec_request *r, struct container_state *st, int *ret_peer,
@@ -52,7 +52,7 @@ static int attach(const struct exec_request *r, struct stand_in *p, int machine,
 		m.flags |= PROXY_ATTACH_PATIENT;
 	snprintf(m.container_id, sizeof(m.container_id), "%s", r->id);
 	snprintf(m.exec_id, sizeof(m.exec_id), "%016" PRIx64, id);
-	rc = oci_pack_exec(r->process, r->id, m.exec_id, &p->tokens, r->ignore_paused,
+	rc = oci_pack_exec(r->process, r->id, m.exec_id, r->cgroup, &p->tokens, r->ignore_paused,
 			   &request, e);
 	if (rc == 0)
 		rc = stand_in_attach(p, &m, &request, machine, -1, e);
@@ -74,7 +74,9 @@ static int begin(const struct exec_request *r, struct stand_in *p, const struct 
 		return err_errno(e, -rc, "cannot open the cgroup %s", st->cgroup);
 	rc = sandbox_connect(r->host->root, st->sandbox, &machine, e);
 	if (rc == 0)
-		rc = stand_in_spawn(p, cgroup, e);
+		rc = stand_in_spawn(p, group_born_in(st, cgroup), e);
+	if (rc == 0 && group_born_in(st, cgroup) != cgroup)
+		rc = group_enter(st, cgroup, p->made.proxy.pid, e);
 	if (rc == 0)
 		rc = stand_in_setup(p, r->host, &m, &peer, 1, e);
 	if (rc == 0)

@@ -13,6 +13,7 @@
 #include "lib/io.h"
 #include "runtime/container/id.h"
 #include "runtime/proxy/proxy.h"
+#include "runtime/systemd/wire.h"
 
 static const char *const status_names[] = {
 	[CONTAINER_CREATING] = "creating",
@@ -34,7 +35,13 @@ bool container_status_lives(enum container_status s)
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-enum field_kind { F_STR, F_U32, F_PID, F_U64 };
+enum field_kind {
+	F_STR,
+	F_NEW_STR, /* one that older state files do not have: "" */
+	F_U32,
+	F_PID,
+	F_U64
+};
 
 static const struct field {
 	const char *name;
@@ -48,6 +55,8 @@ static const struct field {
 	{ "created", F_STR, offsetof(struct container_state, created) },
 	{ "sandbox", F_STR, offsetof(struct container_state, sandbox) },
 	{ "cgroup", F_STR, offsetof(struct container_state, cgroup) },
+	{ "unit", F_NEW_STR, offsetof(struct container_state, unit) },
+	{ "bus", F_NEW_STR, offsetof(struct container_state, bus) },
 	{ "owner", F_U32, offsetof(struct container_state, owner) },
 	{ "proxyPid", F_PID, offsetof(struct container_state, proxy.pid) },
 	{ "proxyStart", F_U64, offsetof(struct container_state, proxy.start) },
@@ -58,10 +67,15 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 	char *at = (char *)s + f->offset;
 	uint64_t n = 0;
 
+	if (!v && f->kind == F_NEW_STR) {
+		*(const char **)(void *)at = "";
+		return 0;
+	}
 	if (!v)
 		return -EINVAL;
 	switch (f->kind) {
 	case F_STR:
+	case F_NEW_STR:
 		if (v->type != JSON_STRING || strlen(v->str) != v->str_len)
 			return -EINVAL;
 		*(const char **)(void *)at = v->str;
@@ -116,6 +130,10 @@ static const char *check(const struct container_state *s)
 	if (*s->cgroup &&
 	    (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
 		return "cgroup";
+	if (strlen(s->unit) >= SYSTEMD_UNIT_MAX || strchr(s->unit, '/'))
+		return "unit";
+	if (strlen(s->bus) >= SYSTEMD_BUS_MAX)
+		return "bus";
 	return NULL;
 }
 
@@ -209,6 +227,9 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 		switch (fields[i].kind) {
 		case F_STR:
 			jw_str(&w, fields[i].name, *(const char *const *)(const void *)at);
+			break;
+		case F_NEW_STR:
+			jw_str(&w, fields[i].name, *(const char *const *)(const void *)at ?: "");
 			break;
 		case F_U32:
 		case F_PID:

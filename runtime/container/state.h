@@ -44,6 +44,8 @@ struct container_state {
 	const char *sandbox; /* name below @sandbox */
 	const char *
 		cgroup; /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
+	const char *unit; /* systemd's scope for it, "": none */
+	const char *bus; /* of the user's manager whose unit that is, "": the system's */
 	uint32_t owner; /* uid */
 	struct proc_id proxy; /* pid 0: still being created */
 	struct oci_pair *annotations;

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,27 +17,25 @@
 
 #define CGROUP2_MAGIC 0x63677270
 
-/* Beside the guest's memory: husk-machine itself, its page tables, the proxies. */
-#define OVERHEAD_MEMORY MIB(96)
-/* Threads of husk-machine and one proxy for each process that was started from the host. */
-#define OVERHEAD_PIDS   256
-
-static bool wants_limits(const struct oci_resources *r)
+bool cgroup_is_v2(void)
 {
-	return (r->has_memory_limit && r->memory_limit > 0) ||
-	       (r->has_pids_limit && r->pids_limit > 0) || (r->has_cpu_quota && r->cpu_quota > 0) ||
-	       (r->has_cpu_shares && r->cpu_shares);
+	struct statfs fs;
+
+	return statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_MAGIC;
 }
 
-int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size, struct err *e)
+int cgroup_find(const struct oci_spec *spec, bool limits, const char *id, char *out, size_t size,
+		struct err *e)
 {
 	_cleanup_free_ char *own = NULL;
-	struct statfs fs;
 	int rc;
 
-	if (statfs(CGROUP_ROOT, &fs) < 0 || fs.f_type != CGROUP2_MAGIC) {
-		if (*spec->cgroups_path || wants_limits(&spec->res))
-			return err_set(e, ENOTSUP, "%s is not a cgroup version 2 hierarchy",
+	if (!cgroup_is_v2()) {
+		if (*spec->cgroups_path || limits)
+			return err_set(e, ENOTSUP,
+				       "%s is not a cgroup version 2 hierarchy, which a cgroupsPath "
+				       "or limits need (boot with "
+				       "systemd.unified_cgroup_hierarchy=1)",
 				       CGROUP_ROOT);
 		*out = 0;
 		return 0;
@@ -105,42 +102,21 @@ int cgroup_make(const char *path, int *ret_fd, struct err *e)
 	return 0;
 }
 
-static int put(int fd, const char *file, const char *value, struct err *e)
+int cgroup_write(int fd, const struct oci_limits *l, struct err *e)
 {
-	int rc = io_write_str(fd, file, value);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct oci_limit *v = &l->v[i];
+		int rc;
 
-	return rc < 0 ? err_errno(e, -rc, "cannot write %s to the cgroup's %s", value, file) : 0;
-}
+		if (v->unless && faccessat(fd, v->unless, F_OK, 0) == 0)
+			continue;
+		rc = io_write_str(fd, v->file, v->value);
 
-int cgroup_set_limits(int fd, const struct oci_resources *res, uint64_t vm_memory, struct err *e)
-{
-	char v[64];
-	int rc = 0;
-
-	if (res->has_memory_limit && res->memory_limit > 0) {
-		snprintf(v, sizeof(v), "%" PRIu64, vm_memory + OVERHEAD_MEMORY);
-		rc = put(fd, "memory.max", v, e);
+		if (rc < 0 && !(rc == -ENOENT && v->optional))
+			return err_errno(e, -rc, "cannot write %s to the cgroup's %s", v->value,
+					 v->file);
 	}
-	if (rc == 0 && res->has_pids_limit && res->pids_limit > 0) {
-		int64_t top = res->pids_limit > INT32_MAX ? INT32_MAX : res->pids_limit;
-
-		snprintf(v, sizeof(v), "%" PRId64, top + OVERHEAD_PIDS);
-		rc = put(fd, "pids.max", v, e);
-	}
-	if (rc == 0 && res->has_cpu_quota && res->cpu_quota > 0) {
-		snprintf(v, sizeof(v), "%" PRId64 " %" PRIu64, res->cpu_quota,
-			 res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000);
-		rc = put(fd, "cpu.max", v, e);
-	}
-	if (rc == 0 && res->has_cpu_shares && res->cpu_shares) {
-		uint64_t s = res->cpu_shares < 2 ? 2 : res->cpu_shares;
-
-		s = s > 262144 ? 262144 : s;
-		/* 2 … 262144 to 1 … 10000, as runc and systemd do. */
-		snprintf(v, sizeof(v), "%" PRIu64, 1 + (s - 2) * 9999 / 262142);
-		rc = put(fd, "cpu.weight", v, e);
-	}
-	return rc;
+	return 0;
 }
 
 int cgroup_add(int fd, pid_t pid, struct err *e)

@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 #include "lib/err.h"
-#include "runtime/oci/spec.h"
+#include "runtime/oci/limits.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
@@ -22,16 +22,21 @@
 int cgroup_path(const char *cgroups_path, const char *id, const char *own, char *out, size_t size,
 		struct err *e);
 /* The same, reading /proc/self/cgroup; *out = "" when the host has no version 2 hierarchy and the
- * spec asks for nothing that needs one. */
-int cgroup_find(const struct oci_spec *spec, const char *id, char *out, size_t size, struct err *e);
+ * spec asks for nothing that needs one (@limits: there are some). */
+int cgroup_find(const struct oci_spec *spec, bool limits, const char *id, char *out, size_t size,
+		struct err *e);
+/* Whether CGROUP_ROOT is a version 2 hierarchy, alone. */
+bool cgroup_is_v2(void);
+/* The group in @text, that of /proc/PID/cgroup. -EINVAL: no version 2 one. */
+int cgroup_of(const char *text, char *out, size_t size, struct err *e);
 
 /* A group that is there and has members is somebody else's: -EBUSY, in runc's words. */
 int cgroup_check_empty(const char *path, struct err *e);
 /* Makes the group and those above it that are missing, with the controllers that the host has.
  * *ret_fd: its directory. */
 int cgroup_make(const char *path, int *ret_fd, struct err *e);
-/* @vm_memory: bytes that the machine may use in all. */
-int cgroup_set_limits(int fd, const struct oci_resources *res, uint64_t vm_memory, struct err *e);
+/* Every value, in order; the first that the kernel refuses is named. */
+int cgroup_write(int fd, const struct oci_limits *l, struct err *e);
 int cgroup_add(int fd, pid_t pid, struct err *e);
 int cgroup_open(const char *path, int *ret_fd); /* 0, -ENOENT … */
 

@@ -54,6 +54,17 @@ static const char *own_path(const char *own, size_t *ret_len)
 	return NULL;
 }
 
+int cgroup_of(const char *text, char *out, size_t size, struct err *e)
+{
+	size_t len = 0;
+	const char *path = own_path(text, &len);
+
+	if (!path || len >= size)
+		return err_set(e, EINVAL, "/proc/PID/cgroup: no version 2 group");
+	snprintf(out, size, "%.*s", (int)len, path);
+	return 0;
+}
+
 int cgroup_path(const char *cgroups_path, const char *id, const char *own, char *out, size_t size,
 		struct err *e)
 {

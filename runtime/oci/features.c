@@ -163,8 +163,8 @@ static void linux_features(struct json_w *w)
 	jw_object(w, "cgroup");
 	jw_bool(w, "v1", false);
 	jw_bool(w, "v2", true);
-	jw_bool(w, "systemd", OCI_SYSTEMD_CGROUP);
-	jw_bool(w, "systemdUser", OCI_SYSTEMD_CGROUP);
+	jw_bool(w, "systemd", true);
+	jw_bool(w, "systemdUser", true);
 	jw_bool(w, "rdma", does(oci_resources_fields, "rdma"));
 	jw_end_object(w);
 	seccomp(w);

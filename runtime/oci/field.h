@@ -92,6 +92,11 @@ oci_read_fn oci_read_uid_mappings, oci_read_gid_mappings; /* struct oci_spec; us
 oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
+oci_read_fn oci_read_count;     /* uint64_t, any */
+oci_read_fn oci_read_block_io;  /* struct oci_resources; block_io.c */
+oci_read_fn oci_read_unified;   /* struct oci_resources; unified.c */
+/* Once everything else was read: what of unified has a field of its own moves there. */
+int oci_fold_unified(struct oci_ctx *c, const struct json *v, struct oci_resources *r);
 
 /* MS_* of "rprivate" and its like; 0 when it is none. */
 uint64_t oci_propagation(const char *name);
@@ -103,7 +108,8 @@ struct oci_table {
 };
 extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_fields[],
 	oci_user_fields[], oci_mount_fields[], oci_linux_fields[], oci_resources_fields[],
-	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_hooks_fields[], oci_hook_fields[],
+	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_block_fields[],
+	oci_block_weight_fields[], oci_block_rate_fields[], oci_hugepages_fields[], oci_hooks_fields[], oci_hook_fields[],
 	oci_seccomp_fields[], oci_scheduler_fields[], oci_io_priority_fields[], oci_affinity_fields[],
 	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 OCI_SPEC_OBJS := runtime/oci/field runtime/oci/process runtime/oci/mounts runtime/oci/resources \
 	runtime/oci/linux runtime/oci/hooks runtime/oci/spec runtime/oci/seccomp runtime/oci/sched runtime/oci/userns \
-	runtime/oci/checks
-OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/seccomp_bpf runtime/oci/default runtime/oci/pack runtime/oci/pack_kernel \
-	runtime/oci/features
+	runtime/oci/checks runtime/oci/block_io runtime/oci/unified runtime/oci/cpuset
+OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/seccomp_bpf runtime/oci/default runtime/oci/limits runtime/oci/pack \
+	runtime/oci/pack_kernel runtime/oci/features
 OCI_LIBS := -lprotobuf-c -lseccomp $(LIB_JSON_LIBS)
 
-UNIT_TESTS += oci_spec oci_features
+UNIT_TESTS += oci_spec oci_features oci_limits
 oci_features_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/features $(LIB_BASE) $(LIB_JSON)
 oci_features_TEST_LIBS := $(LIB_JSON_LIBS)
+oci_limits_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/limits $(LIB_BASE) $(LIB_JSON)
+oci_limits_TEST_LIBS := $(LIB_JSON_LIBS)
 oci_spec_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/default $(LIB_BASE) $(LIB_JSON)
 oci_spec_TEST_LIBS := $(LIB_JSON_LIBS)
 

@@ -3,11 +3,9 @@
  * The guest's half of a spec as the agent's messages. Everything is built in a pool that ends here; strings
  * stay the spec's.
  */
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "runtime/oci/limits.h"
 #include "runtime/oci/pack_internal.h"
 
 typedef Husk__Agent__V1__Container pb_container;
@@ -206,67 +204,14 @@ static void add_sysctl(struct packer *p, pb_container *m, const struct oci_spec 
 	}
 }
 
-#define MAX_CGROUP_VALUES 8
-
-static void cgroup_value(struct packer *p, pb_container *m, const char *file, const char *fmt, ...)
-	__printf_like(4, 5);
-static void cgroup_value(struct packer *p, pb_container *m, const char *file, const char *fmt, ...)
+static void add_cgroup_values(struct packer *p, pb_container *m, const struct oci_limits *l)
 {
-	char *text = take(p, 1, 64);
-	va_list ap;
-
-	if (!text || !m->cgroup_values)
-		return;
-	bug_on(m->n_cgroup_values == MAX_CGROUP_VALUES);
-	va_start(ap, fmt);
-	vsnprintf(text, 64, fmt, ap);
-	va_end(ap);
-	m->cgroup_values[m->n_cgroup_values]->key = str(file);
-	m->cgroup_values[m->n_cgroup_values++]->value = text;
-}
-
-static void cgroup_limit(struct packer *p, pb_container *m, const char *file, int64_t limit)
-{
-	if (limit < 0)
-		cgroup_value(p, m, file, "max");
-	else
-		cgroup_value(p, m, file, "%" PRId64, limit);
-}
-
-/* The guest has cgroup v2 alone; values of v1 are turned the way runc does on such a host. */
-static void add_cgroup_values(struct packer *p, pb_container *m, const struct oci_resources *r)
-{
-	m->cgroup_values = MESSAGES(p, MAX_CGROUP_VALUES, Husk__Agent__V1__Container__CgroupValuesEntry,
+	m->n_cgroup_values = l->n;
+	m->cgroup_values = MESSAGES(p, l->n, Husk__Agent__V1__Container__CgroupValuesEntry,
 				    husk__agent__v1__container__cgroup_values_entry);
-	/* Zero means "not set" in runc for all but the pids limit. */
-	if (r->has_memory_limit && r->memory_limit)
-		cgroup_limit(p, m, "memory.max", r->memory_limit);
-	if (r->has_memory_reservation && r->memory_reservation)
-		cgroup_limit(p, m, "memory.low", r->memory_reservation);
-	if (r->has_memory_swap && r->memory_swap) {
-		/* v1 counts memory and swap together. */
-		int64_t swap = r->memory_swap;
-
-		if (swap > 0 && r->has_memory_limit && r->memory_limit > 0)
-			swap = swap > r->memory_limit ? swap - r->memory_limit : 0;
-		cgroup_limit(p, m, "memory.swap.max", swap);
-	}
-	if (r->has_pids_limit && r->pids_limit)
-		cgroup_limit(p, m, "pids.max", r->pids_limit);
-	if (r->has_cpu_shares && r->cpu_shares) {
-		uint64_t shares = r->cpu_shares < 2 ? 2 : r->cpu_shares;
-
-		if (shares > 262144)
-			shares = 262144;
-		cgroup_value(p, m, "cpu.weight", "%" PRIu64, 1 + (shares - 2) * 9999 / 262142);
-	}
-	if ((r->has_cpu_quota && r->cpu_quota) || (r->has_cpu_period && r->cpu_period)) {
-		uint64_t period = r->has_cpu_period && r->cpu_period ? r->cpu_period : 100000;
-
-		if (r->has_cpu_quota && r->cpu_quota > 0)
-			cgroup_value(p, m, "cpu.max", "%" PRId64 " %" PRIu64, r->cpu_quota, period);
-		else
-			cgroup_value(p, m, "cpu.max", "max %" PRIu64, period);
+	for (size_t i = 0; m->cgroup_values && i < l->n; i++) {
+		m->cgroup_values[i]->key = str(l->v[i].file);
+		m->cgroup_values[i]->value = str(l->v[i].value);
 	}
 }
 
@@ -318,8 +263,13 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	Husk__Agent__V1__CreateContainerRequest req;
 	pb_container c;
 	struct packer p = { 0 };
-	int rc;
+	struct oci_limits limits;
+	int rc = oci_limits_guest(&s->res, &limits, e);
 
+	if (rc < 0) {
+		oci_limits_free(&limits);
+		return rc;
+	}
 	husk__agent__v1__create_container_request__init(&req);
 	husk__agent__v1__container__init(&c);
 	req.container_id = str(container_id);
@@ -338,16 +288,17 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	add_devices(&p, &c, s);
 	add_device_rules(&p, &c, &s->res);
 	add_sysctl(&p, &c, s);
-	add_cgroup_values(&p, &c, &s->res);
+	add_cgroup_values(&p, &c, &limits);
 	add_hooks(&p, &c, &s->hooks.of[OCI_START_CONTAINER], state);
 	pack_kernel(&p, &c, s);
 	c.process = make_process(&p, &s->process, streams);
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);
+	oci_limits_free(&limits);
 	return rc;
 }
 
-int oci_pack_exec(const struct oci_process *proc, const char *container_id, const char *exec_id,
+int oci_pack_exec(const struct oci_process *proc, const char *container_id, const char *exec_id, const char *cgroup,
 		  const struct oci_pack_streams *streams, bool ignore_paused, struct buf *out,
 		  struct err *e)
 {
@@ -358,6 +309,7 @@ int oci_pack_exec(const struct oci_process *proc, const char *container_id, cons
 	husk__agent__v1__exec_request__init(&req);
 	req.container_id = str(container_id);
 	req.exec_id = str(exec_id);
+	req.cgroup = str(cgroup);
 	req.process = make_process(&p, proc, streams);
 	req.ignore_paused = ignore_paused;
 	rc = pack_into(&p, &req.base, out, e);

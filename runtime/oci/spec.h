@@ -163,6 +163,24 @@ struct oci_seccomp {
 	size_t filter_len; /* bytes */
 };
 
+/* Of blockIO; numbers are the host's. */
+struct oci_block_weight {
+	int64_t major, minor;
+	uint64_t weight; /* 10 … 1000, 0: none given */
+};
+
+struct oci_block_rate {
+	int64_t major, minor;
+	uint64_t rate; /* bytes or operations in a second, 0: no limit */
+};
+
+enum oci_block_limit { OCI_READ_BPS, OCI_WRITE_BPS, OCI_READ_IOPS, OCI_WRITE_IOPS, OCI_BLOCK_LIMITS };
+
+struct oci_hugepages {
+	const char *page_size; /* "2MB" */
+	uint64_t limit; /* bytes */
+};
+
 /* Of linux.resources; has_… says whether the file gave it. -1 means unlimited where the specification
  * says so. */
 struct oci_resources {
@@ -175,7 +193,24 @@ struct oci_resources {
 	bool has_cpu_shares, has_cpu_quota, has_cpu_period;
 	uint64_t cpu_shares, cpu_period;
 	int64_t cpu_quota; /* microseconds in a period */
-	const char *cpuset_cpus, *cpuset_mems; /* "" when absent */
+	bool has_cpu_burst, has_cpu_idle;
+	uint64_t cpu_burst; /* microseconds */
+	int64_t cpu_idle;   /* 0, 1 */
+	const char *cpuset_cpus, *cpuset_mems; /* the host's; "" or NULL when absent */
+	bool memory_check; /* checkBeforeUpdate */
+	uint64_t block_weight; /* 10 … 1000, 0: none given */
+	struct oci_block_weight *block_weights;
+	size_t n_block_weights;
+	struct oci_block_rates {
+		struct oci_block_rate *v;
+		size_t n;
+	} block_rates[OCI_BLOCK_LIMITS];
+	struct oci_hugepages *hugepages;
+	size_t n_hugepages;
+	/* Files of version 2 groups, but memory.max, pids.max and cpu.max: those are above, as if given
+	 * the other way. */
+	struct oci_pair *unified;
+	size_t n_unified;
 };
 
 enum oci_hook_kind { OCI_PRESTART, OCI_CREATE_RUNTIME, OCI_CREATE_CONTAINER, OCI_START_CONTAINER,
@@ -228,7 +263,6 @@ struct oci_spec {
 	struct oci_hooks hooks;
 };
 
-#define OCI_SYSTEMD_CGROUP false /* whether --systemd-cgroup works */
 
 #define OCI_MAX_CONFIG (16u << 20) /* bytes of config.json */
 
@@ -280,7 +314,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 		    const char *const *share_of, const bool *file_of,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
 		    struct buf *out, struct err *e);
-int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id,
+int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id, const char *cgroup,
 		  const struct oci_pack_streams *streams, bool ignore_paused, struct buf *out,
 		  struct err *e);
 

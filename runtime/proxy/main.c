@@ -41,6 +41,7 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 		{ PROXY_SETUP_LOG, &p->fds.log },
 		{ PROXY_SETUP_LISTEN, &p->fds.listen },
 		{ PROXY_SETUP_PEER, &p->fds.peer },
+		{ PROXY_SETUP_MEMORY, &p->fds.memory },
 	};
 	size_t n = 0;
 
@@ -215,7 +216,7 @@ static int set_up(struct proxy *p, struct err *e)
 int main(void)
 {
 	static struct proxy p = {
-		.fds = { -1, -1, -1 },
+		.fds = { -1, -1, -1, -1 },
 		.mounts = { .root = -1 },
 		.ready = -1,
 		.machine = -1,
@@ -246,5 +247,6 @@ int main(void)
 		close(p.ready);
 	if (!s->torn_down)
 		evloop_run(s->loop);
+	session_tell_oom(s, p.fds.memory);
 	return s->exit_code;
 }

@@ -144,7 +144,17 @@ void session_waited(void *arg, const struct agent_reply *r)
 	/* A dead connection's callback follows, and knows more. */
 	if (r->rc < 0)
 		return;
+	s->oom = r->exit.oom && r->exit.status == 128 + SIGKILL;
 	ended(s, (int)(r->exit.status & 0xff));
+}
+
+void session_tell_oom(const struct session *s, int memory)
+{
+	/* Others may live in the machine, or the container itself after an exec. */
+	if (!s->oom || memory < 0 || is_exec(s) || !(s->at.flags & PROXY_ATTACH_LAST))
+		return;
+	if (write(memory, "0", 1) < 0)
+		log_debug("the host's group is not told of the guest's OOM kill: %m");
 }
 
 bool session_machine_ended(struct session *s, int timeout_ms)

@@ -50,6 +50,7 @@ struct session {
 	bool pausing; /* PAUSE or RESUME was asked for */
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
+	bool oom; /* the process was killed for want of memory, says the guest */
 	int exit_code;
 	uint64_t stamp[8];
 	uint64_t guest_boot_ns; /* on our clock, about */
@@ -79,6 +80,11 @@ void session_fail(struct session *s, int rc, const struct err *e);
 void session_end(struct session *s); /* tears down what was made, and stops the loop */
 void session_started(struct session *s); /* the agent has let the process go */
 void session_forward_signal(struct session *s, int signo);
+/* At the very end. Engines learn of an OOM kill from the container's group on the host, where the kernel alone writes; so it
+ * is asked to: a group whose limit falls to nothing has its members killed for want of memory, and counted. By
+ * then the container is gone and its group's members are to end anyway; this process would with status 137, which
+ * is what its death by that signal looks like. @memory: PROXY_SETUP_MEMORY's descriptor or -1. */
+void session_tell_oom(const struct session *s, int memory);
 void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
 
 /* extra.c: descriptors beyond the three. */

@@ -17,7 +17,7 @@
 
 /* @fds: as received, -1 what the flags did not announce. */
 struct setup_fds {
-	int log, listen, peer;
+	int log, listen, peer, memory;
 };
 
 struct setup_mounts {

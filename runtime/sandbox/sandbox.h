@@ -43,7 +43,7 @@ struct sandbox {
 	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
- * shapes; CPUs enough for its quota. */
+ * shapes; CPUs enough for its quota, and none that its set of the host's has no room for. */
 struct oci_resources;
 struct sandbox_shape sandbox_shape(const struct oci_resources *res);
 /* The largest memory limit for which a machine of @memory bytes would have been made. */

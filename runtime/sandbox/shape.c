@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "runtime/oci/cpuset.h"
 #include "runtime/oci/spec.h"
 #include "runtime/sandbox/sandbox.h"
 
@@ -15,6 +16,7 @@ struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t 
 				      uint64_t host_memory)
 {
 	struct sandbox_shape shape = { .vcpus = 1, .memory = MIN_MEMORY };
+	struct cpuset set;
 	uint64_t period = res->has_cpu_period && res->cpu_period ? res->cpu_period : 100000;
 
 	if (res->has_memory_limit && res->memory_limit > 0) {
@@ -30,6 +32,13 @@ struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t 
 
 		cpus = min_t(uint64_t, cpus, min_t(uint64_t, host_cpus, MAX_VCPUS));
 		shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
+	}
+	/* The guest sees CPUs, not the set that they run on; more of them than that has would only take turns. */
+	if (res->cpuset_cpus && cpuset_parse(res->cpuset_cpus, &set) == 0 && set.count) {
+		uint64_t cpus = min_t(uint64_t, set.count, min_t(uint64_t, host_cpus, MAX_VCPUS));
+
+		if (!(res->has_cpu_quota && res->cpu_quota > 0) || cpus < shape.vcpus)
+			shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
 	}
 	return shape;
 }

@@ -106,8 +106,8 @@ refused() { # TEXT…
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}|linux.seccomp.listenerPath
 		.linux.netDevices = {"eth0": {}}|linux.netDevices
 		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces[0]: joining a pid namespace by path
-		.linux.resources.unified = {"memory.high": "1"}|linux.resources.unified
-		.linux.resources.blockIO = {"weight": 10}|linux.resources.blockIO
+		.linux.resources.unified = {"cgroup.freeze": "1"}|linux.resources.unified: "cgroup.freeze" is not supported
+		.linux.resources.unified = {"../cgroup.procs": "1"}|linux.resources.unified: "../cgroup.procs" must be a file name
 		.linux.intelRdt = {"closID": "x"}|linux.intelRdt
 	END
 }

@@ -10,7 +10,7 @@ setup() { common_setup; }
 		and .hooks == ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 		and (.mountOptions | index("rbind") and index("ro") and index("rslave")) and (.mountOptions | . == sort)
 		and (.linux.namespaces | index("pid") and index("mount")) and (.linux.capabilities | index("CAP_SYS_ADMIN"))
-		and .linux.cgroup.v2 and .linux.cgroup.v1 == false and (.linux.cgroup.systemd | type) == "boolean"
+		and .linux.cgroup.v2 and .linux.cgroup.v1 == false and .linux.cgroup.systemd and .linux.cgroup.systemdUser
 		and ([.linux | .seccomp, .apparmor, .selinux, .intelRdt, .mountExtensions.idmap, .netDevices | .enabled | type] | unique) == ["boolean"]
 		and .annotations["dev.husk.version"] and .potentiallyUnsafeConfigAnnotations == ["dev.husk."]' out
 	expect 1 husk features x

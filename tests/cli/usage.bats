@@ -156,9 +156,19 @@ os.execv(sys.argv[1], sys.argv[1:])' "$HUSK" --root "$ROOT" create -b "$BUNDLE" 
 	root_empty
 }
 
-@test "what cannot be done in a machine is refused by name" {
+@test "exec --cgroup, in the words of runc on such a host" {
 	bundle
-	expect 1 husk exec --cgroup x "$ID" true
-	says '--cgroup is not supported'
+	expect 255 husk exec --cgroup a --cgroup b "$ID" true
+	says 'invalid --cgroup argument: a (missing <controller>: prefix)'
+	expect 255 husk exec --cgroup cpu:a "$ID" true
+	says 'unknown controller cpu in SubCgroupPaths'
+	expect 255 husk exec --cgroup a:b:c "$ID" true
+	says 'invalid --cgroup argument: a:b:c'
 	root_empty
+}
+
+@test "husk-systemd-cgroup is for husk to start" {
+	expect 1 "${HUSK%/*}/husk-systemd-cgroup" </dev/null 3>&-
+	says 'husk-systemd-cgroup is started by husk alone'
+	one_line
 }

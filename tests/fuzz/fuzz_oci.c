@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "runtime/oci/limits.h"
 #include "runtime/oci/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct oci_pack_state state = { "{\"pid\":", "}" };
 	struct err e = ERR_INIT;
 	struct oci_spec *s;
+	struct oci_limits limits;
 	const char **shares;
 	bool *files;
 
@@ -35,6 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		shares[i] = "m0";
 	if (oci_pack_create(s, "id", "rootfs", shares, files, &st, &state, &out, &e) == 0 && !out.len)
 		abort();
+	if (oci_limits_host(&s->res, 1 << 28, &limits, &e) < 0 && !e.msg[0])
+		abort();
+	oci_limits_free(&limits);
 	free(shares);
 	free(files);
 	buf_free(&out);

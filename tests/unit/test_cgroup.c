@@ -64,11 +64,25 @@ static void test_path_too_long(void **state)
 	assert_int_equal(strlen(out), 255);
 }
 
+static void test_group_of(void **state)
+{
+	char out[16];
+
+	(void)state;
+	assert_int_equal(cgroup_of("1:name=systemd:/x\n0::/a/b.scope\n", out, sizeof(out), NULL), 0);
+	assert_string_equal(out, "/a/b.scope");
+	assert_int_equal(cgroup_of("1:name=systemd:/x\n", out, sizeof(out), NULL), -EINVAL);
+	assert_int_equal(cgroup_of("", out, sizeof(out), NULL), -EINVAL);
+	assert_int_equal(cgroup_of("0::/0123456789abcd\n", out, sizeof(out), NULL), 0);
+	assert_int_equal(cgroup_of("0::/0123456789abcde\n", out, sizeof(out), NULL), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_path_too_long),
+		cmocka_unit_test(test_group_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,18 @@ static void test_state_malformed(void **state)
 		{ "an array", "[]", -EINVAL },
 		{ "nothing", "", -EINVAL },
 		{ "cut short", "{\"version\":1,\"id\":\"x", -EINVAL },
+		{ "a path as the unit",
+		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
+		  "\"\",\"unit\":\"a/b\","
+		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
+		  "\"proxyPid\":0,\"proxyStart\":0}",
+		  -EINVAL },
+		{ "written by a husk that knew no units",
+		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
+		  "\"\","
+		  "\"created\":\"\",\"sandbox\":\"x\",\"cgroup\":\"\",\"owner\":0,"
+		  "\"proxyPid\":0,\"proxyStart\":0}",
+		  0 },
 		{ "annotations are no object",
 		  "{\"version\":1,\"id\":\"x\",\"ociVersion\":\"1\",\"bundle\":\"\",\"rootfs\":"
 		  "\"\","
@@ -269,6 +281,8 @@ static void test_state_round_trip(void **state)
 				     .created = "then",
 				     .sandbox = "x",
 				     .cgroup = "/g/x",
+				     .unit = "p-x.scope",
+				     .bus = "unix:path=/b",
 				     .owner = 1000,
 				     .proxy = { 4711, 1ull << 40 },
 				     .annotations = notes,
@@ -285,6 +299,8 @@ static void test_state_round_trip(void **state)
 	assert_int_equal(container_state_load(f->fd, &got, NULL), 0);
 	assert_string_equal(got.bundle, s.bundle);
 	assert_string_equal(got.cgroup, s.cgroup);
+	assert_string_equal(got.unit, s.unit);
+	assert_string_equal(got.bus, s.bus);
 	assert_int_equal(got.owner, 1000);
 	assert_int_equal(got.proxy.pid, 4711);
 	assert_true(got.proxy.start == 1ull << 40);

@@ -440,6 +440,39 @@ static void husk_is_killed(void **state)
 	}
 }
 
+static void the_hosts_group_is_told_of_an_oom_kill_only(void **state)
+{
+	static const struct {
+		const char *why;
+		bool oom;
+		uint32_t flags;
+		bool told;
+	} rows[] = {
+		{ "the container's own process", true, PROXY_ATTACH_LAST, true },
+		{ "another end", false, PROXY_ATTACH_LAST, false },
+		{ "an exec: the container lives", true, PROXY_ATTACH_LAST | PROXY_ATTACH_EXEC, false },
+		{ "others live in the machine", true, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct session *s = calloc(1, sizeof(*s));
+		char got[4] = "";
+		int p[2];
+
+		assert_int_equal(pipe(p), 0);
+		s->oom = rows[i].oom;
+		s->at.flags = rows[i].flags;
+		session_tell_oom(s, p[1]);
+		session_tell_oom(s, -1);
+		close(p[1]);
+		check_row(rows[i].why, read(p[0], got, sizeof(got)) == rows[i].told);
+		check_row(rows[i].why, !strcmp(got, rows[i].told ? "0" : ""));
+		close(p[0]);
+		free(s);
+	}
+}
+
 static void malformed_commands_end_their_connection_only(void **state)
 {
 	static const struct {
@@ -499,6 +532,7 @@ int main(void)
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),
 		cmocka_unit_test(husk_is_killed),
+		cmocka_unit_test(the_hosts_group_is_told_of_an_oom_kill_only),
 		cmocka_unit_test(malformed_commands_end_their_connection_only),
 	};
 

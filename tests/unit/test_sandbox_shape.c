@@ -14,20 +14,26 @@ static void shapes(void **state)
 		uint64_t period, cpus, memory; /* of the host */
 		uint32_t want_vcpus;
 		uint64_t want_memory;
+		const char *cpus_allowed; /* NULL: any */
 	} rows[] = {
-		{ "no limit", 0, 0, 0, 8, MIB(16384), 1, MIB(256) },
-		{ "one and a half CPUs are two", 0, 150000, 100000, 2, MIB(16384), 2, MIB(256) },
-		{ "exactly two", 0, 200000, 100000, 8, MIB(16384), 2, MIB(256) },
-		{ "another period", 0, 150000, 50000, 8, MIB(16384), 3, MIB(256) },
-		{ "no period is 100 ms", 0, 300000, 0, 8, MIB(16384), 3, MIB(256) },
-		{ "less than one CPU is one", 0, 1000, 100000, 8, MIB(16384), 1, MIB(256) },
-		{ "no more than the host has", 0, 150000, 100000, 1, MIB(16384), 1, MIB(256) },
-		{ "no more than 64", 0, 20000000, 100000, 128, MIB(16384), 64, MIB(256) },
-		{ "no quota at all (-1)", 0, -1, 100000, 8, MIB(16384), 1, MIB(256) },
-		{ "a limit that fits with the guest's own need", MIB(160), 0, 0, 8, MIB(16384), 1, MIB(256) },
-		{ "one byte more does not", MIB(160) + 1, 0, 0, 8, MIB(16384), 1, MIB(512) },
-		{ "a limit beyond the host's memory", INT64_MAX, 0, 0, 8, MIB(4000), 1, MIB(4096) },
-		{ "no memory limit (-1)", -1, 0, 0, 8, MIB(16384), 1, MIB(256) },
+		{ "no limit", 0, 0, 0, 8, MIB(16384), 1, MIB(256), NULL },
+		{ "one and a half CPUs are two", 0, 150000, 100000, 2, MIB(16384), 2, MIB(256), NULL },
+		{ "exactly two", 0, 200000, 100000, 8, MIB(16384), 2, MIB(256), NULL },
+		{ "another period", 0, 150000, 50000, 8, MIB(16384), 3, MIB(256), NULL },
+		{ "no period is 100 ms", 0, 300000, 0, 8, MIB(16384), 3, MIB(256), NULL },
+		{ "less than one CPU is one", 0, 1000, 100000, 8, MIB(16384), 1, MIB(256), NULL },
+		{ "no more than the host has", 0, 150000, 100000, 1, MIB(16384), 1, MIB(256), NULL },
+		{ "no more than 64", 0, 20000000, 100000, 128, MIB(16384), 64, MIB(256), NULL },
+		{ "no quota at all (-1)", 0, -1, 100000, 8, MIB(16384), 1, MIB(256), NULL },
+		{ "a limit that fits with the guest's own need", MIB(160), 0, 0, 8, MIB(16384), 1, MIB(256), NULL },
+		{ "one byte more does not", MIB(160) + 1, 0, 0, 8, MIB(16384), 1, MIB(512), NULL },
+		{ "a limit beyond the host's memory", INT64_MAX, 0, 0, 8, MIB(4000), 1, MIB(4096), NULL },
+		{ "no memory limit (-1)", -1, 0, 0, 8, MIB(16384), 1, MIB(256), NULL },
+		{ "a set of CPUs alone", 0, 0, 0, 8, MIB(16384), 3, MIB(256), "0-1,7" },
+		{ "a set smaller than the quota", 0, 400000, 0, 8, MIB(16384), 2, MIB(256), "0,5" },
+		{ "a set larger than the quota", 0, 100000, 0, 8, MIB(16384), 1, MIB(256), "0-7" },
+		{ "a set of more than the host has", 0, 0, 0, 2, MIB(16384), 2, MIB(256), "0-7" },
+		{ "an empty set is none", 0, 200000, 0, 8, MIB(16384), 2, MIB(256), "" },
 	};
 
 	(void)state;
@@ -37,7 +43,8 @@ static void shapes(void **state)
 					   .has_cpu_quota = rows[i].quota != 0,
 					   .cpu_quota = rows[i].quota,
 					   .has_cpu_period = rows[i].period != 0,
-					   .cpu_period = rows[i].period };
+					   .cpu_period = rows[i].period,
+					   .cpuset_cpus = rows[i].cpus_allowed };
 		struct sandbox_shape s = sandbox_shape_on(&r, rows[i].cpus, rows[i].memory);
 
 		check_row(rows[i].why, s.vcpus == rows[i].want_vcpus);

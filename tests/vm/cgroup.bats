@@ -37,6 +37,91 @@ group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
 	husk delete --force "$ID"
 }
 
+@test "each kind of limit is where it belongs: in the guest, on the host, or on both; exec into an inner group" {
+	bundle "$(args sleep 1000)"
+	configure '.linux.resources = {
+		"memory": {"limit": 300000000, "swap": 400000000, "reservation": 100003840, "swappiness": 5},
+		"cpu": {"quota": 150000, "period": 100000, "burst": 1000, "cpus": "0", "mems": "0", "realtimeRuntime": 5},
+		"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}, {"pageSize": "64KB", "limit": 0}],
+		"blockIO": {"throttleReadBpsDevice": [{"major": 7, "minor": 0, "rate": 1048576}],
+			"throttleWriteIOPSDevice": [{"major": 7, "minor": 0, "rate": 100}]},
+		"unified": {"memory.high": "200003584", "cgroup.max.depth": "7", "memory.oom.group": "1", "pids.max": "60",
+			"cpu.weight": "33", "rdma.max": "x"}}' \
+		'.mounts |= map(if .type == "cgroup" or .type == "cgroup2" then .options -= ["ro"] else . end)'
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	g=$(group_of "$ID")
+	holds() { # FILE VALUE
+		[ "$(cat "$g/$1")" = "$2" ] || { echo "$1: $(cat "$g/$1")"; false; }
+	}
+	holds memory.max $(((512 + 96) * 1048576))
+	holds memory.swap.max 99999744
+	holds memory.low 100003840
+	holds memory.high max
+	holds pids.max 316
+	holds cpu.max '150000 100000'
+	holds cpu.max.burst 1000
+	holds cpu.weight 33
+	holds cpuset.cpus 0
+	holds cpuset.mems 0
+	grep -qx '7:0 rbps=1048576 wbps=max riops=max wiops=100' "$g/io.max"
+	expect 0 husk exec "$ID" sh -c 'cd /sys/fs/cgroup && cat memory.max memory.swap.max memory.low memory.high pids.max cpu.max \
+		cpu.max.burst cpu.weight hugetlb.2MB.max cgroup.max.depth memory.oom.group && mkdir inner && nproc'
+	[ "$out" = $'299999232\n99999744\n100003840\n200003584\n60\n150000 100000\n1000\n33\n4194304\n7\n1\n1' ] || { echo "$out"; false; }
+	expect 0 husk exec --cgroup /inner "$ID" cat /proc/self/cgroup
+	[ "$out" = 0::/inner ]
+	expect 0 husk exec --cgroup / "$ID" cat /proc/self/cgroup
+	[ "$out" = 0::/ ]
+	expect 255 husk exec --cgroup other "$ID" true
+	says 'cgroup other: No such file or directory'
+	expect 255 husk exec --cgroup inner/../.. "$ID" true
+	says 'inner/../.. is not a sub cgroup path'
+	# The container's own groups, as systemd in it makes them: the top one takes no process any more.
+	expect 0 husk exec "$ID" sh -c 'cd /sys/fs/cgroup && echo 1 >inner/cgroup.procs && (echo 0 >inner/cgroup.procs; echo +memory >cgroup.subtree_control)'
+	expect 0 husk exec "$ID" cat /proc/self/cgroup
+	[ "$out" = 0::/inner ]
+	husk delete --force "$ID"
+}
+
+@test "an OOM kill in the guest: the right process, status 137, and the host's group tells of it" {
+	bundle "$(args sh -c 'dd if=/dev/zero of=/dev/null bs=200M count=1; echo inner $?; sleep 1000')"
+	configure '.linux.resources.memory = {"limit": 67108864, "swap": 67108864}'
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >log 2>&1
+	eventually grep -qx 'inner 137' log
+	# One of its processes, not the first: it lives, and no group of the host was touched.
+	is_status "$ID" running
+	g=$(group_of "$ID")
+	grep -qx 'oom_kill 0' "$g/memory.events"
+	husk delete --force "$ID"
+	bundle "$(args dd if=/dev/zero of=/dev/null bs=200M count=1)"
+	configure '.linux.resources.memory = {"limit": 67108864, "swap": 67108864}'
+	expect 137 husk run --keep -b "$BUNDLE" "$ID"
+	g=$(group_of "$ID")
+	grep -E '^oom_kill [1-9]' "$g/memory.events"
+	is_status "$ID" stopped
+	husk delete "$ID"
+	# Ended by a signal, but not for that.
+	bundle "$(args sh -c 'kill -9 $$')"
+	configure '.linux.resources.memory = {"limit": 67108864, "swap": 67108864}'
+	expect 0 husk run -d -b "$BUNDLE" "$ID"
+	eventually is_status "$ID" stopped
+	grep -qx 'oom_kill 0' "$(group_of "$ID")/memory.events"
+	husk delete "$ID"
+}
+
+@test "a limit that the host's kernel refuses is named, and nothing is left" {
+	bundle
+	configure '.linux.resources.cpu = {"cpus": "4095"}'
+	expect 1 husk run -b "$BUNDLE" "$ID"
+	says "cannot write 4095 to the cgroup's cpuset.cpus"
+	one_line
+	configure '.linux.resources = {"blockIO": {"throttleReadBpsDevice": [{"major": 4000, "minor": 1, "rate": 5}]}}'
+	expect 1 husk run -b "$BUNDLE" "$ID"
+	says "cannot write 4000:1 rbps=5 to the cgroup's io.max"
+	configure '.linux.resources = {"memory": {"limit": 1000000, "swap": 5}}'
+	expect 1 husk run -b "$BUNDLE" "$ID"
+	says 'memory+swap limit should be >= memory limit'
+}
+
 @test "a group that has members already is refused" {
 	bundle
 	mkdir /sys/fs/cgroup/husk-test-$$
@@ -51,7 +136,7 @@ group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
 	eventually rmdir /sys/fs/cgroup/husk-test-$$
 }
 
-@test "the systemd driver is refused by name" {
+@test "the systemd driver where there is no systemd" {
 	bundle
 	expect 1 husk --systemd-cgroup run -b "$BUNDLE" "$ID"
 	says 'systemd'

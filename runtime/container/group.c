@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/container/group.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+void group_init(struct container_group *g)
+{
+	*g = (struct container_group){ .hold = SYSTEMD_HOLD_INIT, .limits = OCI_LIMITS_INIT, .fd = -1 };
+}
+
+static int plan_unit(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e)
+{
+	bool user = systemd_is_user();
+	struct buf properties = BUF_INIT(SYSTEMD_REQUEST_MAX);
+	int rc;
+
+	if (!cgroup_is_v2())
+		return err_set(e, ENOTSUP, "--systemd-cgroup: %s is not a cgroup version 2 hierarchy (boot with "
+			       "systemd.unified_cgroup_hierarchy=1)",
+			       CGROUP_ROOT);
+	if (access("/run/systemd/system", F_OK) < 0)
+		return err_set(e, ENOTSUP, "systemd cgroup flag passed, but systemd support for managing "
+					   "cgroups is not available");
+	rc = systemd_unit(spec->cgroups_path, id, user, &g->unit, e);
+	if (rc == 0 && user)
+		rc = systemd_user_bus(getenv("DBUS_SESSION_BUS_ADDRESS"), getenv("XDG_RUNTIME_DIR"),
+				      g->bus, sizeof(g->bus), e);
+	/* Made again when they are needed; what is wrong with them is said now. */
+	if (rc == 0)
+		rc = systemd_properties(&g->unit, &g->limits, spec->annotations, spec->n_annotations,
+					&properties, e);
+	buf_free(&properties);
+	return rc;
+}
+
+int group_plan(struct container_group *g, const struct oci_spec *spec, const char *id, bool systemd,
+	       uint64_t machine_memory, struct err *e)
+{
+	struct oci_limits guest;
+	int rc = oci_limits_guest(&spec->res, &guest, e);
+
+	oci_limits_free(&guest);
+	if (rc == 0)
+		rc = oci_limits_host(&spec->res, machine_memory, &g->limits, e);
+	if (rc < 0)
+		return rc;
+	if (systemd)
+		return plan_unit(g, spec, id, e);
+	return cgroup_find(spec, g->limits.n > 0, id, g->path, sizeof(g->path), e);
+}
+
+int group_check_free(const struct container_group *g, struct err *e)
+{
+	return *g->path ? cgroup_check_empty(g->path, e) : 0;
+}
+
+static int make_scope(struct container_group *g, const struct oci_spec *spec, const char *id,
+		      struct err *e)
+{
+	const struct systemd_target t = { .unit = g->unit.name, .bus = g->bus, .id = id };
+	struct buf properties = BUF_INIT(SYSTEMD_REQUEST_MAX);
+	int rc = systemd_properties(&g->unit, &g->limits, spec->annotations, spec->n_annotations,
+				    &properties, e);
+
+	if (rc == 0)
+		rc = systemd_start(&t, &properties, &g->hold, e);
+	buf_free(&properties);
+	if (rc == -EEXIST)
+		g->unit.name[0] = 0;
+	if (rc == 0)
+		rc = systemd_group(&g->hold, g->path, sizeof(g->path), e);
+	if (rc < 0)
+		return rc;
+	rc = cgroup_open(g->path, &g->fd);
+	return rc < 0 ? err_errno(e, -rc, "cannot open the cgroup %s", g->path) : 0;
+}
+
+int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e)
+{
+	int rc = 0;
+
+	if (*g->unit.name)
+		rc = make_scope(g, spec, id, e);
+	else if (*g->path)
+		rc = cgroup_make(g->path, &g->fd, e);
+	if (rc < 0 || g->fd < 0)
+		return rc;
+	return cgroup_write(g->fd, &g->limits, e);
+}
+
+void group_release(struct container_group *g)
+{
+	systemd_release(&g->hold);
+}
+
+void group_done(struct container_group *g)
+{
+	systemd_release(&g->hold);
+	oci_limits_free(&g->limits);
+	close_and_reset(&g->fd);
+}
+
+int group_open_memory(const struct container_group *g)
+{
+	return g->fd < 0 ? -1 : openat(g->fd, "memory.max", O_WRONLY | O_CLOEXEC);
+}
+
+int group_born_in(const struct container_state *s, int fd)
+{
+	return *s->bus ? -1 : fd;
+}
+
+int group_enter(const struct container_state *s, int fd, pid_t pid, struct err *e)
+{
+	const struct systemd_target t = { .unit = s->unit, .bus = s->bus, .id = s->id };
+	int rc = cgroup_add(fd, pid, e);
+
+	return (rc == -EACCES || rc == -EPERM) && *s->unit ? systemd_attach(&t, pid, e) : rc;
+}
+
+int group_set(const struct container_state *s, const struct oci_limits *limits, struct err *e)
+{
+	const struct systemd_target t = { .unit = s->unit, .bus = s->bus, .id = s->id };
+	struct buf properties = BUF_INIT(SYSTEMD_REQUEST_MAX);
+	_cleanup_close_ int fd = -1;
+	int rc = 0;
+
+	if (!*s->cgroup)
+		return limits->n ? err_set(e, ENOTSUP, "the container has no cgroup") : 0;
+	if (*s->unit)
+		rc = systemd_limit_properties(limits, &properties, e);
+	if (rc == 0 && properties.len)
+		rc = systemd_set(&t, &properties, e);
+	buf_free(&properties);
+	if (rc < 0)
+		return rc;
+	rc = cgroup_open(s->cgroup, &fd);
+	return rc < 0 ? err_errno(e, -rc, "cannot open the cgroup %s", s->cgroup) : cgroup_write(fd, limits, e);
+}
+
+int group_remove(const struct container_state *s, const char *id, int timeout_ms, struct err *e)
+{
+	if (s->unit && *s->unit) {
+		const struct systemd_target t = { .unit = s->unit, .bus = s->bus, .id = id };
+		struct err why = ERR_INIT;
+
+		/* A manager that has gone took its units with it; what is left is a group like
+		 * any other. */
+		if (systemd_stop(&t, &why) < 0)
+			log_warn("%s", why.msg);
+	}
+	return s->cgroup && *s->cgroup ? cgroup_remove(s->cgroup, timeout_ms, e) : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container's control group, by one of two drivers: the file system (runtime/host/cgroup.h), or systemd
+ * (runtime/systemd/client.h), for which it is a transient scope.
+ *
+ *	plan    where it will lie; all that can be wrong with it; nothing exists
+ *	make    it exists, with its limits
+ *	release its members keep it from here on
+ *	remove  from what the state file says
+ */
+#ifndef RUNTIME_CONTAINER_GROUP_H
+#define RUNTIME_CONTAINER_GROUP_H
+
+#include <limits.h>
+
+#include "runtime/container/state.h"
+#include "runtime/host/cgroup.h"
+#include "runtime/systemd/client.h"
+
+struct container_group {
+	char path[PATH_MAX]; /* below CGROUP_ROOT, "": none. A scope's is known when it was made */
+	struct systemd_unit unit; /* name "": by the file system */
+	char bus[SYSTEMD_BUS_MAX];
+	struct systemd_hold hold;
+	struct oci_limits limits;
+	int fd; /* its directory, once made; -1 */
+};
+
+void group_init(struct container_group *g);
+int group_plan(struct container_group *g, const struct oci_spec *spec, const char *id, bool systemd,
+	       uint64_t machine_memory, struct err *e);
+/* -EBUSY, in runc's words, for one that has members. */
+int group_check_free(const struct container_group *g, struct err *e);
+/* -EEXIST: systemd has a unit of that name, which is somebody else's: g->unit is forgotten. */
+int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e);
+void group_release(struct container_group *g);
+void group_done(struct container_group *g);
+
+/* Its memory.max, for writing; -1: there is none. */
+int group_open_memory(const struct container_group *g);
+
+/* A group that a process can be started in. -1: it must be moved afterwards, by group_enter(): a user's own
+ * manager may own neither the group that we are in nor one above both. */
+int group_born_in(const struct container_state *s, int fd);
+int group_enter(const struct container_state *s, int fd, pid_t pid, struct err *e);
+/* New limits for a living container's group: what of them systemd has properties for, then all in the group itself. */
+int group_set(const struct container_state *s, const struct oci_limits *limits, struct err *e);
+/* Ends every process in it. */
+int group_remove(const struct container_state *s, const char *id, int timeout_ms, struct err *e);
+
+#endif
