@@ -8,6 +8,8 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/attend runtime/container/pause runtime/container/preserve \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
+RUNTIME_HOST_OBJS += runtime/host/config
+RUNTIME_SANDBOX_OBJS += runtime/sandbox/choice
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_SYSTEMD_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \
 	runtime/io/console runtime/proxy/client
 
@@ -19,6 +21,7 @@ husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/c
 	runtime/cli/events_json runtime/cli/find runtime/cli/ps_format runtime/cli/checkpoint \
 	runtime/cli/features \
 	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)
+husk_OBJS += runtime/cli/doctor $(RUNTIME_DOCTOR_OBJS)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)
 
@@ -64,3 +67,11 @@ container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runt
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)
 container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)
+
+UNIT_TESTS += machine_choice
+machine_choice_TEST_OBJS := runtime/sandbox/choice runtime/sandbox/shape runtime/host/config runtime/host/spawn runtime/host/proc \
+	$(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
+machine_choice_TEST_LIBS := $(LIB_JSON_LIBS)
+FUZZ_TARGETS += host_config
+host_config_FUZZ_OBJS := runtime/host/config $(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
+host_config_FUZZ_LIBS := $(LIB_JSON_LIBS)

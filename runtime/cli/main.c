@@ -13,14 +13,15 @@
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
 #include "runtime/container/timeline.h"
+#include "runtime/host/config.h"
 
 #define EXIT_USAGE   1
 #define EXIT_UNKNOWN 3 /* runc's, for a command that is none */
 
 const struct cli_command *const cli_commands[] = {
-	&cli_checkpoint, &cli_create, &cli_delete, &cli_events, &cli_exec,   &cli_features,
-	&cli_kill,	 &cli_list,   &cli_pause,  &cli_ps,	&cli_restore, &cli_resume,
-	&cli_run,	 &cli_spec,   &cli_start,  &cli_state,	NULL,
+	&cli_checkpoint, &cli_create, &cli_delete, &cli_doctor, &cli_events,  &cli_exec,
+	&cli_features,	 &cli_kill,   &cli_list,   &cli_pause,	&cli_ps,      &cli_restore,
+	&cli_resume,	 &cli_run,    &cli_spec,   &cli_start,	&cli_state,   NULL,
 };
 
 const struct cli_option cli_global_options[] = {
@@ -33,6 +34,8 @@ const struct cli_option cli_global_options[] = {
 	{ "root", NULL, CLI_STRING, offsetof(struct cli_global, root),
 	  "root directory for storage of container state "
 	  "(this should be located in tmpfs) (default: \"" CLI_DEFAULT_ROOT "\")" },
+	{ "config", NULL, CLI_STRING, offsetof(struct cli_global, config),
+	  "the operator's configuration, see husk-config.json(5) (default: \"" HOST_CONFIG_PATH "\")" },
 	{ "criu", NULL, CLI_STRING, offsetof(struct cli_global, criu),
 	  "accepted for runc's callers, without effect" },
 	{ "systemd-cgroup", NULL, CLI_BOOL, offsetof(struct cli_global, systemd_cgroup),
@@ -94,6 +97,7 @@ int cli_open_root(struct cli_global *g, bool make, struct err *e)
 	    (size_t)snprintf(own, sizeof(own), "%s/husk", xdg) < sizeof(own))
 		path = own;
 	g->host.systemd_cgroup = g->systemd_cgroup;
+	g->host.config = g->config;
 	rc = container_root_open(path, make, &g->host.root, e);
 	if (rc == -ENOENT && !make)
 		return err_set(e, ENOENT, "container does not exist");

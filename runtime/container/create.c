@@ -22,6 +22,7 @@
 #include "runtime/container/timeline.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
+#include "runtime/sandbox/choice.h"
 
 /* Everything that a creation holds until it is done or undone. */
 struct creation {
@@ -31,7 +32,7 @@ struct creation {
 	char bundle_path[PATH_MAX], rootfs[PATH_MAX], created[64];
 	struct container_group group;
 	struct container_state st;
-	struct sandbox_shape shape;
+	struct machine_choice choice;
 	struct sandbox vm;
 	struct stand_in proxy;
 	struct share_list shares;
@@ -88,6 +89,22 @@ static int tell_activation(struct creation *c, struct err *e)
 	return 0;
 }
 
+static int choose_machine(struct creation *c, struct err *e)
+{
+	struct host_config config;
+	int rc = host_config_load(&config, c->req->host->config, e);
+
+	if (rc < 0)
+		return rc;
+	rc = machine_choose(&c->choice, c->spec, &config, e);
+	host_config_done(&config);
+	c->vm.kernel = steal_fd(&c->choice.kernel);
+	c->vm.initramfs = steal_fd(&c->choice.initramfs);
+	c->vm.parameters = c->choice.parameters;
+	c->vm.program = c->choice.program;
+	return rc;
+}
+
 static int check(struct creation *c, struct err *e)
 {
 	int rc = container_id_check(c->req->id, e);
@@ -103,8 +120,10 @@ static int check(struct creation *c, struct err *e)
 				      c->req->console_socket, e);
 	if (rc < 0)
 		return rc;
-	c->shape = sandbox_shape(&c->spec->res);
-	rc = group_plan(&c->group, c->spec, c->req->id, c->req->host->systemd_cgroup, c->shape.memory, e);
+	rc = choose_machine(c, e);
+	if (rc == 0)
+		rc = group_plan(&c->group, c->spec, c->req->id, c->req->host->systemd_cgroup,
+				c->choice.shape.memory, e);
 	return rc < 0 ? rc : sandbox_open_files(&c->vm, e);
 }
 
@@ -198,7 +217,7 @@ static int start_proxy(struct creation *c, struct err *e)
 static int build_machine(struct creation *c, struct err *e)
 {
 	const struct container_host *h = c->req->host;
-	int rc = sandbox_build(&c->vm, c->req->id, &c->shape, h->log,
+	int rc = sandbox_build(&c->vm, c->req->id, &c->choice.shape, h->log,
 			       h->debug ? LOG_DEBUG : LOG_WARN, h->log_json, e);
 
 	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
@@ -359,6 +378,7 @@ int container_create(const struct container_request *r, struct container_made *r
 				.bundle = -1,
 				.dir = -1,
 				.vm = SANDBOX_INIT,
+				.choice = MACHINE_CHOICE_INIT,
 				.proxy = STAND_IN_INIT };
 	group_init(&c->group);
 	rc = check(c, &local);

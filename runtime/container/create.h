@@ -17,6 +17,7 @@
 struct container_host { /* where and how: from the global options */
 	int root; /* folder of all containers */
 	bool systemd_cgroup;
+	const char *config; /* the operator's configuration (runtime/host/config.h), NULL: the usual one */
 	int log; /* for the machine and the proxies, -1: none */
 	bool log_json, debug;
 };

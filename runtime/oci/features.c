@@ -236,7 +236,7 @@ int oci_features_markdown(struct buf *out)
 	buf_printf(out, "%s", head);
 	for (const struct oci_table *t = oci_tables; t->prefix; t++)
 		for (const struct oci_field *f = t->rows; f->name; f++)
-			buf_printf(out, "| `%s%s`%s | %s |\n", t->prefix, f->name, f->required ? ", required" : "",
-				   verdicts[f->verdict]);
+			buf_printf(out, "| `%s%s`%s | %s%s%s |\n", t->prefix, f->name, f->required ? ", required" : "",
+				   verdicts[f->verdict], f->why ? ": " : "", f->why ? f->why : "");
 	return out->failed ? -ENOSPC : 0;
 }

@@ -70,8 +70,7 @@ static int want(struct oci_ctx *c, const struct json *v, enum json_type type)
 	return oci_fail(c, v, "must be %s, not %s", type_name(&sample), type_name(v));
 }
 
-/* Nothing was asked for: null, "", [], {}, false. */
-static bool is_empty(const struct json *v)
+bool oci_is_empty(const struct json *v)
 {
 	switch (v->type) {
 	case JSON_NULL:
@@ -111,12 +110,13 @@ static int read_member(struct oci_ctx *c, const struct json *m, const struct oci
 	if (m->type == JSON_NULL)
 		return 0;
 	if (f->verdict == OCI_REFUSED) {
-		if (is_empty(m))
+		if (oci_is_empty(m))
 			return 0;
-		return oci_fail(c, m, "not supported");
+		return f->why ? oci_fail(c, m, "not supported: %s", f->why) :
+				oci_fail(c, m, "not supported");
 	}
 	if (f->verdict == OCI_IGNORED) {
-		if (!is_empty(m))
+		if (!oci_is_empty(m))
 			log_debug("%s: %s: without effect in a virtual machine", c->file,
 				  json_path(m, path, sizeof(path)));
 		return 0;

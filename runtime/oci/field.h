@@ -40,6 +40,7 @@ struct oci_field {
 	oci_read_fn *read; /* NULL for ignored and refused ones */
 	size_t offset;
 	bool required;
+	const char *why; /* refused: more than "not supported"; may be NULL */
 };
 
 #define OCI_FIELD(n, vd, st, m, fn)     { .name = n, .verdict = vd, .read = fn, .offset = offsetof(st, m) }
@@ -49,8 +50,11 @@ struct oci_field {
 #define OCI_REQUIRED_WHOLE(n, vd, fn)   { .name = n, .verdict = vd, .read = fn, .offset = 0, .required = true }
 #define OCI_IGNORE(n)                   { .name = n, .verdict = OCI_IGNORED }
 #define OCI_REFUSE(n)                   { .name = n, .verdict = OCI_REFUSED }
+#define OCI_REFUSE_FOR(n, w)            { .name = n, .verdict = OCI_REFUSED, .why = w }
 #define OCI_END                         { .name = NULL }
 
+/* Nothing was asked for: null, "", [], {}, false. */
+bool oci_is_empty(const struct json *v);
 /* @v must be an object; null members count as absent; unknown ones are passed over. */
 int oci_read_object(struct oci_ctx *c, const struct json *v, const struct oci_field *table, void *obj);
 
@@ -97,6 +101,7 @@ oci_read_fn oci_read_block_io;  /* struct oci_resources; block_io.c */
 oci_read_fn oci_read_unified;   /* struct oci_resources; unified.c */
 /* Once everything else was read: what of unified has a field of its own moves there. */
 int oci_fold_unified(struct oci_ctx *c, const struct json *v, struct oci_resources *r);
+oci_read_fn oci_read_vm;        /* struct oci_vm; vm.c */
 
 /* MS_* of "rprivate" and its like; 0 when it is none. */
 uint64_t oci_propagation(const char *name);
@@ -111,7 +116,8 @@ extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_
 	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_block_fields[],
 	oci_block_weight_fields[], oci_block_rate_fields[], oci_hugepages_fields[], oci_hooks_fields[], oci_hook_fields[],
 	oci_seccomp_fields[], oci_scheduler_fields[], oci_io_priority_fields[], oci_affinity_fields[],
-	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[];
+	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[],
+	oci_vm_fields[], oci_vm_hypervisor_fields[], oci_vm_kernel_fields[], oci_vm_hw_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
 
 #endif

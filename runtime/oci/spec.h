@@ -233,6 +233,15 @@ struct oci_hooks {
 	struct oci_hook_list of[OCI_HOOK_COUNT];
 };
 
+/* What "vm" asks for; vm.h. NULL and 0: nothing. */
+struct oci_vm {
+	bool present;
+	const char *kernel, *initrd, *hypervisor;
+	struct oci_strv parameters;
+	uint32_t vcpus;
+	uint64_t memory; /* bytes */
+};
+
 struct oci_spec {
 	struct json *doc;
 	const char *version;
@@ -261,6 +270,7 @@ struct oci_spec {
 	struct oci_pair *annotations;
 	size_t n_annotations;
 	struct oci_hooks hooks;
+	struct oci_vm vm;
 };
 
 

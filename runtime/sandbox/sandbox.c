@@ -52,10 +52,17 @@ int sandbox_open_files(struct sandbox *s, struct err *e)
 	s->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (s->kvm < 0)
 		return err_errno(e, errno, "cannot open /dev/kvm");
-	rc = open_data("vmlinux", "HUSK_KERNEL", &s->kernel, e);
-	if (rc == 0)
+	rc = s->kernel >= 0 ? 0 : open_data("vmlinux", "HUSK_KERNEL", &s->kernel, e);
+	if (rc == 0 && s->initramfs < 0)
 		rc = open_data("initramfs", "HUSK_INITRAMFS", &s->initramfs, e);
 	return rc;
+}
+
+static int set_path(char *out, size_t size, const char *path, struct err *e)
+{
+	if ((size_t)snprintf(out, size, "%s", path) >= size)
+		return err_set(e, ENAMETOOLONG, "%s: path too long", path);
+	return access(out, X_OK) < 0 ? err_errno(e, errno, "%s", path) : 0;
 }
 
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
@@ -73,7 +80,8 @@ int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
 		return err_errno(e, errno, "/dev/null");
 	rc = sandbox_make_dir(root, name, &s->dir, e);
 	if (rc == 0)
-		rc = spawn_find_program("husk-machine", path, sizeof(path), e);
+		rc = s->program && *s->program ? set_path(path, sizeof(path), s->program, e) :
+						 spawn_find_program("husk-machine", path, sizeof(path), e);
 	if (rc < 0)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -132,7 +140,7 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	d->m.log_level = (uint32_t)log_level;
 	d->m.log_json = log_json;
 	snprintf(d->m.name, sizeof(d->m.name), "%s", name);
-	snprintf(d->m.cmdline, sizeof(d->m.cmdline), "%s", cmdline);
+	snprintf(d->m.cmdline, sizeof(d->m.cmdline), "%s%s", cmdline, s->parameters ? s->parameters : "");
 	rc = describe(s, d, theirs, log, e);
 	if (rc == 0)
 		rc = ncl_create(s->ctl, d, CALL_TIMEOUT_MS, e);

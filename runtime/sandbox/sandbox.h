@@ -35,11 +35,13 @@ struct sandbox {
 	struct ncl *ctl; /* the machine's first client */
 	int ready; /* readable when the agent is up; may be stolen */
 	int kvm, kernel, initramfs;
+	const char *parameters; /* more for the guest's kernel, each with a space before it; NULL: none */
+	const char *program; /* husk-machine; NULL or "": the installation's */
 };
 #define SANDBOX_INIT                                                                               \
 	{                                                                                          \
 		.dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, .kernel = -1, \
-		.initramfs = -1                                                                    \
+		.initramfs = -1, .parameters = NULL, .program = NULL                               \
 	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
@@ -52,7 +54,7 @@ uint64_t sandbox_container_memory(uint64_t memory);
 struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t host_cpus,
 				      uint64_t host_memory);
 
-/* Opens /dev/kvm, the guest's kernel and initramfs: first of all, while nothing exists. */
+/* Opens /dev/kvm, and kernel and initramfs where they are not set: first of all, while nothing exists. */
 int sandbox_open_files(struct sandbox *s, struct err *e);
 /* The folder, and the machine's process. @log: where the machine logs, -1 nowhere. */
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e);

@@ -217,7 +217,7 @@ static void each_wrong_field_is_named(void **state)
 		{ "no time for a hook", "\"hooks\": {}",
 		  "\"hooks\": {\"poststart\": [{\"path\": \"/x\", \"timeout\": 0}]}",
 		  "hooks.poststart[0].timeout: 0 is not between 1 and" },
-		{ "vm", "\"hooks\": {}", "\"vm\": {\"kernel\": {\"path\": \"/k\"}}", "vm: not supported" },
+		{ "vm", "\"hooks\": {}", "\"vm\": {\"kernel\": {\"path\": \"k\"}}", "vm.kernel.path: must be an absolute path" },
 		{ "device type", "\"type\": \"c\"", "\"type\": \"q\"", "none of c, b, p, u" },
 		{ "device path", "\"/dev/x\"", "\"dev/x\"", "must be an absolute path" },
 		{ "device mode", "438", "65536", "is no file mode" },
