@@ -6,7 +6,9 @@ OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/seccomp_bpf runtime/oci/default runtime
 	runtime/oci/pack_kernel runtime/oci/features
 OCI_LIBS := -lprotobuf-c -lseccomp $(LIB_JSON_LIBS)
 
-UNIT_TESTS += oci_spec oci_features oci_limits
+UNIT_TESTS += oci_spec oci_features oci_limits oci_engines
+oci_engines_TEST_OBJS := $(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
+oci_engines_TEST_LIBS := $(LIB_JSON_LIBS)
 oci_features_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/features $(LIB_BASE) $(LIB_JSON)
 oci_features_TEST_LIBS := $(LIB_JSON_LIBS)
 oci_limits_TEST_OBJS := $(OCI_SPEC_OBJS) runtime/oci/limits $(LIB_BASE) $(LIB_JSON)
