@@ -24,10 +24,10 @@ int oci_vm_memory(const char *text, uint64_t *ret)
 			continue;
 		if (n > OCI_VM_MAX_MEMORY >> units[i].shift)
 			return -EINVAL;
-		n = align_up64((uint64_t)n << units[i].shift, MIB(1));
+		n <<= units[i].shift;
 		if (n < OCI_VM_MIN_MEMORY)
 			return -EINVAL;
-		*ret = n;
+		*ret = align_up64(n, MIB(2));
 		return 0;
 	}
 	return -EINVAL;

@@ -15,7 +15,7 @@ struct oci_spec;
 #define OCI_VM_MAX_MEMORY  (UINT64_C(1) << 40)
 #define OCI_VM_ANNOTATION  "dev.husk."
 
-/* "536870912", "512M", "1G": bytes, rounded up to whole MiB. -EINVAL. */
+/* "536870912", "512M", "1G": bytes, rounded up to the 2 MiB that machines are made of. -EINVAL. */
 int oci_vm_memory(const char *text, uint64_t *ret);
 /* One parameter for a guest kernel's command line: printable, without white space or quotes; none of husk's own ("husk."),
  * and not "--", behind which come arguments of the agent's. */

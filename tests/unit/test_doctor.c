@@ -70,7 +70,8 @@ static void bundles(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char text[2048], path[64];
 		int n = snprintf(text, sizeof(text),
-				 "{\"ociVersion\": \"1.0.0\", \"process\": {\"args\": [\"a\"], \"cwd\": \"/\"%s}, \"root\": {\"path\":"
+				 "{\"ociVersion\": \"1.0.0\", \"process\": {\"args\": [\"a\"], \"cwd\": \"/\"%s}, \"root\":"
+				 " {\"path\":"
 				 " \"/\"}, \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\":"
 				 " \"mount\"}]}%s}", rows[i].process, rows[i].rest);
 
