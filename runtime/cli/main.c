@@ -21,7 +21,8 @@
 const struct cli_command *const cli_commands[] = {
 	&cli_checkpoint, &cli_create, &cli_delete, &cli_doctor, &cli_events,  &cli_exec,
 	&cli_features,	 &cli_kill,   &cli_list,   &cli_pause,	&cli_ps,      &cli_restore,
-	&cli_resume,	 &cli_run,    &cli_spec,   &cli_start,	&cli_state,   NULL,
+	&cli_resume,	 &cli_run,    &cli_spec,   &cli_start,	&cli_state,   &cli_update,
+	NULL,
 };
 
 const struct cli_option cli_global_options[] = {
@@ -45,9 +46,6 @@ const struct cli_option cli_global_options[] = {
 	  "ignore cgroup permission errors ('true', 'false', or 'auto') (default: \"auto\")" },
 	{ .name = NULL },
 };
-
-/* Commands of runc's that are known and not there yet, so that a message can say so. */
-static const char *const later[] = { "update" };
 
 /* Standard streams that the caller closed must not become sockets or images of ours. */
 static void fill_standard_streams(void)
@@ -160,11 +158,6 @@ static const struct cli_command *find(const char *name)
 
 static int unknown(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-		if (!strcmp(name, later[i])) {
-			log_err("the command '%s' is not supported yet", name);
-			return EXIT_UNKNOWN;
-		}
 	log_err("no such command: '%s' (see \"husk --help\")", name);
 	return EXIT_UNKNOWN;
 }

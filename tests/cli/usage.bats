@@ -50,14 +50,6 @@ setup() { common_setup; }
 	says "'frob'"
 }
 
-@test "runc's commands that are not there yet are said to be so" {
-	for c in update; do
-		expect 3 husk $c
-		says "the command '$c' is not supported yet"
-		one_line
-	done
-}
-
 @test "checkpoint and restore are refused, whatever runc's options are" {
 	expect 1 husk checkpoint "$ID"
 	[ "$err" = 'husk: container does not exist' ]

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * New limits for a living container: in its group in the guest, exactly what is asked for, and in the host's group,
+ * what bounds its machine (oci_limits_host()). The host's values first: they can be put back without asking
+ * anybody, should the guest refuse its own.
+ */
+#include "runtime/container/update.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent-proto/proto/limits.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/container/create_internal.h"
+#include "runtime/container/group.h"
+#include "runtime/oci/update.h"
+#include "runtime/proxy/client.h"
+
+#define MAX_FILE 65536
+
+/* Everything of one update. */
+struct update {
+	struct container_state s;
+	int dir, sock, cgroup; /* cgroup -1: it has none on the host */
+	uint64_t machine; /* bytes of memory */
+	struct oci_resources res;
+	struct oci_limits guest, host;
+	struct oci_limits was; /* what the host's group had before */
+	char *text[AGENT_MAX_VALUES]; /* of its files: owner of was.v's values */
+};
+
+static int find(struct update *u, const struct container_host *h, const char *id, struct err *e)
+{
+	struct nc_info_reply info;
+	struct ncl *machine;
+	int fd = -1;
+	/* Two updates at a time would put back each other's values. */
+	int rc = container_open(h->root, id, true, &u->dir, e);
+
+	if (rc == 0)
+		rc = container_state_load(u->dir, &u->s, e);
+	if (rc < 0)
+		return rc;
+	if (!container_status_lives(container_status(-1, &u->s)))
+		return err_set(e, ESRCH, "container not running");
+	rc = container_proxy(u->dir, &u->sock, e);
+	if (rc == 0 && *u->s.cgroup && cgroup_open(u->s.cgroup, &u->cgroup) < 0)
+		rc = err_set(e, ENOENT, "cannot open the cgroup %s", u->s.cgroup);
+	if (rc == 0)
+		rc = sandbox_connect(h->root, u->s.sandbox, &fd, e);
+	if (rc == 0)
+		rc = ncl_new(&machine, fd, e);
+	if (rc < 0)
+		return rc;
+	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, e);
+	u->machine = info.memory;
+	ncl_free(machine);
+	return rc;
+}
+
+static int check_memory(const struct update *u, struct err *e)
+{
+	uint64_t room = sandbox_container_memory(u->machine);
+
+	if (!u->res.has_memory_limit || u->res.memory_limit <= 0 ||
+	    (uint64_t)u->res.memory_limit <= room)
+		return 0;
+	return err_set(e, EINVAL,
+		       "memory limit %" PRId64 " is more than the %" PRIu64 " bytes that the container's "
+		       "machine has for it, and a machine cannot be given more while it runs",
+		       u->res.memory_limit, room);
+}
+
+/* A period alone goes with the quota that there is, a quota with its period, as runc has it. */
+static void complete_cpu(struct update *u)
+{
+	struct oci_resources *r = &u->res;
+	bool quota = r->has_cpu_quota && r->cpu_quota, period = r->has_cpu_period && r->cpu_period;
+	_cleanup_free_ char *text = NULL;
+	char *end;
+
+	if (quota == period || u->cgroup < 0 ||
+	    io_read_file(u->cgroup, "cpu.max", MAX_FILE, &text, NULL) < 0)
+		return;
+	if (!quota) {
+		r->has_cpu_quota = true;
+		r->cpu_quota = strncmp(text, "max", 3) == 0 ? -1 : strtoll(text, NULL, 10);
+	}
+	end = strchr(text, ' ');
+	if (!period && end) {
+		r->has_cpu_period = true;
+		r->cpu_period = strtoull(end, NULL, 10);
+	}
+}
+
+/* ---- the host's group ---------------------------------------------------------------------------- */
+
+/* What stands in the files that are to be written, one entry a line, as the kernel takes it back. */
+static int save_host(struct update *u, struct err *e)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < u->host.n; i++) {
+		char *line, *rest;
+
+		if (io_read_file(u->cgroup, u->host.v[i].file, MAX_FILE, &u->text[i], NULL) < 0)
+			continue;
+		for (line = strtok_r(u->text[i], "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+			if (u->was.n == room) {
+				size_t more = room ? 2 * room : 16;
+				void *v = realloc(u->was.v, more * sizeof(*u->was.v));
+
+				if (!v)
+					return err_set(e, ENOMEM, "out of memory");
+				u->was.v = v;
+				room = more;
+			}
+			u->was.v[u->was.n++] = (struct oci_limit){ .file = u->host.v[i].file,
+								   .value = line,
+								   .optional = true };
+		}
+	}
+	return 0;
+}
+
+static void put_back(struct update *u)
+{
+	struct err e = ERR_INIT;
+
+	if (u->was.n && group_set(&u->s, &u->was, &e) < 0)
+		log_warn("the cgroup %s has not all of its old limits back: %s", u->s.cgroup, e.msg);
+}
+
+static int write_host(struct update *u, struct err *e)
+{
+	int rc;
+
+	if (u->cgroup < 0 || !u->host.n)
+		return 0;
+	if (u->host.n > AGENT_MAX_VALUES)
+		return err_set(e, E2BIG, "more than %d limits", AGENT_MAX_VALUES);
+	rc = save_host(u, e);
+	if (rc < 0)
+		return rc;
+	rc = group_set(&u->s, &u->host, e);
+	if (rc < 0)
+		put_back(u);
+	return rc;
+}
+
+/* ---- the guest's --------------------------------------------------------------------------------- */
+
+static int write_guest(struct update *u, const char *id, struct err *e)
+{
+	struct buf request = BUF_INIT(PROXY_MAX_UPDATE);
+	int rc = 0;
+
+	if (u->guest.n)
+		rc = oci_pack_update(&u->guest, id, u->res.memory_check, &request, e);
+	if (rc == 0 && u->guest.n)
+		rc = proxy_update(u->sock, &request, CALL_TIMEOUT_MS, e);
+	buf_free(&request);
+	if (rc == -EPIPE)
+		return err_set(e, ESRCH, "container not running");
+	return rc;
+}
+
+int container_update(const struct container_host *h, const char *id, const struct oci_resources *res,
+		     struct err *e)
+{
+	struct update *u = calloc(1, sizeof(*u));
+	int rc;
+
+	if (!u)
+		return err_set(e, ENOMEM, "out of memory");
+	u->dir = u->sock = u->cgroup = -1;
+	u->res = *res;
+	rc = find(u, h, id, e);
+	if (rc == 0)
+		rc = check_memory(u, e);
+	if (rc == 0) {
+		complete_cpu(u);
+		rc = oci_limits_guest(&u->res, &u->guest, e);
+	}
+	if (rc == 0)
+		rc = oci_limits_host(&u->res, u->machine, &u->host, e);
+	if (rc == 0)
+		rc = write_host(u, e);
+	if (rc == 0) {
+		rc = write_guest(u, id, e);
+		if (rc < 0)
+			put_back(u);
+	}
+	for (size_t i = 0; i < AGENT_MAX_VALUES; i++)
+		free(u->text[i]);
+	free(u->was.v);
+	oci_limits_free(&u->guest);
+	oci_limits_free(&u->host);
+	container_state_done(&u->s);
+	close_and_reset(&u->dir);
+	close_and_reset(&u->sock);
+	close_and_reset(&u->cgroup);
+	free(u);
+	return rc;
+}
