@@ -147,6 +147,32 @@ static void a_user_in_it_owns_its_streams(void **state)
 	both(user7, "id -u; echo again >/dev/stdout", "7\nagain\n");
 }
 
+/* The group is what the devpts was mounted with. */
+static void a_terminal_in_it_is_its_users(void **state)
+{
+	struct reply made = { 0 }, started = { 0 }, gone = { 0 };
+	struct ct_request q;
+	char *out;
+	int fd;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "tty");
+	user7(&q);
+	request_sh(&q, "stat -c '%u:%g' $(tty); stat -c %t /dev/console");
+	q.proc.terminal = true;
+	q.streams.stdin = agenthost_token();
+	fd = agenthost_stream(h, q.streams.stdin);
+	if (request_create(h, &q, &made)->rc < 0)
+		fail_msg("%s", made.r.err.msg);
+	assert_int_equal(reply_wait(h, &started, agent_start(h->c, q.id, "", 0, reply_fn, &started, NULL))->rc, 0);
+	out = agenthost_read_all(fd, NULL);
+	assert_string_equal(out, "7:5\r\n88\r\n");
+	free(out);
+	assert_int_equal(reply_wait(h, &gone, agent_delete(h->c, q.id, "", reply_fn, &gone, NULL))->rc, 0);
+}
+
 static void timens(struct ct_request *q)
 {
 	add_userns(q);
@@ -200,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_user_namespace),
 		cmocka_unit_test(a_user_in_it_owns_its_streams),
+		cmocka_unit_test(a_terminal_in_it_is_its_users),
 		cmocka_unit_test(a_time_namespace),
 		cmocka_unit_test(a_filter_needs_no_rights_of_the_process),
 	};

@@ -12,11 +12,12 @@ example() { # NAME
 }
 
 @test "every example is in this list" {
-	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushellohooksshellvolumes ]
+	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushellohooksrestrictedshellvolumes ]
 }
 @test "hello" { example hello; }
 @test "exit-status" { example exit-status; }
 @test "volumes" { example volumes; }
 @test "hooks" { example hooks; }
+@test "restricted" { example restricted; }
 @test "shell" { example shell; }
 @test "debian" { example debian; }
