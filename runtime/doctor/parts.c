@@ -22,7 +22,11 @@ void doctor_programs(struct doctor_line *l, const char *config)
 			doctor_say(l, DOCTOR_PROBLEM, "install husk whole (make install)", "%s", e.msg);
 			return;
 		}
-	doctor_say(l, DOCTOR_OK, NULL, "husk-machine and husk-proxy are there");
+	if (spawn_find_program("husk-systemd-cgroup", path, sizeof(path), &e) < 0)
+		doctor_say(l, DOCTOR_WARNING, "install husk whole (make install)",
+			   "husk-systemd-cgroup is missing, which --systemd-cgroup needs");
+	else
+		doctor_say(l, DOCTOR_OK, NULL, "husk-machine, husk-proxy and husk-systemd-cgroup are there");
 }
 
 /* The kernel and the initramfs that a container gets which asks for none. */

@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "runtime/oci/limits.h"
 #include "runtime/oci/spec.h"
+#include "runtime/oci/vm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct oci_pack_streams st = { .in = 1, .out = 2, .err = 3 };
 	const struct oci_pack_state state = { "{\"pid\":", "}" };
 	struct err e = ERR_INIT;
+	struct oci_vm_wish wish;
 	struct oci_spec *s;
 	struct oci_limits limits;
 	const char **shares;
@@ -31,6 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		oci_spec_free(s);
 		return 0;
 	}
+	if (oci_vm_wish(s, "config.json", &wish, &e) == 0 &&
+	    (wish.vcpus > OCI_VM_MAX_VCPUS || (wish.memory && wish.memory < OCI_VM_MIN_MEMORY)))
+		abort();
 	shares = calloc(s->n_mounts + 1, sizeof(*shares));
 	files = calloc(s->n_mounts + 1, sizeof(*files));
 	for (size_t i = 0; i < s->n_mounts; i++)
