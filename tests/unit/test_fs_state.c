@@ -121,6 +121,18 @@ static void use_again(struct fsfix *f, const struct world *w)
 	}
 }
 
+/* The share goes and comes: its root gets another number each time. */
+static void new_root(struct fsfix *f)
+{
+	struct fuse_entry_out e;
+
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	assert_int_equal(fs_share_add(f->c.s, "s", openat(f->share_fd, ".", O_PATH), 0, NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "s", &e), 0);
+	assert_int_not_equal(e.nodeid, f->root);
+	f->root = e.nodeid;
+}
+
 static void honest(void **state)
 {
 	struct fsfix *f = *state;
@@ -154,6 +166,19 @@ static void honest(void **state)
 	fs_server_reset(f->c.s);
 	assert_true(fs_server_idle(f->c.s));
 	buf_free(&a);
+}
+
+static void numbers_of_shares(void **state)
+{
+	struct fsfix *f = *state;
+	struct buf b = BUF_INIT(CAP);
+
+	new_root(f);
+	save(f, &b);
+	another(f, false);
+	assert_int_equal(load(f, &b, NULL), 0);
+	new_root(f);
+	buf_free(&b);
 }
 
 /* What the host did meanwhile. want: of GETATTR of "dir/x"; open: the guest has it open, and the load
@@ -276,7 +301,7 @@ static void refused(void **state)
 }
 
 /* --- state that lies ---------------------------------------------------------------------- */
-/* The state of: share "s" (root), "d" with "f" in it, which is open. Offsets of its records. */
+/* The state of: share "s" (root), "d" with "fil" in it, which is open. Offsets of its records. */
 enum {
 	HEAD = 18,
 	SHARE = HEAD,
@@ -284,7 +309,7 @@ enum {
 	D = SHARE + SHARE_LEN,
 	NODE_LEN = 16 + 30 + 2,
 	F = D + NODE_LEN,
-	H = F + NODE_LEN,
+	H = F + NODE_LEN + 2,
 	END = H + 21,
 };
 /* In a node's record. */
@@ -309,7 +334,6 @@ static const struct lie {
 	{ "a handle less", 14, 4, 0, -EBADMSG },
 	{ "all handles", 14, 4, UINT32_MAX, -ENFILE },
 	{ "share: another slot", SHARE, 1, 200, -EBADMSG }, /* its nodes' parent has a number */
-	{ "share: serial 0", SHARE + 1, 4, 0, -EBADMSG },
 	{ "share: inode", SHARE + 13, 1, 0, -ESTALE },
 	{ "share: type", SHARE + 33, 2, 8, -ESTALE },
 	{ "share: no type", SHARE + 33, 2, 3, -EBADMSG },
@@ -328,9 +352,12 @@ static const struct lie {
 	{ "node: in itself", F + PARENT, 8, 1ull << 32 | 3, -EBADMSG },
 	{ "node: the synthetic root's", D + PARENT, 8, 1, -EBADMSG },
 	{ "node: a number twice", F + ID, 8, 1ull << 32 | 2, -EBADMSG },
-	{ "node: its name is .", F + NAME, 1, '.', -EBADMSG },
-	{ "node: its name is /", F + NAME, 1, '/', -EBADMSG },
+	{ "node: its name is .", D + NAME, 1, '.', -EBADMSG },
+	{ "node: its name is .", D + NAME, 1, '/', -EBADMSG },
 	{ "node: its name is NUL", F + NAME, 1, 0, -EBADMSG },
+	{ "node: a NUL in its name", F + NAME + 1, 1, 0, -EBADMSG },
+	{ "node: a / in its name", F + NAME + 1, 1, '/', -EBADMSG },
+	{ "node: its name is shorter than that", F + NAME_LEN, 1, 2, -EBADMSG },
 	{ "node: its name is longer than the state", F + NAME_LEN, 1, 255, -EBADMSG },
 	{ "node: parent, but no name", F + NAME_LEN, 1, 0, -EBADMSG },
 	{ "node: a file as parent", D + TYPE, 2, 8, -EBADMSG },
@@ -352,7 +379,7 @@ static void small_world(struct fsfix *f, struct buf *b)
 	uint64_t fh;
 
 	assert_int_equal(fc_mkdir(&f->c, f->root, "d", 0755, &d), 0);
-	assert_int_equal(fc_create(&f->c, d.nodeid, "f", O_RDWR, 0600, &x, &fh), 0);
+	assert_int_equal(fc_create(&f->c, d.nodeid, "fil", O_RDWR, 0600, &x, &fh), 0);
 	assert_int_equal(d.nodeid, 1ull << 32 | 2);
 	assert_int_equal(x.nodeid, 1ull << 32 | 3);
 	save(f, b);
@@ -394,6 +421,26 @@ static void lying(void **state)
 		assert_int_equal(load(f, &cut, NULL), n == END ? 0 : -EBADMSG);
 		fs_server_reset(f->c.s);
 		assert_true(fs_server_idle(f->c.s));
+	}
+	buf_free(&b);
+}
+
+/* Two shares that would have one place. */
+static void one_slot_twice(void **state)
+{
+	struct fsfix *f = *state;
+	struct buf b = BUF_INIT(CAP);
+
+	assert_int_equal(mkdirat(f->share_fd, "t", 0700), 0);
+	assert_int_equal(fs_share_add(f->c.s, "t", openat(f->share_fd, "t", O_PATH), 0, NULL), 0);
+	save(f, &b);
+	assert_int_equal(b.len, HEAD + 2 * SHARE_LEN);
+	for (uint8_t slot = 0; slot < 4; slot++) {
+		another(f, false);
+		assert_int_equal(
+			fs_share_add(f->c.s, "t", openat(f->share_fd, "t", O_PATH), 0, NULL), 0);
+		b.data[SHARE + SHARE_LEN] = slot;
+		assert_int_equal(load(f, &b, NULL), slot > 0 ? 0 : -EBADMSG);
 	}
 	buf_free(&b);
 }
@@ -457,9 +504,10 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(honest),  cmocka_unit_test(changed_by_the_host),
-		FS_TEST(refused), FS_TEST(other_shares),
-		FS_TEST(lying),   FS_TEST(read_only_now),
+		FS_TEST(honest),         cmocka_unit_test(changed_by_the_host),
+		FS_TEST(refused),        FS_TEST(other_shares),
+		FS_TEST(lying),          FS_TEST(numbers_of_shares),
+		FS_TEST(one_slot_twice), FS_TEST(read_only_now),
 		FS_TEST(many),
 	};
 

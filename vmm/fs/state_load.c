@@ -132,7 +132,7 @@ static int load_share(struct fs_server *s, struct reader *r, long *last, struct 
 
 	get_file(r, &rec);
 	get_name(r, rec.name);
-	if (r->bad || !rec.name[0] || !serial || (long)slot <= *last)
+	if (r->bad || !rec.name[0] || (long)slot <= *last)
 		return malformed(r, "share", e);
 	*last = slot;
 	pthread_mutex_lock(&s->lock);
