@@ -77,7 +77,8 @@ use='cd /fs/$fs || exit
 	[ $fs = fuse ] || is "$(stat -L -c %h /proc/self/fd/8)" 0 # fuse-overlayfs says 1 on the host, too
 	exec 8>&-
 	step mkdir many; for i in $(seq 300); do : >many/$i; done; is "$(ls many | wc -l)" 300; step rm -r many
-	n=$(printf %255s | tr " " n); step touch "$n"; is "$(stat -c %n "$n")" "$n"
+	longest=255; [ $fs != fuse ] || longest=251 # fuse-overlayfs keeps four bytes for itself
+	n=$(printf %${longest}s | tr " " n); step touch "$n"; is "$(stat -c %n "$n")" "$n"
 	step touch -d "1965-01-02 03:04:05" old; is "$(date -u -r old +%Y)" 1965
 	step touch -d "2060-01-02 03:04:05" new; is "$(date -u -r new +%Y)" 2060
 	echo appended >>x/c/f; is "$(wc -l <hard)" 2
