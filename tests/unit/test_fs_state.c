@@ -371,6 +371,8 @@ static const struct lie {
 	{ "handle: would create", H + 16, 4, O_RDWR | O_CREAT, -EBADMSG },
 	{ "handle: would not open a file", H + 16, 4, O_PATH, -EBADMSG },
 	{ "handle: of a file that is another", F + INODE, 8, 1, -ESTALE },
+	{ "handle: of one that had the inode before", F + INODE + 8, 8, 1, -ESTALE },
+	{ "share: one that had the inode before", SHARE + 21, 8, 1, -ESTALE },
 };
 
 static void small_world(struct fsfix *f, struct buf *b)
@@ -459,6 +461,9 @@ static void read_only_now(void **state)
 				      FS_SHARE_READONLY, NULL),
 			 0);
 	assert_int_equal(load(f, &b, NULL), -EBADMSG);
+	fs_server_reset(f->c.s);
+	memset(b.data + H + 16, 0, 4); /* for reading */
+	assert_int_equal(load(f, &b, NULL), 0);
 	buf_free(&b);
 }
 
