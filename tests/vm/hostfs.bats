@@ -104,7 +104,9 @@ use='cd /fs/$fs || exit
 	done
 	[ ! -e "$HOSTFS/overlay/lower" ] && [ -e "$HOSTFS/overlay-layers/low/lower/file" ]
 	# Nothing holds them any more.
+	settles mounts "$mounts_before" mounts_now
 	for k in $KINDS; do umount "$HOSTFS/$k"; done
+	mounts_before=$(mounts_now)
 }
 
 @test "no space, no quota, read-only, a broken disk: as the host says it" {
