@@ -31,6 +31,7 @@ AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
 	process process_io child mounts resolve rootfs devices tty creds limits seccomp userns inherit \
 	program stream relay cgroup update freezer oom stats procs devfilter starthooks) lib/runprog
+AGENT_OBJS += $(addprefix agent-proto/agent/,mount mount_source copyup idmap proc_guard)
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent
@@ -49,7 +50,7 @@ $(1)_TEST_OBJS := $$(AGENTHOST_OBJS)
 $(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
 $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
-$(foreach t,agent_container agent_process agent_group agent_check agent_kernel,$(eval $(call agenthost_test,$(t))))
+$(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts,$(eval $(call agenthost_test,$(t))))
 
 UNIT_TESTS += ttrpc agent_client
 ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)

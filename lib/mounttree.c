@@ -24,26 +24,39 @@ static int open_root(int tree, bool is_dir)
 	return fd < 0 ? -errno : fd;
 }
 
-int mounttree_open(int dirfd, const char *path, bool readonly, int *ret_fd, bool *ret_is_dir,
-		   struct err *e)
+/* Nothing can be run, opened as a device or gain privileges in it. */
+static int lock_down(int tree, unsigned flags)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
 					       MOUNT_ATTR_NOEXEC,
 				   /* Nothing mounted under the source later may show up here. */
 				   .propagation = MS_PRIVATE };
-	_cleanup_close_ int tree = -1;
-	struct stat st;
-	int fd;
+	struct mount_attr top = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	if (readonly)
+	if (flags & MOUNTTREE_READONLY_ALL)
 		attr.attr_set |= MOUNT_ATTR_RDONLY;
-	/* Always recursive: without it, an unprivileged caller is refused where submounts cover
-	 * something, and a container expects to see them anyway. */
-	tree = open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return -errno;
+	if ((flags & (MOUNTTREE_READONLY | MOUNTTREE_READONLY_ALL)) == MOUNTTREE_READONLY &&
+	    mount_setattr(tree, "", AT_EMPTY_PATH, &top, sizeof(top)) < 0)
+		return -errno;
+	return 0;
+}
+
+int mounttree_open(int dirfd, const char *path, unsigned flags, int *ret_fd, bool *ret_is_dir,
+		   struct err *e)
+{
+	unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path ? 0u : AT_EMPTY_PATH) |
+		       (flags & MOUNTTREE_ALL ? AT_RECURSIVE : 0u);
+	_cleanup_close_ int tree = open_tree(dirfd, path, how);
+	struct stat st;
+	int fd, rc;
+
 	if (tree < 0)
 		return err_errno(e, errno, "cannot take a copy of the mounts at %s", path);
-	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		return err_errno(e, errno, "cannot lock down the copy of %s", path);
+	rc = lock_down(tree, flags);
+	if (rc < 0)
+		return err_errno(e, -rc, "cannot lock down the copy of %s", path);
 	if (fstat(tree, &st) < 0)
 		return err_errno(e, errno, "cannot look at %s", path);
 	fd = open_root(tree, S_ISDIR(st.st_mode));

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
-	runtime/host/cgroup runtime/host/cgroup_path
+	runtime/host/cgroup runtime/host/cgroup_path runtime/host/mountinfo
 RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
-	runtime/container/files runtime/container/exec runtime/container/destroy \
+	runtime/container/files runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/preserve runtime/container/update \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
@@ -39,6 +39,8 @@ husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/b
 husk-systemd-cgroup_LIBS := -lsystemd
 
 UNIT_TESTS += systemd systemd_helper
+UNIT_TESTS += source
+source_TEST_OBJS := runtime/container/source runtime/host/mountinfo lib/mounttree $(LIB_BASE)
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
 	$(LIB_JSON) $(LIB_BASE)
@@ -63,6 +65,8 @@ FUZZ_TARGETS += container_state systemd
 systemd_FUZZ_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/helper/props \
 	runtime/oci/cpuset $(LIB_BASE)
 systemd_FUZZ_LIBS := -lsystemd
+FUZZ_TARGETS += mountinfo
+mountinfo_FUZZ_OBJS := runtime/host/mountinfo $(LIB_BASE)
 container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)

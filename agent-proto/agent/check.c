@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -138,30 +139,71 @@ static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
 	return check_extra(p, e);
 }
 
+/* What the guest has itself in the place of something of the host's. */
+static bool is_own(const char *name)
+{
+	static const char *const names[] = { "bpf",	   "cgroup", "debugfs", "dev",	 "devpts",  "hugetlbfs",
+					     "mqueue", "proc",   "securityfs", "sysfs", "tmpfs", "tracefs" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_submounts(Husk__Agent__V1__Mount__Submount *const *v, size_t n, struct err *e)
+{
+	if (n > AGENT_MAX_SUBMOUNTS)
+		return many(e, "submounts");
+	for (size_t i = 0; i < n; i++)
+		if (!*v[i]->path || *v[i]->path == '/' || strlen(v[i]->path) > AGENT_MAX_STRING)
+			return invalid(e, "submounts.path");
+	return 0;
+}
+
+static int check_id_maps(const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	if (m->n_uid_mappings > AGENT_MAX_ID_MAPPINGS || m->n_gid_mappings > AGENT_MAX_ID_MAPPINGS)
+		return many(e, "mounts.uid_mappings");
+	if (!m->n_uid_mappings != !m->n_gid_mappings)
+		return invalid(e, "mounts.gid_mappings");
+	return 0;
+}
+
+static int check_mount(const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	const struct {
+		const char *text, *field;
+	} texts[] = {
+		{ m->data, "mounts.data" },	  { m->type, "mounts.type" },	  { m->source, "mounts.source" },
+		{ m->subpath, "mounts.subpath" }, { m->origin, "mounts.origin" },
+	};
+	int rc = check_path(m->destination, "mounts.destination", e);
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(texts); i++)
+		rc = check_text(texts[i].text, texts[i].field, e);
+	if (rc == 0 && !*m->type)
+		rc = invalid(e, "mounts.type");
+	if (rc == 0 && strcmp(m->type, "bind") == 0 && !(m->flags & MS_REMOUNT))
+		rc = check_share(m->source, "mounts.source", e);
+	if (rc == 0 && strcmp(m->type, "own") == 0 && !is_own(m->source))
+		rc = invalid(e, "mounts.source");
+	if (rc == 0 && m->n_more_propagation > AGENT_MAX_PROPAGATION)
+		rc = many(e, "mounts.more_propagation");
+	if (rc == 0)
+		rc = check_submounts(m->submounts, m->n_submounts, e);
+	return rc == 0 ? check_id_maps(m, e) : rc;
+}
+
 static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
 {
+	int rc = check_submounts(c->rootfs_submounts, c->n_rootfs_submounts, e);
+
 	if (c->n_mounts > AGENT_MAX_MOUNTS)
 		return many(e, "mounts");
-	for (size_t i = 0; i < c->n_mounts; i++) {
-		const Husk__Agent__V1__Mount *m = c->mounts[i];
-		int rc = check_path(m->destination, "mounts.destination", e);
-
-		if (rc == 0)
-			rc = check_text(m->data, "mounts.data", e);
-		if (rc == 0)
-			rc = check_text(m->type, "mounts.type", e);
-		if (rc == 0)
-			rc = check_text(m->source, "mounts.source", e);
-		if (rc == 0 && strcmp(m->type, "bind") == 0)
-			rc = check_share(m->source, "mounts.source", e);
-		if (rc == 0)
-			rc = check_text(m->subpath, "mounts.subpath", e);
-		if (rc < 0)
-			return rc;
-		if (!*m->type)
-			return invalid(e, "mounts.type");
-	}
-	return 0;
+	for (size_t i = 0; rc == 0 && i < c->n_mounts; i++)
+		rc = check_mount(c->mounts[i], e);
+	return rc;
 }
 
 static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)

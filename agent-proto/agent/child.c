@@ -93,20 +93,36 @@ static int mount_root(const struct child_job *j, struct mount_env *env, struct e
 	env->cgroup = open(j->cgroup_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (env->cgroup < 0)
 		return err_errno(e, errno, "cgroup");
-	env->root = mount_clone_share(env, j->ct->rootfs_share, "", true, e);
+	env->root = mount_clone_share(env, j->ct->rootfs_share, "", true, j->ct->rootfs_submounts,
+				      j->ct->n_rootfs_submounts, e);
 	if (env->root < 0)
 		return err_wrap(e, env->root, "container root");
+	/* Mount points are still to be made: read-only it gets when it is entered. */
+	rc = mount_flags(env->root, j->ct->rootfs_flags & ~(uint64_t)MS_RDONLY, 0);
+	if (rc < 0)
+		return err_errno(e, -rc, "container root: flags");
 	target = open(j->rootfs_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (target < 0)
 		return err_errno(e, errno, "%s", j->rootfs_dir);
 	rc = mount_put(env->root, target);
-	return rc < 0 ? err_errno(e, -rc, "container root") : 0;
+	if (rc < 0)
+		return err_errno(e, -rc, "container root");
+	return mount_flag_below(env->root, j->ct->rootfs_submounts, j->ct->n_rootfs_submounts, e);
+}
+
+/* For a terminal, which comes when /dev may have become read-only. */
+static int make_console(const struct child_job *j, int root, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+
+	return j->proc->terminal ? resolve_make(root, "/dev/console", RESOLVE_FILE, &fd, e) : 0;
 }
 
 static int make_root(const struct child_job *j, struct err *e)
 {
 	struct mount_env env = { .root = -1,
 				 .cgroup = -1,
+				 .root_dir = j->rootfs_dir,
 				 .shares_dir = j->shares_dir,
 				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };
 	int rc = mount_root(j, &env, e);
@@ -116,11 +132,16 @@ static int make_root(const struct child_job *j, struct err *e)
 	if (rc == 0)
 		rc = rootfs_devices(env.root, j->ct, j->nodes, e);
 	if (rc == 0)
+		rc = make_console(j, env.root, e);
+	if (rc == 0)
 		rc = rootfs_hide(env.root, j->ct, e);
 	if (rc == 0)
 		rc = rootfs_sysctl(j->ct, e);
 	if (rc == 0)
 		rc = rootfs_enter(env.root, j->ct, e);
+	if (rc == 0)
+		rc = mounts_finish(&env, j->ct->rootfs_propagation, e);
+	mounts_done(&env);
 	close_and_reset(&env.root);
 	close_and_reset(&env.cgroup);
 	return rc;

@@ -114,7 +114,7 @@ static bool brings_dev(const Husk__Agent__V1__Container *ct)
 
 		while (len > 1 && m->destination[len - 1] == '/')
 			len--;
-		if (strcmp(m->type, "bind") == 0 && len == 4 &&
+		if ((strcmp(m->type, "bind") == 0 || strcmp(m->type, "own") == 0) && len == 4 &&
 		    strncmp(m->destination, "/dev", 4) == 0)
 			return true;
 	}

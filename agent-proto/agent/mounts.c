@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* The table: each mount onto its destination, in order, with runc's rules. */
 #include "agent-proto/agent/mounts.h"
 
 #include <fcntl.h>
@@ -13,234 +14,65 @@
 #include "agent-proto/agent/resolve.h"
 #include "lib/cleanup.h"
 
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-#define PROPAGATION (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)
-
-static const struct {
-	uint64_t ms, attr;
-} attr_of[] = {
-	{ MS_RDONLY, MOUNT_ATTR_RDONLY },	  { MS_NOSUID, MOUNT_ATTR_NOSUID },
-	{ MS_NODEV, MOUNT_ATTR_NODEV },		  { MS_NOEXEC, MOUNT_ATTR_NOEXEC },
-	{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME }, { MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
-};
-
-/* Flags of the file system, not of the mount. */
-static const struct {
-	uint64_t ms;
-	const char *key;
-} super_flag[] = {
-	{ MS_SYNCHRONOUS, "sync" },
-	{ MS_DIRSYNC, "dirsync" },
-	{ MS_LAZYTIME, "lazytime" },
-	{ MS_MANDLOCK, "mand" },
-};
-
-static uint64_t attrs(uint64_t flags)
+static const char *fs_type(const Husk__Agent__V1__Mount *m)
 {
-	uint64_t a = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(attr_of); i++)
-		if (flags & attr_of[i].ms)
-			a |= attr_of[i].attr;
-	return a;
+	return strcmp(m->type, "own") == 0 ? m->source : m->type;
 }
 
-/* The access time modes exclude one another and need clearing before setting. */
-static uint64_t atime(uint64_t flags)
+static bool is_tmpfs(const Husk__Agent__V1__Mount *m)
 {
-	if (flags & MS_NOATIME)
-		return MOUNT_ATTR_NOATIME;
-	return flags & MS_STRICTATIME ? MOUNT_ATTR_STRICTATIME : MOUNT_ATTR_RELATIME;
+	return strcmp(fs_type(m), "tmpfs") == 0;
 }
 
-int mount_attrs(int tree, uint64_t set, uint64_t clear, bool recursive)
+static bool is_dev(const Husk__Agent__V1__Mount *m)
 {
-	struct mount_attr a = { .attr_set = set, .attr_clr = clear };
-	unsigned at = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u);
+	const char *d = m->destination;
 
-	if (!set && !clear)
-		return 0;
-	return mount_setattr(tree, "", at, &a, sizeof(a)) < 0 ? -errno : 0;
+	return strncmp(d, "/dev", 4) == 0 && d[4 + strspn(d + 4, "/")] == 0;
 }
 
-int mount_propagation(int tree, uint64_t flags)
+/* Where @fd is, seen from the container's root. */
+static int path_in_root(const struct mount_env *env, int fd, char *path, size_t size)
 {
-	struct mount_attr a = { .propagation = flags & PROPAGATION };
-	unsigned at = AT_EMPTY_PATH | (flags & MS_REC ? AT_RECURSIVE : 0u);
+	size_t skip = strlen(env->root_dir);
+	char link[40];
+	ssize_t n;
 
-	if (!a.propagation)
-		return 0;
-	return mount_setattr(tree, "", at, &a, sizeof(a)) < 0 ? -errno : 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, size - 1);
+	if (n < 0)
+		return -errno;
+	path[n] = 0;
+	if (strncmp(path, env->root_dir, skip) != 0)
+		return -EXDEV;
+	memmove(path, path + skip, (size_t)n - skip + 1);
+	return 0;
 }
 
-int mount_put(int tree, int target)
+/* A link may lead into procfs what the destination's text does not show. */
+static int guard_found(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int target, struct err *e)
 {
-	return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-			       0 ?
-		       -errno :
-		       0;
-}
+	char path[PATH_MAX];
+	int rc = path_in_root(env, target, path, sizeof(path));
 
-int mount_clone(int fd, bool recursive)
-{
-	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-			 (recursive ? AT_RECURSIVE : 0u);
-	int tree = open_tree(fd, "", flags);
-
-	return tree < 0 ? -errno : tree;
-}
-
-int mount_clone_share(const struct mount_env *env, const char *name, const char *subpath,
-		      bool recursive, struct err *e)
-{
-	_cleanup_close_ int dir = open(env->shares_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int below = -1;
-	_cleanup_close_ int share = -1;
-	int tree;
-
-	if (dir < 0)
-		return err_errno(e, errno, "%s", env->shares_dir);
-	/* open_tree(2), unlike a plain O_PATH open, makes a share that is a submount appear. */
-	share = open_tree(dir, name, OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
-	if (share < 0)
-		return err_errno(e, errno, "share %s", name);
-	if (*subpath) {
-		below = resolve_open(share, subpath, O_PATH, false);
-		if (below < 0)
-			return err_errno(e, -below, "share %s: %s", name, subpath);
-	}
-	tree = mount_clone(below >= 0 ? below : share, recursive);
-	if (tree < 0)
-		return err_errno(e, -tree, "share %s", name);
-	return tree;
-}
-
-/* What the file system itself had to say, if anything. */
-static int fs_error(int fs, int errnum, const char *type, const char *key, struct err *e)
-{
-	char text[256];
-	ssize_t n = read(fs, text, sizeof(text) - 1);
-
-	if (n > 2) { /* "e tmpfs: Bad value for 'size'" */
-		text[n] = 0;
-		return err_set(e, errnum, "%s", text + 2);
-	}
-	return err_errno(e, errnum, key ? "%s: option %s" : "%s", type, key);
-}
-
-static int set_option(int fs, const char *type, char *option, struct err *e)
-{
-	char *value = strchr(option, '=');
-	int rc;
-
-	if (value)
-		*value++ = 0;
-	rc = fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0);
-	return rc < 0 ? fs_error(fs, errno, type, option, e) : 0;
-}
-
-static int set_options(int fs, const char *type, const char *data, struct err *e)
-{
-	_cleanup_free_ char *copy = strdup(data);
-	char *rest = copy, *option;
-	int rc = 0;
-
-	if (!copy)
-		return err_set(e, ENOMEM, "out of memory");
-	while (rc == 0 && (option = strsep(&rest, ",")))
-		if (*option)
-			rc = set_option(fs, type, option, e);
-	return rc;
-}
-
-static int new_fs(const char *type, const char *source, const char *data, uint64_t flags,
-		  uint64_t attr, struct err *e)
-{
-	_cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC);
-	int rc, tree;
-
-	if (fs < 0)
-		return err_errno(e, errno == ENODEV ? ENODEV : errno, "file system %s", type);
-	if (*source && fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
-		return fs_error(fs, errno, type, "source", e);
-	for (size_t i = 0; i < ARRAY_SIZE(super_flag); i++)
-		if (flags & super_flag[i].ms &&
-		    fsconfig(fs, FSCONFIG_SET_FLAG, super_flag[i].key, NULL, 0) < 0)
-			return fs_error(fs, errno, type, super_flag[i].key, e);
-	rc = set_options(fs, type, data, e);
 	if (rc < 0)
-		return rc;
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_error(fs, errno, type, NULL, e);
-	tree = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
-	return tree < 0 ? fs_error(fs, errno, type, NULL, e) : tree;
-}
-
-int mount_new(const char *type, const char *source, const char *data, uint64_t attr, struct err *e)
-{
-	return new_fs(type, source, data, 0, attr, e);
-}
-
-/* A bind mount keeps the attributes of what it shows but for those that are named. */
-static int make_bind(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
-{
-	uint64_t set = attrs(m->flags), clear = attrs(m->flags_clear & ~m->flags);
-	int tree = mount_clone_share(env, m->source, m->subpath, m->flags & MS_REC, e);
-	int rc;
-
-	if (tree < 0)
-		return tree;
-	if (m->flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME)) {
-		clear |= MOUNT_ATTR__ATIME;
-		set |= atime(m->flags);
-	}
-	rc = mount_attrs(tree, set, clear, false);
-	if (rc < 0) {
-		close(tree);
-		return err_errno(e, -rc, "flags");
-	}
-	return tree;
-}
-
-/* "cgroup" is what specifications made for version 1 say; the guest has version 2. */
-static int make_cgroup(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
-{
-	int tree, rc;
-
-	if (env->own_cgroupns)
-		return new_fs("cgroup2", "cgroup2", m->data, m->flags,
-			      attrs(m->flags) | atime(m->flags), e);
-	tree = mount_clone(env->cgroup, false);
-	if (tree < 0)
-		return err_errno(e, -tree, "cgroup");
-	rc = mount_attrs(tree, attrs(m->flags), 0, false);
-	if (rc < 0) {
-		close(tree);
-		return err_errno(e, -rc, "flags");
-	}
-	return tree;
-}
-
-static int make_detached(const struct mount_env *env, const Husk__Agent__V1__Mount *m,
-			 struct err *e)
-{
-	if (strcmp(m->type, "bind") == 0)
-		return make_bind(env, m, e);
-	if (strcmp(m->type, "cgroup") == 0 || strcmp(m->type, "cgroup2") == 0)
-		return make_cgroup(env, m, e);
-	return new_fs(m->type, m->source, m->data, m->flags, attrs(m->flags) | atime(m->flags), e);
+		return err_errno(e, -rc, "mount point");
+	/* "/proc/net/dev" and such are links inside procfs. */
+	return proc_allowed(m->destination) ? 0 : proc_guard(m, path, e);
 }
 
 /* Where the mount goes. procfs and sysfs must be where their names say, or what is masked and
  * made read-only in them later would be somewhere else. */
-static int find_target(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree,
+static int find_target(const struct mount_env *env, const Husk__Agent__V1__Mount *m, bool is_dir,
 		       int *ret, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int target = -1;
 	struct stat st;
+	int rc = proc_guard(m, m->destination, e);
 
+	if (rc < 0)
+		return rc;
 	if (strcmp(m->type, "proc") == 0 || strcmp(m->type, "sysfs") == 0) {
 		fd = resolve_open(env->root, m->destination, O_PATH, true);
 		if (fd == -ELOOP || fd == -ENOTDIR ||
@@ -248,43 +80,203 @@ static int find_target(const struct mount_env *env, const Husk__Agent__V1__Mount
 			return err_set(e, EINVAL, "%s must be mounted on an ordinary directory",
 				       m->type);
 	}
-	if (fstat(tree, &st) < 0)
-		return err_errno(e, errno, "fstat");
-	return resolve_make(env->root, m->destination,
-			    S_ISDIR(st.st_mode) ? RESOLVE_DIR : RESOLVE_FILE, ret, e);
+	rc = resolve_make(env->root, m->destination, is_dir ? RESOLVE_DIR : RESOLVE_FILE, &target, e);
+	if (rc == 0)
+		rc = guard_found(env, m, target, e);
+	if (rc == 0)
+		*ret = steal_fd(&target);
+	return rc;
 }
 
-static int apply_one(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
+/* The folder that a tmpfs will cover: it takes over its mode, unless it is given one, and perhaps what is in
+ * it. -1: not there yet. */
+static int look_under(const struct mount_env *env, const Husk__Agent__V1__Mount *m, char *mode, size_t size)
 {
-	_cleanup_close_ int tree = make_detached(env, m, e);
-	_cleanup_close_ int target = -1;
+	int fd = is_tmpfs(m) ? resolve_open(env->root, m->destination, O_RDONLY | O_DIRECTORY, false) : -1;
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0)
+		snprintf(mode, size, "mode=%04o%s", st.st_mode & 07777, *m->data ? "," : "");
+	return fd;
+}
+
+/* A detached mount's root can be written to by no path but by its descriptor. */
+static int copy_up(int from, int tree, struct err *e)
+{
+	_cleanup_close_ int to = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 	int rc;
 
+	if (to < 0 || fstat(from, &st) < 0)
+		return err_errno(e, errno, "tmpcopyup");
+	rc = copyup(from, to, e);
+	return rc < 0 ? err_wrap(e, rc, "tmpcopyup") : 0;
+}
+
+static int make_detached(const struct mount_env *env, const Husk__Agent__V1__Mount *m, bool late_ro, struct err *e)
+{
+	Husk__Agent__V1__Mount now = *m;
+	_cleanup_free_ char *data = NULL;
+	_cleanup_close_ int under = -1;
+	_cleanup_close_ int tree = -1;
+	char mode[16] = "";
+	int rc = 0;
+
+	if (late_ro)
+		now.flags &= ~(uint64_t)MS_RDONLY;
+	under = look_under(env, m, mode, sizeof(mode));
+	if (asprintf(&data, "%s%s", mode, m->data) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	tree = mount_make(env, &now, data, e);
 	if (tree < 0)
 		return tree;
-	rc = find_target(env, m, tree, &target, e);
+	if (m->copy_up && under >= 0)
+		rc = copy_up(under, tree, e);
+	if (rc == 0)
+		rc = idmap_apply(tree, m, e);
+	return rc < 0 ? rc : steal_fd(&tree);
+}
+
+static int set_propagation(int tree, const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	int rc = mount_propagation(tree, m->propagation);
+
+	for (size_t i = 0; rc == 0 && i < m->n_more_propagation; i++)
+		rc = mount_propagation(tree, m->more_propagation[i]);
+	return rc < 0 ? err_errno(e, -rc, "propagation") : 0;
+}
+
+/* Version 1's hierarchies are mounts below the host's sysfs; the one there is goes to the same place. */
+static int add_cgroup(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int sysfs, struct err *e)
+{
+	_cleanup_close_ int at = resolve_open(sysfs, "fs/cgroup", O_PATH | O_DIRECTORY, true);
+	_cleanup_close_ int tree = at < 0 ? -1 : mount_make_cgroup(env, "", m->flags, e);
+	int rc = tree < 0 ? tree : mount_put(tree, at);
+
+	if (at < 0)
+		return 0;
+	return rc < 0 && tree >= 0 ? err_errno(e, -rc, "cgroup") : rc;
+}
+
+/* When it is in place: what is below it, and all of it together. */
+static int finish_one(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree, struct err *e)
+{
+	int rc = mount_flag_below(tree, m->submounts, m->n_submounts, e);
+
+	if (rc == 0 && strcmp(m->type, "own") == 0 && strcmp(m->source, "sysfs") == 0 && m->flags & MS_REC &&
+	    !*m->subpath)
+		rc = add_cgroup(env, m, tree, e);
+	if (rc < 0)
+		return rc;
+	rc = mount_attrs(tree, m->rec_attr_set, m->rec_attr_clear, true);
+	if (rc < 0)
+		return err_errno(e, -rc, "recursive flags");
+	return set_propagation(tree, m, e);
+}
+
+static void keep_late(struct mount_env *env, const Husk__Agent__V1__Mount *m, int *tree, bool late_ro)
+{
+	if (late_ro || m->propagation)
+		env->late[env->n_late++] = (struct mount_late){ .fd = steal_fd(tree), .readonly = late_ro, .m = m };
+}
+
+/* As mount(2)'s MS_REMOUNT: with MS_BIND the flags of the mount that is there, all of them; without, those of its
+ * file system. */
+static int remount(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	const uint64_t all = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NODIRATIME | MS_NOSYMFOLLOW;
+	_cleanup_close_ int fd = resolve_open(env->root, m->destination, O_PATH, false);
+	char path[40];
+	int rc;
+
+	if (fd < 0)
+		return err_errno(e, -fd, "remount");
+	rc = guard_found(env, m, fd, e);
+	if (rc < 0)
+		return rc;
+	if (strcmp(m->type, "bind") == 0) {
+		rc = mount_flags(fd, m->flags, all);
+		if (rc == 0)
+			rc = mount_attrs(fd, m->rec_attr_set, m->rec_attr_clear, true);
+		return rc < 0 ? err_errno(e, -rc, "remount") : set_propagation(fd, m, e);
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (mount(NULL, path, NULL, (unsigned long)m->flags, m->data) < 0)
+		return err_errno(e, errno, "remount");
+	return set_propagation(fd, m, e);
+}
+
+static int apply_one(struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	/* In a tmpfs and in /dev mount points and devices are still to be made. */
+	bool late_ro = m->flags & MS_RDONLY && (is_tmpfs(m) || (is_dev(m) && strcmp(m->type, "bind") != 0));
+	_cleanup_close_ int tree = -1;
+	_cleanup_close_ int target = -1;
+	struct stat st;
+	int rc;
+
+	if (m->flags & MS_REMOUNT)
+		return remount(env, m, e);
+	rc = proc_guard(m, m->destination, e);
+	if (rc < 0)
+		return rc;
+	tree = make_detached(env, m, late_ro, e);
+	if (tree < 0)
+		return tree;
+	if (fstat(tree, &st) < 0)
+		return err_errno(e, errno, "fstat");
+	rc = find_target(env, m, S_ISDIR(st.st_mode), &target, e);
 	if (rc < 0)
 		return rc;
 	rc = mount_put(tree, target);
 	if (rc < 0)
 		return err_errno(e, -rc, "mount");
-	rc = mount_propagation(tree, m->propagation);
-	if (rc < 0)
-		return err_errno(e, -rc, "propagation");
-	return 0;
+	rc = finish_one(env, m, tree, e);
+	if (rc == 0)
+		keep_late(env, m, &tree, late_ro);
+	return rc;
 }
 
-int mounts_apply(const struct mount_env *env, Husk__Agent__V1__Mount *const *mounts, size_t n,
+int mounts_apply(struct mount_env *env, Husk__Agent__V1__Mount *const *mounts, size_t n,
 		 struct err *e)
 {
+	env->n_late = 0;
+	env->late = calloc(n + 1, sizeof(*env->late));
+	if (!env->late)
+		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++) {
 		int rc = apply_one(env, mounts[i], e);
 
 		if (rc < 0)
-			return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\"",
-					strcmp(mounts[i]->type, "bind") == 0 ? mounts[i]->source :
-									       mounts[i]->type,
-					mounts[i]->destination);
+			return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": mounts[%zu]",
+					*mounts[i]->origin ? mounts[i]->origin : fs_type(mounts[i]),
+					mounts[i]->destination, i);
 	}
 	return 0;
+}
+
+int mounts_finish(struct mount_env *env, bool propagation, struct err *e)
+{
+	for (size_t i = 0; i < env->n_late; i++) {
+		const struct mount_late *l = &env->late[i];
+		int rc = l->readonly ? mount_attrs(l->fd, MOUNT_ATTR_RDONLY, 0, false) : 0;
+
+		if (rc < 0)
+			return err_errno(e, -rc, "read-only %s", l->m->destination);
+		rc = propagation ? set_propagation(l->fd, l->m, e) : 0;
+		if (rc < 0)
+			return err_wrap(e, rc, "%s", l->m->destination);
+	}
+	return 0;
+}
+
+void mounts_done(struct mount_env *env)
+{
+	for (size_t i = 0; i < env->n_late; i++)
+		close(env->late[i].fd);
+	free(env->late);
+	env->late = NULL;
+	env->n_late = 0;
 }

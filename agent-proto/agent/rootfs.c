@@ -145,7 +145,7 @@ int rootfs_enter(int root, const Husk__Agent__V1__Container *ct, struct err *e)
 {
 	int rc;
 
-	if (ct->rootfs_readonly) {
+	if (ct->rootfs_readonly || ct->rootfs_flags & MS_RDONLY) {
 		rc = mount_attrs(root, MOUNT_ATTR_RDONLY, 0, false);
 		if (rc < 0)
 			return err_errno(e, -rc, "read-only root");

@@ -25,6 +25,8 @@
 #define AGENT_MAX_EXTRA       16 /* streams of a process beyond the three */
 #define AGENT_MAX_MOUNTS      4096
 #define AGENT_MAX_HOOKS       256
+#define AGENT_MAX_SUBMOUNTS   1024 /* of one mount */
+#define AGENT_MAX_PROPAGATION 64
 #define AGENT_MAX_ERROR_TEXT  400
 #define AGENT_MAX_SECCOMP     4096 /* instructions, 8 bytes each; as the kernel's BPF_MAXINSNS */
 #define AGENT_MAX_CPU_BYTES   128  /* of a set of CPUs or memory nodes */

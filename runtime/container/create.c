@@ -222,7 +222,8 @@ static int build_machine(struct creation *c, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
 		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
-				   c->shares.readonly[i], c->shares.is_file[i], e);
+				   c->shares.readonly[i], c->shares.is_file[i],
+				   c->shares.nocache[i], e);
 	if (rc == 0)
 		rc = sandbox_listen(&c->vm, e);
 	timeline_mark("machine described");
@@ -244,9 +245,8 @@ static int attach(struct creation *c, struct err *e)
 	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)
 		rc = err_set(e, E2BIG, "config.json: annotations: too large");
 	if (rc == 0)
-		rc = oci_pack_create(c->spec, c->req->id, c->shares.names[0], c->shares.of_mount,
-				     c->shares.file_of_mount, &c->proxy.tokens, &hook_state,
-				     &request, e);
+		rc = oci_pack_create(c->spec, c->req->id, &c->shares.packed[0], &c->shares.packed[1],
+				     &c->proxy.tokens, &hook_state, &request, e);
 	if (rc == 0)
 		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, e);
 	buf_free(&request);

@@ -4,6 +4,7 @@
 #define RUNTIME_CONTAINER_CREATE_INTERNAL_H
 
 #include "runtime/container/create.h"
+#include "runtime/container/source.h"
 #include "runtime/sandbox/sandbox.h"
 
 #define SHARE_PREFIX      "s"
@@ -49,13 +50,16 @@ struct share_list {
 	size_t n; /* shares, the root file system first */
 	char (*names)[SHARE_NAME_MAX];
 	int *fds; /* dissolved */
-	bool *readonly, *is_file;
-	const char **of_mount; /* of spec->mounts[i]: its share's name, NULL */
-	bool *file_of_mount;
+	bool *readonly, *is_file, *nocache;
+	/* [0]: the root file system, [i + 1]: spec->mounts[i]. */
+	size_t n_sources;
+	struct source *sources;
+	struct oci_pack_source *packed;
+	struct mountinfo mounts; /* of the host, when they were asked for */
 };
 int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
 		    const char *rootfs, struct err *e);
-/* Sends the proxy its mount table. */
+/* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e);
 void share_list_close(struct share_list *l);

@@ -10,23 +10,24 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-#include "lib/mounttree.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/proxy/client.h"
 
-static int add_share(struct share_list *l, int bundle, const char *path, bool readonly,
-		     struct err *e)
+static const char *share_name(struct share_list *l)
 {
-	bool is_dir;
-	int rc = mounttree_open(bundle, path, readonly, &l->fds[l->n], &is_dir, e);
+	return l->names[l->n - 1];
+}
 
-	if (rc < 0)
-		return rc;
+/* Takes the descriptor over. */
+static void add_share(struct share_list *l, struct source *src)
+{
 	snprintf(l->names[l->n], SHARE_NAME_MAX, SHARE_PREFIX "%zu", l->n);
-	l->readonly[l->n] = readonly;
-	l->is_file[l->n] = !is_dir;
+	l->fds[l->n] = steal_fd(&src->fd);
+	l->is_file[l->n] = src->pack.is_file;
+	l->readonly[l->n] = src->readonly;
+	l->nocache[l->n] = src->nocache;
 	l->n++;
-	return 0;
+	src->pack.name = share_name(l);
 }
 
 static size_t count_binds(const struct oci_spec *spec)
@@ -44,11 +45,36 @@ static int alloc(struct share_list *l, size_t shares, size_t mounts)
 	l->fds = calloc(shares, sizeof(*l->fds));
 	l->readonly = calloc(shares, sizeof(*l->readonly));
 	l->is_file = calloc(shares, sizeof(*l->is_file));
-	l->of_mount = calloc(mounts + 1, sizeof(*l->of_mount));
-	l->file_of_mount = calloc(mounts + 1, sizeof(*l->file_of_mount));
-	return l->names && l->fds && l->readonly && l->is_file && l->of_mount && l->file_of_mount
-		       ? 0
-		       : -ENOMEM;
+	l->nocache = calloc(shares, sizeof(*l->nocache));
+	l->sources = calloc(mounts + 1, sizeof(*l->sources));
+	l->packed = calloc(mounts + 1, sizeof(*l->packed));
+	if (!l->names || !l->fds || !l->readonly || !l->is_file || !l->nocache || !l->sources || !l->packed)
+		return -ENOMEM;
+	for (l->n_sources = 0; l->n_sources < mounts + 1; l->n_sources++)
+		l->sources[l->n_sources].fd = -1;
+	return 0;
+}
+
+static int source_error(const struct oci_mount *m, size_t i, int rc, struct err *e)
+{
+	return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": config.json: mounts[%zu].source", m->source,
+			m->destination, i);
+}
+
+static int open_source(struct share_list *l, const struct oci_spec *spec, size_t i, int bundle, struct err *e)
+{
+	const struct oci_mount *m = &spec->mounts[i];
+	struct source *src = &l->sources[i + 1];
+	int rc;
+
+	if (m->flags & MS_REMOUNT)
+		return 0;
+	rc = source_open(src, bundle, m, &l->mounts, e);
+	if (rc < 0)
+		return source_error(m, i, rc, e);
+	if (src->fd >= 0)
+		add_share(l, src);
+	return 0;
 }
 
 int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
@@ -64,18 +90,14 @@ int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundl
 	if (alloc(l, shares, spec->n_mounts) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	/* Mount points are made in it by the agent, so a read-only root is made so in the guest. */
-	rc = add_share(l, bundle, rootfs, false, e);
-	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++) {
-		const struct oci_mount *m = &spec->mounts[i];
-
-		if (!m->bind)
-			continue;
-		rc = add_share(l, bundle, m->source, m->flags & MS_RDONLY, e);
-		if (rc < 0)
-			return err_wrap(e, rc, "config.json: mounts[%zu].source", i);
-		l->of_mount[i] = l->names[l->n - 1];
-		l->file_of_mount[i] = l->is_file[l->n - 1];
-	}
+	rc = source_open_root(&l->sources[0], bundle, rootfs, spec->root_readonly, &l->mounts, e);
+	if (rc == 0)
+		add_share(l, &l->sources[0]);
+	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++)
+		if (spec->mounts[i].bind)
+			rc = open_source(l, spec, i, bundle, e);
+	for (size_t i = 0; rc == 0 && i < l->n_sources; i++)
+		l->packed[i] = l->sources[i].pack;
 	return rc;
 }
 
@@ -83,24 +105,28 @@ void share_list_close(struct share_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		close(l->fds[i]);
+	for (size_t i = 0; i < l->n_sources; i++)
+		source_done(&l->sources[i]);
+	mountinfo_free(&l->mounts);
 	free(l->names);
 	free(l->fds);
 	free(l->readonly);
 	free(l->is_file);
-	free(l->of_mount);
-	free(l->file_of_mount);
+	free(l->nocache);
+	free(l->sources);
+	free(l->packed);
 	*l = (struct share_list){ .n = 0 };
 }
 
 /* A detached copy that follows unmounts on the host, and on which nothing can be run. */
-static int open_copy(int dir, const char *path, bool readonly, bool *ret_file, int *ret_fd)
+static int open_copy(int dir, const char *path, bool recursive, bool readonly, bool *ret_file, int *ret_fd)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
 					       MOUNT_ATTR_NOEXEC |
 					       (readonly ? MOUNT_ATTR_RDONLY : 0u),
 				   .propagation = MS_SLAVE };
 	_cleanup_close_ int fd =
-		open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0u));
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 ||
@@ -111,13 +137,13 @@ static int open_copy(int dir, const char *path, bool readonly, bool *ret_file, i
 	return 0;
 }
 
-static int send_mount(int proxy, int dir, const char *path, const char *dst, bool readonly,
+static int send_mount(int proxy, int dir, const char *path, const char *dst, bool recursive, bool readonly,
 		      struct err *e)
 {
 	struct proxy_mount m = { .is_file = 0 };
 	_cleanup_close_ int fd = -1;
 	bool is_file = false;
-	int rc = open_copy(dir, path, readonly, &is_file, &fd);
+	int rc = open_copy(dir, path, recursive, readonly, &is_file, &fd);
 
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot take a copy of the mounts at %s", path);
@@ -131,14 +157,18 @@ static int send_mount(int proxy, int dir, const char *path, const char *dst, boo
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e)
 {
-	int rc = send_mount(proxy, bundle, rootfs, "/", false, e);
+	int rc = send_mount(proxy, bundle, rootfs, "/", true, false, e);
 
 	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++) {
 		const struct oci_mount *m = &spec->mounts[i];
+		int kind = m->bind ? source_look(bundle, m, e) : 0;
 
-		if (m->bind)
-			rc = send_mount(proxy, bundle, m->source, m->destination,
-					m->flags & MS_RDONLY, e);
+		if (kind < 0)
+			return source_error(m, i, kind, e);
+		/* Of a remount nothing but its source's being there counts, as with runc. */
+		if (kind && !(m->flags & MS_REMOUNT))
+			rc = send_mount(proxy, bundle, m->source, m->destination, m->recursive,
+					(m->flags & MS_RDONLY) || (m->rec_set & MOUNT_ATTR_RDONLY), e);
 	}
 	return rc;
 }

@@ -124,12 +124,25 @@ static int check_names(struct oci_ctx *c, const struct oci_spec *s)
 	return 0;
 }
 
+/* Only whoever owns a file system may map its ids: in a user namespace that is nobody. */
+static int check_mounts(struct oci_ctx *c, const struct oci_spec *s)
+{
+	const struct json *v = json_get(s->doc, "mounts");
+
+	for (size_t i = 0; s->ns[OCI_NS_USER].wanted && i < s->n_mounts; i++)
+		if (s->mounts[i].idmap)
+			return oci_fail(c, v->items[i], "id-mapped mounts are not supported in a user namespace");
+	return 0;
+}
+
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s)
 {
 	const struct json *v = json_get(s->doc, "linux");
 	const struct json *sysctl = json_get(v, "sysctl");
 	int rc = check_names(c, s);
 
+	if (rc == 0)
+		rc = check_mounts(c, s);
 	if (rc == 0)
 		rc = check_users(c, v, s);
 	if (rc == 0)

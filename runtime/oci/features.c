@@ -33,12 +33,15 @@ static bool accepts(const char *namespace, const char *lin)
 /* What no row of the parser knows becomes the file system's own data. */
 static bool accepts_option(const char *name)
 {
+	static const char mappings[] = ", \"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 1}],"
+				       " \"gidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 1}]";
 	struct oci_spec *s = NULL;
-	char mount[256];
+	char mount[320];
 	bool ok;
 
 	snprintf(mount, sizeof(mount),
-		 "{\"destination\": \"/x\", \"type\": \"tmpfs\", \"source\": \"/x\", \"options\": [\"%s\"]}", name);
+		 "{\"destination\": \"/x\", \"type\": \"tmpfs\", \"source\": \"/x\", \"options\": [\"%s\"]%s}", name,
+		 strstr(name, "idmap") ? mappings : "");
 	ok = parse(&s, mount, "", "") == 0 && !*s->mounts[0].data;
 	oci_spec_free(s);
 	return ok;

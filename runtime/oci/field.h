@@ -93,6 +93,8 @@ oci_read_fn oci_read_seccomp;   /* struct oci_seccomp; seccomp.c */
 oci_read_fn oci_read_scheduler, oci_read_io_priority, oci_read_affinity; /* struct oci_process; sched.c */
 oci_read_fn oci_read_memory_policy, oci_read_personality; /* struct oci_spec; sched.c */
 oci_read_fn oci_read_uid_mappings, oci_read_gid_mappings; /* struct oci_spec; userns.c */
+int oci_read_mappings(struct oci_ctx *c, const struct json *v, struct oci_id_mapping **ret,
+		      size_t *ret_n);
 oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
@@ -103,6 +105,8 @@ oci_read_fn oci_read_unified;   /* struct oci_resources; unified.c */
 int oci_fold_unified(struct oci_ctx *c, const struct json *v, struct oci_resources *r);
 oci_read_fn oci_read_vm;        /* struct oci_vm; vm.c */
 
+/* What @name asks for, into @m (propagation has room) or behind the options in @data (which has room). */
+void oci_take_mount_option(struct oci_mount *m, const char *name, char *data);
 /* MS_* of "rprivate" and its like; 0 when it is none. */
 uint64_t oci_propagation(const char *name);
 

@@ -1,125 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-/* "mounts": options become flags by runc's table; what no row knows is the file system's own. */
+/* "mounts"; the words of their options are in mount_options.c. */
 #include "runtime/oci/field.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
 
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-#ifndef MS_LAZYTIME
-#define MS_LAZYTIME (1 << 25)
-#endif
-
-struct option {
-	const char *name;
-	bool clear;
-	unsigned long flag;
-};
-
-static const struct option flag_options[] = {
-	{ "acl", false, MS_POSIXACL },
-	{ "async", true, MS_SYNCHRONOUS },
-	{ "atime", true, MS_NOATIME },
-	{ "defaults", false, 0 },
-	{ "dev", true, MS_NODEV },
-	{ "diratime", true, MS_NODIRATIME },
-	{ "dirsync", false, MS_DIRSYNC },
-	{ "exec", true, MS_NOEXEC },
-	{ "iversion", false, MS_I_VERSION },
-	{ "lazytime", false, MS_LAZYTIME },
-	{ "loud", true, MS_SILENT },
-	{ "mand", false, MS_MANDLOCK },
-	{ "noacl", true, MS_POSIXACL },
-	{ "noatime", false, MS_NOATIME },
-	{ "nodev", false, MS_NODEV },
-	{ "nodiratime", false, MS_NODIRATIME },
-	{ "noexec", false, MS_NOEXEC },
-	{ "noiversion", true, MS_I_VERSION },
-	{ "nolazytime", true, MS_LAZYTIME },
-	{ "nomand", true, MS_MANDLOCK },
-	{ "norelatime", true, MS_RELATIME },
-	{ "nostrictatime", true, MS_STRICTATIME },
-	{ "nosuid", false, MS_NOSUID },
-	{ "nosymfollow", false, MS_NOSYMFOLLOW },
-	{ "relatime", false, MS_RELATIME },
-	{ "remount", false, MS_REMOUNT },
-	{ "ro", false, MS_RDONLY },
-	{ "rw", true, MS_RDONLY },
-	{ "silent", false, MS_SILENT },
-	{ "strictatime", false, MS_STRICTATIME },
-	{ "suid", true, MS_NOSUID },
-	{ "symfollow", true, MS_NOSYMFOLLOW },
-	{ "sync", false, MS_SYNCHRONOUS },
-};
-
+/* Types whose source or options name something of the host's that is not in the guest. */
 static const struct {
-	const char *name;
-	unsigned long flags;
-} propagation_options[] = {
-	{ "private", MS_PRIVATE },	   { "rprivate", MS_PRIVATE | MS_REC },
-	{ "shared", MS_SHARED },	   { "rshared", MS_SHARED | MS_REC },
-	{ "slave", MS_SLAVE },		   { "rslave", MS_SLAVE | MS_REC },
-	{ "unbindable", MS_UNBINDABLE }, { "runbindable", MS_UNBINDABLE | MS_REC },
+	const char *type, *why;
+} refused_types[] = {
+	{ "overlay", "its folders are the host's: mount it there and bind it" },
+	{ "9p", "its server is the host's" },
+	{ "virtiofs", "its device is the host's" },
+	{ "btrfs", "its disk is the host's: mount it there and bind it" },
+	{ "erofs", "its disk is the host's: mount it there and bind it" },
+	{ "ext2", "its disk is the host's: mount it there and bind it" },
+	{ "ext3", "its disk is the host's: mount it there and bind it" },
+	{ "ext4", "its disk is the host's: mount it there and bind it" },
+	{ "iso9660", "its disk is the host's: mount it there and bind it" },
+	{ "squashfs", "its disk is the host's: mount it there and bind it" },
+	{ "vfat", "its disk is the host's: mount it there and bind it" },
+	{ "xfs", "its disk is the host's: mount it there and bind it" },
 };
-
-/* Options with a meaning of their own in runc that husk does not have yet. */
-static const char *const refused_options[] = {
-	"idmap", "ridmap", "tmpcopyup", "rro", "rrw", "rnosuid", "rsuid", "rnodev", "rdev", "rnoexec",
-	"rexec", "rnodiratime", "rdiratime", "rrelatime", "rnorelatime", "rnoatime", "ratime",
-	"rstrictatime", "rnostrictatime", "rnosymfollow", "rsymfollow",
-};
-
-uint64_t oci_propagation(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(propagation_options); i++)
-		if (strcmp(name, propagation_options[i].name) == 0)
-			return propagation_options[i].flags;
-	return 0;
-}
-
-static bool take_flag(struct oci_mount *m, const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(flag_options); i++) {
-		const struct option *o = &flag_options[i];
-
-		if (strcmp(name, o->name) != 0)
-			continue;
-		/* The last word wins, as in mount(8). */
-		if (o->clear) {
-			m->flags &= ~o->flag;
-			m->flags_clear |= o->flag;
-		} else {
-			m->flags |= o->flag;
-			m->flags_clear &= ~o->flag;
-		}
-		return true;
-	}
-	return false;
-}
-
-static int take_option(struct oci_ctx *c, const struct json *v, struct oci_mount *m, char *data)
-{
-	const char *name = v->str;
-	uint64_t propagation = oci_propagation(name);
-
-	for (size_t i = 0; i < ARRAY_SIZE(refused_options); i++)
-		if (strcmp(name, refused_options[i]) == 0)
-			return oci_fail(c, v, "mount option \"%s\" is not supported", name);
-	if (propagation) {
-		m->propagation = propagation;
-	} else if (strcmp(name, "bind") == 0) {
-		m->bind = true;
-	} else if (strcmp(name, "rbind") == 0) {
-		m->bind = m->recursive = true;
-	} else if (!take_flag(m, name)) {
-		if (*data)
-			strcat(data, ",");
-		strcat(data, name);
-	}
-	return 0;
-}
 
 static int read_options(struct oci_ctx *c, const struct json *v, void *dst)
 {
@@ -134,21 +37,51 @@ static int read_options(struct oci_ctx *c, const struct json *v, void *dst)
 	for (size_t i = 0; i < opts.n; i++)
 		len += strlen(opts.v[i]) + 1;
 	data = oci_pool_alloc(c->pool, len, 1);
-	if (!data)
+	m->propagation = oci_pool_alloc(c->pool, opts.n + 1, sizeof(*m->propagation));
+	if (!data || !m->propagation)
 		return err_set(c->e, ENOMEM, "%s: out of memory", c->file);
-	for (size_t i = 0; rc == 0 && i < opts.n; i++)
-		rc = take_option(c, v->items[i], m, data);
+	for (size_t i = 0; i < opts.n; i++)
+		oci_take_mount_option(m, opts.v[i], data);
 	m->data = data;
-	return rc;
+	return 0;
 }
 
 static int read_destination(struct oci_ctx *c, const struct json *v, void *dst)
 {
+	const char **to = dst;
 	int rc = oci_read_str(c, v, dst);
+	char *full;
 
-	if (rc == 0 && !v->str_len)
+	if (rc < 0)
+		return rc;
+	if (!v->str_len)
 		return oci_fail(c, v, "must not be empty");
-	return rc;
+	if (v->str_len >= PATH_MAX - 1)
+		return oci_fail(c, v, "longer than %d bytes", PATH_MAX - 2);
+	if (**to == '/')
+		return 0;
+	/* As runc, which warns: below the root. */
+	full = oci_pool_alloc(c->pool, v->str_len + 2, 1);
+	if (!full)
+		return err_set(c->e, ENOMEM, "%s: out of memory", c->file);
+	full[0] = '/';
+	memcpy(full + 1, *to, v->str_len);
+	*to = full;
+	return 0;
+}
+
+static int read_uid_mappings(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	struct oci_mount *m = dst;
+
+	return oci_read_mappings(c, v, &m->uid_mappings, &m->n_uid_mappings);
+}
+
+static int read_gid_mappings(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	struct oci_mount *m = dst;
+
+	return oci_read_mappings(c, v, &m->gid_mappings, &m->n_gid_mappings);
 }
 
 const struct oci_field oci_mount_fields[] = {
@@ -156,10 +89,33 @@ const struct oci_field oci_mount_fields[] = {
 	OCI_FIELD("type", OCI_GUEST, struct oci_mount, type, oci_read_str),
 	OCI_FIELD("source", OCI_HOST, struct oci_mount, source, oci_read_str),
 	OCI_WHOLE("options", OCI_GUEST, read_options),
-	OCI_REFUSE("uidMappings"),
-	OCI_REFUSE("gidMappings"),
+	OCI_WHOLE("uidMappings", OCI_GUEST, read_uid_mappings),
+	OCI_WHOLE("gidMappings", OCI_GUEST, read_gid_mappings),
 	OCI_END,
 };
+
+static int check_idmap(struct oci_ctx *c, const struct json *v, struct oci_mount *m)
+{
+	if (m->n_uid_mappings || m->n_gid_mappings)
+		m->idmap = true;
+	if (!m->idmap)
+		return 0;
+	if (!m->n_uid_mappings || !m->n_gid_mappings)
+		return oci_fail(c, v, "id-mapped mounts must have both uid and gid mappings specified");
+	if (m->flags & MS_REMOUNT)
+		return oci_fail(c, v, "a remount cannot be given id mappings");
+	return 0;
+}
+
+static int check_type(struct oci_ctx *c, const struct json *v, const struct oci_mount *m)
+{
+	if (!m->type[0])
+		return oci_fail(c, v, "type is missing");
+	for (size_t i = 0; i < ARRAY_SIZE(refused_types); i++)
+		if (strcmp(m->type, refused_types[i].type) == 0)
+			return oci_fail(c, v, "type \"%s\" is not supported: %s", m->type, refused_types[i].why);
+	return 0;
+}
 
 int oci_read_mount(struct oci_ctx *c, const struct json *v, void *dst)
 {
@@ -174,7 +130,14 @@ int oci_read_mount(struct oci_ctx *c, const struct json *v, void *dst)
 		m->bind = m->recursive = true;
 	if (m->bind && !m->source[0])
 		return oci_fail(c, v, "a bind mount needs a source");
-	if (!m->bind && !m->type[0])
-		return oci_fail(c, v, "type is missing");
-	return 0;
+	rc = m->bind ? 0 : check_type(c, v, m);
+	if (rc < 0)
+		return rc;
+	if (m->copy_up && (m->bind || strcmp(m->type, "tmpfs") != 0))
+		m->copy_up = false; /* as runc: without effect on what is no tmpfs */
+	if (strlen(m->data) > OCI_MAX_MOUNT_DATA)
+		return oci_fail(c, v, "options: more than %d bytes for the file system", OCI_MAX_MOUNT_DATA);
+	if (m->n_propagation > OCI_MAX_PROPAGATION)
+		return oci_fail(c, v, "options: more than %d words of propagation", OCI_MAX_PROPAGATION);
+	return check_idmap(c, v, m);
 }

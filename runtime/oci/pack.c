@@ -4,6 +4,7 @@
  * stay the spec's.
  */
 #include <string.h>
+#include <sys/mount.h>
 
 #include "runtime/oci/limits.h"
 #include "runtime/oci/pack_internal.h"
@@ -130,24 +131,64 @@ static void add_namespaces(struct packer *p, pb_container *m, const struct oci_s
 			m->new_namespaces[m->n_new_namespaces++] = names[t];
 }
 
+static Husk__Agent__V1__Mount__Submount **submounts(struct packer *p, const struct oci_pack_source *src)
+{
+	Husk__Agent__V1__Mount__Submount **list =
+		MESSAGES(p, src->n_below, Husk__Agent__V1__Mount__Submount, husk__agent__v1__mount__submount);
+
+	for (size_t i = 0; list && i < src->n_below; i++) {
+		list[i]->path = str(src->below[i].path);
+		list[i]->flags = src->below[i].flags;
+	}
+	return list;
+}
+
+/* What a bind mount takes over from the mount that it shows: all that its options do not name. */
+static void add_flags(Husk__Agent__V1__Mount *to, const struct oci_mount *from, uint64_t inherited)
+{
+	uint64_t atime = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
+
+	if ((from->flags | from->flags_clear) & atime)
+		inherited &= ~atime;
+	to->flags = from->flags | (inherited & ~from->flags_clear) | (from->recursive ? MS_REC : 0);
+	to->flags_clear = from->flags_clear;
+	to->rec_attr_set = from->rec_set;
+	to->rec_attr_clear = from->rec_clear;
+}
+
+static void add_mount(struct packer *p, Husk__Agent__V1__Mount *to, const struct oci_mount *from,
+		      const struct oci_pack_source *src)
+{
+	to->destination = str(from->destination);
+	to->type = str(src->type ? src->type : from->bind ? "bind" : from->type);
+	to->source = str(src->name ? src->name : from->source);
+	to->origin = str(from->source);
+	to->subpath = str(src->subpath ? src->subpath : "");
+	to->data = str(src->data ? src->data : from->data);
+	to->source_is_file = src->is_file;
+	add_flags(to, from, src->flags);
+	if (from->n_propagation) {
+		to->propagation = from->propagation[0];
+		to->more_propagation = from->propagation + 1;
+		to->n_more_propagation = from->n_propagation - 1;
+	}
+	to->copy_up = from->copy_up;
+	to->n_submounts = src->n_below;
+	to->submounts = submounts(p, src);
+	to->n_uid_mappings = from->n_uid_mappings;
+	to->uid_mappings = pack_mappings(p, from->uid_mappings, from->n_uid_mappings);
+	to->n_gid_mappings = from->n_gid_mappings;
+	to->gid_mappings = pack_mappings(p, from->gid_mappings, from->n_gid_mappings);
+	to->id_map_recursive = from->idmap_recursive;
+}
+
 static void add_mounts(struct packer *p, pb_container *m, const struct oci_spec *s,
-		       const char *const *share_of, const bool *file_of)
+		       const struct oci_pack_source *src)
 {
 	m->n_mounts = s->n_mounts;
 	m->mounts = MESSAGES(p, s->n_mounts, Husk__Agent__V1__Mount, husk__agent__v1__mount);
-	for (size_t i = 0; m->mounts && i < s->n_mounts; i++) {
-		const struct oci_mount *from = &s->mounts[i];
-		Husk__Agent__V1__Mount *to = m->mounts[i];
-
-		to->destination = str(from->destination);
-		to->type = str(from->bind ? "bind" : from->type);
-		to->source = str(from->bind ? share_of[i] : from->source);
-		to->flags = from->flags;
-		to->flags_clear = from->flags_clear;
-		to->propagation = from->propagation;
-		to->data = str(from->data);
-		to->source_is_file = from->bind && file_of[i];
-	}
+	for (size_t i = 0; m->mounts && i < s->n_mounts; i++)
+		add_mount(p, m->mounts[i], &s->mounts[i], &src[i]);
 }
 
 static void add_devices(struct packer *p, pb_container *m, const struct oci_spec *s)
@@ -255,8 +296,8 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 	return 0;
 }
 
-int oci_pack_create(const struct oci_spec *s, const char *container_id, const char *rootfs_share,
-		    const char *const *share_of, const bool *file_of,
+int oci_pack_create(const struct oci_spec *s, const char *container_id,
+		    const struct oci_pack_source *root, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
 		    struct buf *out, struct err *e)
 {
@@ -274,7 +315,10 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	husk__agent__v1__container__init(&c);
 	req.container_id = str(container_id);
 	req.container = &c;
-	c.rootfs_share = str(rootfs_share);
+	c.rootfs_share = str(root->name);
+	c.rootfs_flags = root->flags;
+	c.n_rootfs_submounts = root->n_below;
+	c.rootfs_submounts = submounts(&p, root);
 	c.rootfs_readonly = s->root_readonly;
 	c.rootfs_propagation = s->rootfs_propagation;
 	c.hostname = str(s->hostname);
@@ -284,7 +328,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id, const ch
 	c.n_readonly_paths = s->readonly_paths.n;
 	c.readonly_paths = strings(&p, &s->readonly_paths);
 	add_namespaces(&p, &c, s);
-	add_mounts(&p, &c, s, share_of, file_of);
+	add_mounts(&p, &c, s, src);
 	add_devices(&p, &c, s);
 	add_device_rules(&p, &c, &s->res);
 	add_sysctl(&p, &c, s);

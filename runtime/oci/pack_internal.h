@@ -47,6 +47,8 @@ static inline void **messages(struct packer *p, size_t n, size_t size,
 	((type **)messages(p, n, sizeof(type), &lower##__descriptor))
 
 /* Scheduler, I/O priority, CPUs of a process. */
+Husk__Agent__V1__IdMapping **pack_mappings(struct packer *p, const struct oci_id_mapping *from,
+					   size_t n);
 void pack_sched(struct packer *p, Husk__Agent__V1__Process *m, const struct oci_process *from);
 /* Seccomp, id mappings, time offsets, personality, memory policy. */
 void pack_kernel(struct packer *p, Husk__Agent__V1__Container *m, const struct oci_spec *s);

@@ -42,8 +42,8 @@ void pack_sched(struct packer *p, Husk__Agent__V1__Process *m, const struct oci_
 	}
 }
 
-static Husk__Agent__V1__IdMapping **mappings(struct packer *p, const struct oci_id_mapping *from,
-					     size_t n)
+Husk__Agent__V1__IdMapping **pack_mappings(struct packer *p, const struct oci_id_mapping *from,
+					   size_t n)
 {
 	Husk__Agent__V1__IdMapping **list =
 		MESSAGES(p, n, Husk__Agent__V1__IdMapping, husk__agent__v1__id_mapping);
@@ -100,9 +100,9 @@ void pack_kernel(struct packer *p, Husk__Agent__V1__Container *m, const struct o
 		policy->nodes = set_bytes(&s->memory_policy.nodes);
 		m->memory_policy = policy;
 	}
-	m->uid_mappings = mappings(p, s->uid_mappings, s->n_uid_mappings);
+	m->uid_mappings = pack_mappings(p, s->uid_mappings, s->n_uid_mappings);
 	m->n_uid_mappings = s->n_uid_mappings;
-	m->gid_mappings = mappings(p, s->gid_mappings, s->n_gid_mappings);
+	m->gid_mappings = pack_mappings(p, s->gid_mappings, s->n_gid_mappings);
 	m->n_gid_mappings = s->n_gid_mappings;
 	add_time_offsets(p, m, s);
 	m->has_personality = s->has_personality;

@@ -83,14 +83,24 @@ struct oci_process {
 	struct oci_set initial_cpus, final_cpus; /* of execs */
 };
 
+#define OCI_MAX_MOUNT_DATA 4096
+#define OCI_MAX_PROPAGATION 64 /* words of it in one mount's options */
+
 struct oci_mount {
-	const char *destination;
+	const char *destination; /* absolute */
 	const char *type;   /* "" when absent */
 	const char *source; /* "" when absent */
 	bool bind, recursive;
 	uint64_t flags, flags_clear; /* MS_* */
-	uint64_t propagation;        /* MS_SHARED|… with MS_REC, 0: none asked for */
+	uint64_t rec_set, rec_clear; /* MOUNT_ATTR_*, for all mounts below it too */
+	uint64_t *propagation;       /* MS_SHARED|… with MS_REC each, to be made in this order */
+	size_t n_propagation;
 	const char *data;            /* file system options, comma-separated; "" */
+	bool copy_up;                /* tmpfs: begins with what was at the destination */
+	bool idmap, idmap_recursive;
+	/* Both or none: ids of the file system, from container_id on, are seen as those from host_id on. */
+	struct oci_id_mapping *uid_mappings, *gid_mappings;
+	size_t n_uid_mappings, n_gid_mappings;
 };
 
 enum oci_ns_type { OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_CGROUP,
@@ -318,10 +328,25 @@ struct oci_pack_extra {
 struct oci_pack_state {
 	const char *head, *tail;
 };
-/* share_of[i] is the share that mount i's source was given as (NULL unless a bind), and
- * file_of[i] whether it is a file. Appends a packed husk.agent.v1.CreateContainerRequest. */
-int oci_pack_create(const struct oci_spec *s, const char *container_id, const char *rootfs_share,
-		    const char *const *share_of, const bool *file_of,
+struct oci_pack_submount {
+	const char *path; /* below the source */
+	uint64_t flags;   /* MS_* */
+};
+/* What the host made of a mount. */
+struct oci_pack_source {
+	const char *type;    /* "bind": a share; "own": something of the guest's own; NULL: as the spec has it */
+	const char *name;    /* of the share; which of its own */
+	const char *subpath; /* in it; NULL: all */
+	const char *data;    /* options of its own; NULL: the spec's */
+	uint64_t flags;      /* MS_* of the mount that the source is on: hold where the spec says nothing */
+	bool is_file;
+	const struct oci_pack_submount *below;
+	size_t n_below;
+};
+/* @root: the root file system, a share. @src: one for each mount of the spec. Appends a packed
+ * husk.agent.v1.CreateContainerRequest. */
+int oci_pack_create(const struct oci_spec *s, const char *container_id,
+		    const struct oci_pack_source *root, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
 		    struct buf *out, struct err *e);
 int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id, const char *cgroup,

@@ -38,8 +38,8 @@ static bool overlap(uint32_t a, uint32_t a_size, uint32_t b, uint32_t b_size)
 	return a < (uint64_t)b + b_size && b < (uint64_t)a + a_size;
 }
 
-static int read_mappings(struct oci_ctx *c, const struct json *v, struct oci_id_mapping **ret,
-			 size_t *ret_n)
+int oci_read_mappings(struct oci_ctx *c, const struct json *v, struct oci_id_mapping **ret,
+		      size_t *ret_n)
 {
 	struct oci_id_mapping *m;
 	void *p;
@@ -65,14 +65,14 @@ int oci_read_uid_mappings(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_spec *s = dst;
 
-	return read_mappings(c, v, &s->uid_mappings, &s->n_uid_mappings);
+	return oci_read_mappings(c, v, &s->uid_mappings, &s->n_uid_mappings);
 }
 
 int oci_read_gid_mappings(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_spec *s = dst;
 
-	return read_mappings(c, v, &s->gid_mappings, &s->n_gid_mappings);
+	return oci_read_mappings(c, v, &s->gid_mappings, &s->n_gid_mappings);
 }
 
 static int read_nanosecs(struct oci_ctx *c, const struct json *v, void *dst)

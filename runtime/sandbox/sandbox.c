@@ -180,9 +180,10 @@ int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
 }
 
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
-		  struct err *e)
+		  bool nocache, struct err *e)
 {
-	uint32_t flags = (readonly ? FS_SHARE_READONLY : 0u) | (is_file ? FS_SHARE_FILE : 0u);
+	uint32_t flags = (readonly ? FS_SHARE_READONLY : 0u) | (is_file ? FS_SHARE_FILE : 0u) |
+			 (nocache ? FS_SHARE_NOCACHE : 0u);
 
 	return ncl_share_add(s->ctl, SANDBOX_FS_DEVICE, name, fd, flags, CALL_TIMEOUT_MS, e);
 }

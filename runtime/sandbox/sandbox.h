@@ -66,7 +66,7 @@ int sandbox_listen(struct sandbox *s, struct err *e);
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
 /* @fd: dissolved (lib/mounttree.h); stays the caller's. */
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
-		  struct err *e);
+		  bool nocache, struct err *e);
 int sandbox_boot(struct sandbox *s, struct err *e);
 int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e);
 /* Closes what this process holds; the machine lives on if it has another lifeline. */

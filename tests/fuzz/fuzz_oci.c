@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct oci_vm_wish wish;
 	struct oci_spec *s;
 	struct oci_limits limits;
-	const char **shares;
-	bool *files;
+	const struct oci_pack_source root = { .type = "bind", .name = "s0" };
+	struct oci_pack_source *src;
 
 	log_open(2, LOG_TEXT, LOG_ERR, "fuzz"); /* no word of each unknown capability */
 	if (oci_spec_parse(&s, (const char *)data, size, "config.json", &e) < 0) {
@@ -36,17 +36,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (oci_vm_wish(s, "config.json", &wish, &e) == 0 &&
 	    (wish.vcpus > OCI_VM_MAX_VCPUS || (wish.memory && wish.memory < OCI_VM_MIN_MEMORY)))
 		abort();
-	shares = calloc(s->n_mounts + 1, sizeof(*shares));
-	files = calloc(s->n_mounts + 1, sizeof(*files));
-	for (size_t i = 0; i < s->n_mounts; i++)
-		shares[i] = "m0";
-	if (oci_pack_create(s, "id", "rootfs", shares, files, &st, &state, &out, &e) == 0 && !out.len)
+	src = calloc(s->n_mounts + 1, sizeof(*src));
+	for (size_t i = 0; src && i < s->n_mounts; i++)
+		src[i].name = "m0";
+	if (src && oci_pack_create(s, "id", &root, src, &st, &state, &out, &e) == 0 && !out.len)
 		abort();
 	if (oci_limits_host(&s->res, 1 << 28, &limits, &e) < 0 && !e.msg[0])
 		abort();
 	oci_limits_free(&limits);
-	free(shares);
-	free(files);
+	free(src);
 	buf_free(&out);
 	oci_spec_free(s);
 	return 0;

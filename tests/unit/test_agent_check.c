@@ -248,6 +248,58 @@ static void same_token(struct ct_request *q) { q->streams.stdout = q->streams.st
 static void no_type(struct ct_request *q) { request_mount(q, "/a", "", "s", 0, ""); }
 static void no_dst(struct ct_request *q) { request_mount(q, "", "tmpfs", "s", 0, ""); }
 static void bind_path(struct ct_request *q) { request_mount(q, "/a", "bind", "/etc", MS_BIND, ""); }
+static void remount_path(struct ct_request *q) { request_mount(q, "/a", "bind", "/etc", MS_REMOUNT, ""); }
+static void own_proc(struct ct_request *q) { request_mount(q, "/a", "own", "proc", 0, ""); }
+static void own_other(struct ct_request *q) { request_mount(q, "/a", "own", "ext4", 0, ""); }
+static void long_origin(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, "")->origin = longtext; }
+static Husk__Agent__V1__Mount__Submount below, *belows[AGENT_MAX_SUBMOUNTS + 1];
+static void with_below(struct ct_request *q, const char *path, size_t n)
+{
+	Husk__Agent__V1__Mount *m = request_mount(q, "/a", "bind", "s", 0, "");
+
+	husk__agent__v1__mount__submount__init(&below);
+	below.path = text(path);
+	for (size_t i = 0; i < n; i++)
+		belows[i] = &below;
+	m->submounts = belows;
+	m->n_submounts = n;
+}
+static void below_good(struct ct_request *q) { with_below(q, "a/b", AGENT_MAX_SUBMOUNTS); }
+static void below_many(struct ct_request *q) { with_below(q, "a/b", AGENT_MAX_SUBMOUNTS + 1); }
+static void below_absolute(struct ct_request *q) { with_below(q, "/a", 1); }
+static void below_empty(struct ct_request *q) { with_below(q, "", 1); }
+static void below_root(struct ct_request *q)
+{
+	with_below(q, "/a", 1);
+	q->ct.n_mounts--;
+	q->ct.rootfs_submounts = belows;
+	q->ct.n_rootfs_submounts = 1;
+}
+static uint64_t steps[AGENT_MAX_PROPAGATION + 1];
+static void with_steps(struct ct_request *q, size_t n)
+{
+	Husk__Agent__V1__Mount *m = request_mount(q, "/a", "tmpfs", "s", 0, "");
+
+	m->more_propagation = steps;
+	m->n_more_propagation = n;
+}
+static void steps_good(struct ct_request *q) { with_steps(q, AGENT_MAX_PROPAGATION); }
+static void steps_many(struct ct_request *q) { with_steps(q, AGENT_MAX_PROPAGATION + 1); }
+static Husk__Agent__V1__IdMapping range, *ranges[AGENT_MAX_ID_MAPPINGS + 1];
+static void with_ids(struct ct_request *q, size_t uids, size_t gids)
+{
+	Husk__Agent__V1__Mount *m = request_mount(q, "/a", "tmpfs", "s", 0, "");
+
+	husk__agent__v1__id_mapping__init(&range);
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
+		ranges[i] = &range;
+	m->uid_mappings = m->gid_mappings = ranges;
+	m->n_uid_mappings = uids;
+	m->n_gid_mappings = gids;
+}
+static void ids_good(struct ct_request *q) { with_ids(q, AGENT_MAX_ID_MAPPINGS, 1); }
+static void ids_many(struct ct_request *q) { with_ids(q, 1, AGENT_MAX_ID_MAPPINGS + 1); }
+static void ids_alone(struct ct_request *q) { with_ids(q, 1, 0); }
 static void long_data(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, longtext); }
 static void dev_type(struct ct_request *q)
 {
@@ -384,6 +436,20 @@ static const struct {
 	{ "a mount without a destination", no_dst, -EINVAL },
 	{ "a bind mount of a path", bind_path, -EINVAL },
 	{ "long mount options", long_data, -ENOSPC },
+	{ "a remount, which has no share", remount_path, 0 },
+	{ "one of the guest's own", own_proc, 0 },
+	{ "none of the guest's own", own_other, -EINVAL },
+	{ "long origin", long_origin, -ENOSPC },
+	{ "mounts below a share", below_good, 0 },
+	{ "too many of them", below_many, -ENOSPC },
+	{ "one that is not below", below_absolute, -EINVAL },
+	{ "one without a name", below_empty, -EINVAL },
+	{ "one of the root that is not below", below_root, -EINVAL },
+	{ "steps of propagation", steps_good, 0 },
+	{ "too many of them", steps_many, -ENOSPC },
+	{ "id mappings", ids_good, 0 },
+	{ "too many of them", ids_many, -ENOSPC },
+	{ "of users alone", ids_alone, -EINVAL },
 	{ "a device type of two letters", dev_type, -EINVAL },
 	{ "a minor beyond the kernel's", dev_minor, -EINVAL },
 	{ "a device access that is none", rule_access, -EINVAL },

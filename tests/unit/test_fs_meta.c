@@ -372,6 +372,15 @@ static void rarer_operations(void **state)
 	assert_int_equal(fc_fixed(&f->c, FUSE_ACCESS, e.nodeid, acc), -EACCES);
 	f->c.uid = 0;
 	assert_int_equal(fc_fixed(&f->c, FUSE_ACCESS, e.nodeid, acc), 0);
+	/* Of a connection with id-mapped mounts: nobody is named but where something is made. */
+	f->c.uid = f->c.gid = UINT32_MAX;
+	assert_int_equal(fc_fixed(&f->c, FUSE_ACCESS, e.nodeid, acc), 0);
+	assert_int_equal(fc_getattr(&f->c, e.nodeid, &x.attr), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &o.fh), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "copy"), 0);
+	assert_int_equal(fc_mkdir(&f->c, f->root, "nobodys", 0700, &x), -EOVERFLOW);
+	assert_int_equal(fc_create(&f->c, f->root, "nobodys", O_RDWR, 0600, &x, &o.fh), -EOVERFLOW);
+	f->c.uid = f->c.gid = 0;
 	assert_int_equal(fc_fixed(&f->c, FUSE_IOCTL, e.nodeid, io), -ENOTTY);
 	assert_int_equal(fc_named(&f->c, 9999, e.nodeid, NULL, 0, NULL), -ENOSYS);
 	assert_int_equal(fc_named(&f->c, FUSE_SETUPMAPPING, e.nodeid, &map, sizeof(map), NULL),

@@ -170,6 +170,40 @@ static void nested_mount(void **state)
 	assert_int_equal(umount(path), 0);
 }
 
+/* The host's kernel is no part of any share, wherever it is mounted. */
+static void nested_kernel(void **state)
+{
+	static const char *const types[] = { "proc", "sysfs", "devpts" };
+	struct fsfix *f = *state;
+	struct fuse_entry_out m, x;
+	struct fuse_attr a;
+	char path[192];
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(mkdirat(f->share_fd, types[i], 0700), 0);
+		snprintf(path, sizeof(path), "%s/share/%s", f->base, types[i]);
+		assert_int_equal(mount(types[i], path, types[i], 0, NULL), 0);
+	}
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	snprintf(path, sizeof(path), "%s/share", f->base);
+	assert_int_equal(fs_share_add(f->c.s, "s", open(path, O_PATH | O_CLOEXEC), 0, NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "s", &x), 0);
+	f->root = x.nodeid;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(fc_lookup(&f->c, f->root, types[i], &m), 0);
+		/* Its folder can be looked at, from above. */
+		assert_int_equal(fc_getattr(&f->c, m.nodeid, &a), 0);
+		check_row(types[i], fc_lookup(&f->c, m.nodeid, "kernel", &x) == -EACCES);
+	}
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		snprintf(path, sizeof(path), "%s/share/%s", f->base, types[i]);
+		assert_int_equal(umount(path), 0);
+	}
+}
+
 /* Lower files of an overlay get another birth time when they are written: they stay who they
  * are. */
 static void overlay(void **state)
@@ -299,6 +333,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(coming_and_going), FS_TEST(read_only), FS_TEST(nested_mount),
+		FS_TEST(nested_kernel),
 		cmocka_unit_test(overlay), FS_TEST(locks),
 	};
 

@@ -63,7 +63,8 @@ static void a_good_document_is_read_whole(void **state)
 	assert_true(s->mounts[1].bind);
 	assert_true(s->mounts[1].recursive);
 	assert_int_equal(s->mounts[1].flags, MS_RDONLY);
-	assert_int_equal(s->mounts[1].propagation, MS_SLAVE | MS_REC);
+	assert_int_equal(s->mounts[1].n_propagation, 1);
+	assert_int_equal(s->mounts[1].propagation[0], MS_SLAVE | MS_REC);
 	assert_string_equal(s->mounts[1].data, "x=1,y");
 	assert_true(s->ns[OCI_NS_PID].wanted);
 	assert_false(s->ns[OCI_NS_IPC].wanted);
@@ -167,7 +168,31 @@ static void each_wrong_field_is_named(void **state)
 		{ "a hostname for the whole machine", ", {\"type\": \"uts\"}", "",
 		  "hostname: unable to set hostname without a private UTS namespace" },
 		{ "no mount namespace", ", {\"type\": \"mount\"}", "", "\"mount\" is missing" },
-		{ "mount option", "\"rslave\"", "\"tmpcopyup\"", "option \"tmpcopyup\" is not supported" },
+		{ "overlay of host folders", "\"type\": \"proc\"", "\"type\": \"overlay\"",
+		  "mounts[0]: type \"overlay\" is not supported: its folders are the host's" },
+		{ "file system on a disk", "\"type\": \"proc\"", "\"type\": \"ext4\"",
+		  "type \"ext4\" is not supported: its disk is the host's" },
+		{ "idmap without mappings", "\"rslave\"", "\"idmap\"",
+		  "mounts[1]: id-mapped mounts must have both uid and gid mappings specified" },
+		{ "uid mappings alone", "\"source\": \"/srv\"",
+		  "\"source\": \"/srv\", \"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 1}]",
+		  "id-mapped mounts must have both" },
+		{ "gid mappings alone", "\"source\": \"/srv\"",
+		  "\"source\": \"/srv\", \"gidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 1}]",
+		  "id-mapped mounts must have both" },
+		{ "empty range", "\"source\": \"/srv\"",
+		  "\"source\": \"/srv\", \"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 0}]",
+		  "mounts[1].uidMappings[0]: size must not be 0" },
+		{ "range beyond the last id", "\"source\": \"/srv\"",
+		  "\"source\": \"/srv\", \"gidMappings\": [{\"containerID\": 4294967295, \"hostID\": 1,"
+		  " \"size\": 1}]",
+		  "mounts[1].gidMappings[0]: goes beyond the last id" },
+		{ "range without a size", "\"source\": \"/srv\"",
+		  "\"source\": \"/srv\", \"uidMappings\": [{\"containerID\": 0, \"hostID\": 1}]",
+		  "mounts[1].uidMappings[0]: size is missing" },
+		{ "propagation of the root", "\"devices\": [{\"path\"",
+		  "\"rootfsPropagation\": \"rfoo\", \"devices\": [{\"path\"",
+		  "linux.rootfsPropagation: unknown propagation \"rfoo\"" },
 		{ "bind without source", "\"source\": \"/srv\",", "", "a bind mount needs a source" },
 		{ "mount without type", "\"type\": \"proc\",", "", "mounts[0]: type is missing" },
 		{ "mount without destination", "\"destination\": \"/proc\",", "", "destination is missing" },
@@ -265,6 +290,152 @@ static void the_last_option_wins(void **state)
 	free(text);
 }
 
+/* Each word in the place of "nosuid" of the first mount. */
+static void option_words(void **state)
+{
+	const uint64_t at = MOUNT_ATTR__ATIME;
+	const struct {
+		const char *words;
+		uint64_t flags, clear, rec_set, rec_clear;
+		const char *data;
+	} rows[] = {
+		{ "\"rro\"", 0, 0, MOUNT_ATTR_RDONLY, 0, "" },
+		{ "\"rro\", \"rrw\"", 0, 0, 0, MOUNT_ATTR_RDONLY, "" },
+		{ "\"rrw\", \"rro\"", 0, 0, MOUNT_ATTR_RDONLY, 0, "" },
+		{ "\"ro\", \"rrw\"", MS_RDONLY, 0, 0, MOUNT_ATTR_RDONLY, "" },
+		{ "\"rnosuid\", \"rnodev\", \"rnoexec\"", 0, 0,
+		  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, "" },
+		{ "\"rsuid\", \"rdev\", \"rexec\"", 0, 0, 0,
+		  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "" },
+		{ "\"rnodiratime\", \"rnosymfollow\"", 0, 0, MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW, 0, "" },
+		{ "\"rdiratime\", \"rsymfollow\"", 0, 0, 0, MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW, "" },
+		{ "\"rnoatime\"", 0, 0, MOUNT_ATTR_NOATIME, at, "" },
+		{ "\"rnoatime\", \"rrelatime\"", 0, 0, MOUNT_ATTR_RELATIME, at, "" },
+		{ "\"rnoatime\", \"ratime\"", 0, 0, 0, at, "" },
+		{ "\"rstrictatime\"", 0, 0, MOUNT_ATTR_STRICTATIME, at, "" },
+		{ "\"rstrictatime\", \"rnostrictatime\"", 0, 0, 0, at, "" },
+		{ "\"rnorelatime\"", 0, 0, 0, at, "" },
+		{ "\"nosymfollow\", \"lazytime\", \"iversion\"", 256 | 1 << 25 | MS_I_VERSION, 0, 0, 0, "" },
+		{ "\"sync\", \"dirsync\", \"mand\", \"silent\"",
+		  MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_SILENT, 0, 0, 0, "" },
+		{ "\"silent\", \"loud\"", 0, MS_SILENT, 0, 0, "" },
+		{ "\"remount\", \"defaults\"", MS_REMOUNT, 0, 0, 0, "" },
+		{ "\"size=1\", \"rx\", \"\", \"context=\\\"a:b:c0,c1\\\"\", \"mode=7\"", 0, 0, 0, 0,
+		  "size=1,rx,mode=7" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *text = replaced("\"nosuid\"", rows[i].words);
+		struct err e = ERR_INIT;
+		struct oci_spec *s;
+
+		if (oci_spec_parse(&s, text, strlen(text), "c", &e) < 0)
+			fail_msg("%s: %s", rows[i].words, e.msg);
+		check_row(rows[i].words, s->mounts[0].flags == rows[i].flags);
+		check_row(rows[i].words, s->mounts[0].flags_clear == rows[i].clear);
+		check_row(rows[i].words, s->mounts[0].rec_set == rows[i].rec_set);
+		check_row(rows[i].words, s->mounts[0].rec_clear == rows[i].rec_clear);
+		check_row(rows[i].words, strcmp(s->mounts[0].data, rows[i].data) == 0);
+		oci_spec_free(s);
+		free(text);
+	}
+}
+
+static void mounts_with_more_to_say(void **state)
+{
+	static const char from[] = "\"destination\": \"/data\", \"source\": \"/srv\", \"options\": [";
+	char *text = replaced(from, "\"destination\": \"data\", \"source\": \"/srv\", \"uidMappings\": [{\"containerID\": 0,"
+				    "\"hostID\": 1000, \"size\": 10}], \"gidMappings\": [{\"containerID\": 5, \"hostID\": 6,"
+				    "\"size\": 1}, {\"containerID\": 9, \"hostID\": 9, \"size\": 4294967286}], \"options\": ["
+				    "\"ridmap\", \"shared\", \"tmpcopyup\", ");
+	struct err e = ERR_INIT;
+	const struct oci_mount *m;
+	struct oci_spec *s;
+
+	(void)state;
+	if (oci_spec_parse(&s, text, strlen(text), "c", &e) < 0)
+		fail_msg("%s", e.msg);
+	m = &s->mounts[1];
+	assert_string_equal(m->destination, "/data");
+	assert_int_equal(m->n_propagation, 2);
+	assert_int_equal(m->propagation[0], MS_SHARED);
+	assert_int_equal(m->propagation[1], MS_SLAVE | MS_REC);
+	assert_true(m->idmap && m->idmap_recursive);
+	assert_false(m->copy_up); /* no tmpfs */
+	assert_int_equal(m->n_uid_mappings, 1);
+	assert_int_equal(m->uid_mappings[0].host_id, 1000);
+	assert_int_equal(m->n_gid_mappings, 2);
+	assert_int_equal(m->gid_mappings[1].size, 4294967286u);
+	oci_spec_free(s);
+	free(text);
+}
+
+/* Two things that are right by themselves. */
+static void id_mappings_want_the_first_user_namespace(void **state)
+{
+	static const char maps[] = "\"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 9}],"
+				   "\"gidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 9}]";
+
+	(void)state;
+	for (int mapped = 0; mapped < 2; mapped++) {
+		struct err e = ERR_INIT;
+		struct oci_spec *s;
+		char *text;
+		int rc;
+
+		if (asprintf(&text,
+			     "{\"ociVersion\": \"1.0.2\", \"process\": {\"args\": [\"sh\"], \"cwd\": \"/\"}, \"root\":"
+			     " {\"path\": \"/\"}, \"mounts\": [{\"destination\": \"/t\", \"type\": \"tmpfs\"%s%s}],"
+			     " \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\":"
+			     " \"mount\"}, {\"type\": \"user\"}], %s}}",
+			     mapped ? "," : "", mapped ? maps : "", maps) < 0)
+			abort();
+		rc = oci_spec_parse(&s, text, strlen(text), "c", &e);
+		if (!mapped && rc < 0)
+			fail_msg("%s", e.msg);
+		if (mapped && (rc == 0 || !strstr(e.msg, "mounts[0]: id-mapped mounts are not supported in a user")))
+			fail_msg("%d %s", rc, e.msg);
+		if (rc == 0)
+			oci_spec_free(s);
+		free(text);
+	}
+}
+
+static void limits_of_options(void **state)
+{
+	static const struct {
+		const char *why, *word;
+		int good, bad;
+		const char *msg;
+	} rows[] = {
+		{ "propagation", "\"shared\"", 64, 65, "mounts[0]: options: more than 64 words of propagation" },
+		{ "data", "\"0123456\"", 512, 513, "mounts[0]: options: more than 4096 bytes for the file system" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int n = rows[i].good; n <= rows[i].bad; n++) {
+			char *words = calloc((size_t)n, strlen(rows[i].word) + 2), *text;
+			struct err e = ERR_INIT;
+			struct oci_spec *s;
+			int rc;
+
+			for (int k = 0; k < n; k++)
+				sprintf(words + strlen(words), "%s%s", k ? "," : "", rows[i].word);
+			text = replaced("\"nosuid\"", words);
+			rc = oci_spec_parse(&s, text, strlen(text), "c", &e);
+			check_row(rows[i].why, (rc == 0) == (n == rows[i].good));
+			if (rc < 0)
+				check_row(rows[i].why, strstr(e.msg, rows[i].msg) != NULL);
+			else
+				oci_spec_free(s);
+			free(text);
+			free(words);
+		}
+	}
+}
+
 static void the_default_spec_is_accepted(void **state)
 {
 	(void)state;
@@ -322,6 +493,10 @@ int main(void)
 		cmocka_unit_test(a_good_document_is_read_whole),
 		cmocka_unit_test(each_wrong_field_is_named),
 		cmocka_unit_test(the_last_option_wins),
+		cmocka_unit_test(option_words),
+		cmocka_unit_test(mounts_with_more_to_say),
+		cmocka_unit_test(limits_of_options),
+		cmocka_unit_test(id_mappings_want_the_first_user_namespace),
 		cmocka_unit_test(the_default_spec_is_accepted),
 		cmocka_unit_test(hooks_are_read),
 		cmocka_unit_test(every_row_has_a_reader_or_a_verdict),

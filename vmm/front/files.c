@@ -55,7 +55,8 @@ static int open_port(const char *option, const struct port *p, int *ret, struct 
 static int open_shares(struct files *f, const struct options *o, struct err *e)
 {
 	for (unsigned i = 0; i < o->nfs; i++) {
-		int rc = mounttree_open(AT_FDCWD, o->fs[i].path, o->fs[i].readonly, &f->fs[i],
+		unsigned flags = MOUNTTREE_ALL | (o->fs[i].readonly ? MOUNTTREE_READONLY_ALL : 0u);
+		int rc = mounttree_open(AT_FDCWD, o->fs[i].path, flags, &f->fs[i],
 					&f->fs_is_dir[i], e);
 
 		if (rc < 0)

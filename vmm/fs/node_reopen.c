@@ -5,7 +5,9 @@
  */
 #include "vmm/fs/fs_internal.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define REOPEN_DEPTH 65536u /* directories that may have to be opened to get to one node … */
@@ -22,6 +24,26 @@ bool fs_node_verify(const struct fs_node *n, const struct statx *st)
 	return id.ino == n->id.ino && id.dev == n->id.dev && id.mnt_id == n->id.mnt_id &&
 	       (st->stx_mode & S_IFMT) == n->type &&
 	       (!share->btime || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
+}
+
+/* File systems that are a door to the host's kernel rather than files. A share of a tree in which they are mounted
+ * (a whole root) ends at them: with this server's rights a guest could turn the host off there. */
+static bool is_kernels(int fd)
+{
+	static const unsigned kinds[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC, SMACK_MAGIC, BPF_FS_MAGIC,
+		EFIVARFS_MAGIC, PSTOREFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, 0x62656570 /* configfs */,
+		0x65735543 /* fusectl */, 0x7655821 /* resctrl */,
+	};
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if ((unsigned)st.f_type == kinds[i])
+			return true;
+	return false;
 }
 
 /* Opens @n in its parent, whose descriptor is @dirfd. The node is referenced. */
@@ -45,6 +67,8 @@ static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struc
 	if (fd < 0)
 		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
 	rc = fs_stat_fd(fd, &st);
+	if (rc == 0 && cross && is_kernels(fd))
+		rc = -EACCES;
 	pthread_mutex_lock(&s->lock);
 	if (rc == 0 && !fs_node_verify(n, &st))
 		rc = -ESTALE;

@@ -71,6 +71,10 @@ int fs_op_access(struct fs_req *rq)
 	rc = fs_node_stat(rq->s, rq->node, &st);
 	if (rc < 0 || !(in.mask & 7))
 		return rc;
+	/* With id-mapped mounts only requests that make files have a caller: the guest knows whose this is, and
+	 * has checked. */
+	if (rq->h.uid == UINT32_MAX)
+		return 0;
 	if (rq->h.uid == 0)
 		return (in.mask & X_OK) && !S_ISDIR(st.stx_mode) && !(st.stx_mode & 0111) ? -EACCES
 											  : 0;
