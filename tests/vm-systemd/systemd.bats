@@ -97,6 +97,27 @@ sd() { husk --systemd-cgroup "$@"; }
 	husk delete --force "$ID"
 }
 
+@test "a user's own manager, from a user namespace; delete needs nothing of the environment" {
+	systemctl start user@0.service
+	remember
+	bundle "$(args sleep 1000)"
+	configure '.linux.cgroupsPath = ":u'$$':'"$ID"'"'
+	path=/user.slice/user-0.slice/user@0.service/user.slice/u$$-$ID.scope
+	in_namespace() { unshare -Urm -- "$@"; }
+	expect 1 in_namespace env -u XDG_RUNTIME_DIR -u DBUS_SESSION_BUS_ADDRESS "$HUSK" --root "$ROOT" --systemd-cgroup create -b "$BUNDLE" "$ID"
+	says 'no user bus'
+	one_line
+	expect 1 in_namespace env DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere "$HUSK" --root "$ROOT" --systemd-cgroup create -b "$BUNDLE" "$ID"
+	says 'systemd: cannot connect to unix:path=/nowhere'
+	one_line
+	in_namespace env XDG_RUNTIME_DIR=/run/user/0 "$HUSK" --root "$ROOT" --systemd-cgroup create -b "$BUNDLE" --pid-file pid "$ID" </dev/null >/dev/null
+	[ "$(group_of_pid "$(cat pid)")" = "$path" ]
+	[ "$(group_of_pid "$(jq .machinePid "$ROOT/@sandbox/$ID/state.json")")" = "$path" ]
+	in_namespace env -i "$HUSK" --root "$ROOT" delete --force "$ID"
+	[ "$(XDG_RUNTIME_DIR=/run/user/0 systemctl --user show -P LoadState "u$$-$ID.scope")" = not-found ]
+	[ ! -e "/sys/fs/cgroup$path" ]
+}
+
 @test "what is refused, before anything exists" {
 	bundle
 	configure '.linux.cgroupsPath = "/a/b"'
