@@ -22,7 +22,6 @@ enum cli_type {
 	CLI_INT, /* int */
 	CLI_DURATION, /* struct cli_duration: "1m30.5s" */
 	CLI_LIST, /* struct cli_list, once per occurrence */
-	CLI_REFUSED, /* takes a value; naming it at all is an error that says so */
 };
 
 struct cli_list {

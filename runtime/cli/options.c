@@ -120,8 +120,6 @@ static int store(const struct cli_option *o, const char *name, const char *v, vo
 		return 0;
 	case CLI_LIST:
 		return append(at, v, e);
-	case CLI_REFUSED:
-		return err_set(e, ENOTSUP, "--%s is not supported", o->name);
 	}
 	return -EINVAL;
 }

@@ -71,7 +71,8 @@ static int make_scope(struct container_group *g, const struct oci_spec *spec, co
 	if (rc == 0)
 		rc = systemd_start(&t, &properties, &g->hold, e);
 	buf_free(&properties);
-	if (rc == -EEXIST)
+	/* What became of it went with its only process, the helper; what has its name is somebody else's. */
+	if (rc < 0)
 		g->unit.name[0] = 0;
 	if (rc == 0)
 		rc = systemd_group(&g->hold, g->path, sizeof(g->path), e);

@@ -23,7 +23,6 @@ static const struct cli_option table[] = {
 	{ "text", "t", CLI_STRING, offsetof(struct values, text), "" },
 	{ "number", NULL, CLI_INT, offsetof(struct values, number), "" },
 	{ "list", "l", CLI_LIST, offsetof(struct values, list), "" },
-	{ "never", NULL, CLI_REFUSED, 0, "" },
 	{ "time", NULL, CLI_DURATION, offsetof(struct values, time), "" },
 	{ .name = NULL },
 };
@@ -151,7 +150,6 @@ static void test_bad(void **state)
 		  "invalid value \"4294967296\" for flag -number: parse error" },
 		{ "three dashes", { "---flag" }, "bad flag syntax: ---flag" },
 		{ "no name", { "--=x" }, "bad flag syntax: --=x" },
-		{ "refused by name", { "--never", "x" }, "--never is not supported" },
 	};
 
 	(void)state;
