@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +12,37 @@
 #include "vmm/fs/fuse_proto.h"
 
 #define BUF_SIZE (FS_MAX_WRITE + 4096)
+
+/* Remembers which requests were interrupted: each thread that waits with one looks here. */
+static void interrupt(struct fusemount *m, const uint8_t *in, size_t n)
+{
+	struct fuse_interrupt_in which;
+
+	if (n < sizeof(struct fuse_in_header) + sizeof(which))
+		return;
+	memcpy(&which, in + sizeof(struct fuse_in_header), sizeof(which));
+	pthread_mutex_lock(&m->lock);
+	m->interrupted[m->ninterrupted++ % ARRAY_SIZE(m->interrupted)] = which.unique;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static bool interrupted(struct fusemount *m, uint64_t unique)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < ARRAY_SIZE(m->interrupted); i++)
+		found = found || m->interrupted[i] == unique;
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
+static void refuse(struct fusemount *m, uint64_t unique, int error)
+{
+	const struct fuse_out_header h = { .len = sizeof(h), .error = error, .unique = unique };
+
+	(void)!write(m->fd, &h, sizeof(h));
+}
 
 /* One request from @in; its reply goes to the kernel. */
 static void serve(struct fusemount *m, uint8_t *in, size_t n, uint8_t *out, uint8_t *data)
@@ -23,13 +55,23 @@ static void serve(struct fusemount *m, uint8_t *in, size_t n, uint8_t *out, uint
 	struct iovec reply[2];
 	struct fs_peek peek;
 
-	if (fs_peek(in, n, &peek) < 0 || peek.interrupt)
+	if (fs_peek(in, n, &peek) < 0)
 		return;
+	if (peek.interrupt) {
+		interrupt(m, in, n);
+		return;
+	}
 	payload.iov_base = in + peek.fixed;
 	payload.iov_len = n - peek.fixed;
 	while (fs_request(m->s, in, peek.fixed, &payload, payload.iov_len ? 1 : 0, BUF_SIZE, &r) ==
-	       FS_AGAIN)
+	       FS_AGAIN) {
 		nanosleep(&nap, NULL);
+		if (interrupted(m, peek.unique)) {
+			fs_request_dropped(m->s, in);
+			refuse(m, peek.unique, -EINTR);
+			return;
+		}
+	}
 	if (!r.head_len)
 		return;
 	reply[0] = (struct iovec){ out, r.head_len };
@@ -60,6 +102,7 @@ int fusemount_start(struct fusemount *m, struct fs_server *s, const char *where,
 	char opts[128];
 
 	*m = (struct fusemount){ .s = s, .fd = open("/dev/fuse", O_RDWR | O_CLOEXEC) };
+	pthread_mutex_init(&m->lock, NULL);
 	if (m->fd < 0)
 		return -errno;
 	snprintf(opts, sizeof(opts),

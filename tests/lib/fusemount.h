@@ -13,6 +13,9 @@ struct fusemount {
 	struct fs_server *s;
 	int fd;
 	unsigned nthreads;
+	pthread_mutex_t lock; /* of the two below */
+	uint64_t interrupted[64];
+	unsigned ninterrupted;
 	pthread_t thread[8];
 };
 

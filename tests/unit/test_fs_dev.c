@@ -300,6 +300,21 @@ static void waiting_for_a_lock(void **state)
 		assert_true(fdv_add(&f, 0, &seg, 1) >= 0);
 		fdv_kick(&f, 0);
 		assert_int_equal(answer(&f, 1, head, reply, 500), -EINTR);
+		/* The interrupt overtakes its request. */
+		target = 1002;
+		memcpy(&intr.in, &target, 8);
+		seg.at = fdv_put(&f, &intr, seg.len);
+		head = fdv_add(&f, 0, &seg, 1);
+		fdv_kick(&f, 0);
+		for (unsigned i = 0, got = UINT16_MAX; got != (unsigned)head; i++) {
+			uint16_t used;
+			uint32_t len;
+
+			assert_true(fdv_wait_used(&f, 0, &used, &len, 500) && i < 10);
+			got = used;
+		}
+		head = send_lock(&f, 1, node, fh, 1002, &reply);
+		assert_int_equal(answer(&f, 1, head, reply, 500), -EINTR);
 	}
 	close(host);
 	fdv_done(&f);

@@ -208,7 +208,7 @@ static void ranges(void **state)
 	assert_int_equal(fc_fixed(&f->c, FUSE_LSEEK, e.nodeid, ls), -EINVAL);
 	ls.whence = SEEK_DATA;
 	ls.offset = 1ull << 63;
-	assert_int_equal(fc_fixed(&f->c, FUSE_LSEEK, e.nodeid, ls), -EINVAL);
+	assert_int_equal(fc_fixed(&f->c, FUSE_LSEEK, e.nodeid, ls), -ENXIO);
 	rd.offset = 1ull << 63;
 	assert_int_equal(fc_fixed(&f->c, FUSE_READ, e.nodeid, rd), -EINVAL);
 	rd.offset = INT64_MAX;
@@ -217,7 +217,7 @@ static void ranges(void **state)
 	rd.offset = 0; /* four gigabytes: what there is */
 	assert_int_equal(fc_fixed(&f->c, FUSE_READ, e.nodeid, rd), 0);
 	assert_int_equal(f->c.body_len, 21);
-	assert_int_equal(fc_open(&f->c, e.nodeid, O_ACCMODE, &fh), -EINVAL);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_ACCMODE, &fh), 0);
 }
 
 /* WRITE whose size is not its payload's. */

@@ -12,9 +12,9 @@
 
 /* In the form of the kernel's xattr: version 2, then entries {tag, perm, id}. */
 static const uint8_t default_acl[] = {
-	2,  0, 0, 0, 1,	  0,   7,   0,	 255, 255, 255, 255, /* user::rwx */
-	4,  0, 7, 0, 255, 255, 255, 255,		     /* group::rwx */
-	32, 0, 0, 0, 255, 255, 255, 255,		     /* other::--- */
+	2,  0, 0, 0, 1,   0,   7,   0,   255, 255, 255, 255, /* user::rwx */
+	4,  0, 7, 0, 255, 255, 255, 255, /* group::rwx */
+	32, 0, 0, 0, 255, 255, 255, 255, /* other::--- */
 };
 
 struct creation {
@@ -387,11 +387,49 @@ static void rarer_operations(void **state)
 			 -ENOSYS);
 }
 
+/* What the conformance suite found: each is one step from what was right before. */
+static void open_flags(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_open_in in = { .flags = O_RDONLY };
+	struct fuse_lseek_in ls = { .offset = (uint64_t)-1, .whence = SEEK_DATA };
+	struct fuse_setattr_in nothing = { .valid = FATTR_FH };
+	struct fuse_open_out out;
+	struct fuse_entry_out e;
+	struct timespec old[2] = { { .tv_sec = 100 }, { .tv_sec = 200 } };
+	char c[4];
+	uint64_t fh;
+
+	fsfix_host_file(f, "db", "abc", 06755);
+	assert_int_equal(utimensat(f->share_fd, "db", old, 0), 0);
+	assert_int_equal(fc_lookup(&f->c, f->root, "db", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY | O_NOATIME, &fh), 0);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, c, 3), 3);
+	assert_int_equal(host_stat(f, "db").st_atime, 100);
+	ls.fh = fh;
+	assert_int_equal(fc_fixed(&f->c, FUSE_LSEEK, e.nodeid, ls), -ENXIO);
+	/* Neither reading nor writing. */
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_ACCMODE, &fh), 0);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, c, 3), -EBADF);
+	/* A chown() to nobody. */
+	assert_int_equal(fc_setattr(&f->c, e.nodeid, &nothing), 0);
+	assert_int_equal(host_stat(f, "db").st_mode & 07777, 0755);
+	/* close() of a file for reading is worth a message once there are locks. */
+	assert_int_equal(fc_fixed(&f->c, FUSE_OPEN, e.nodeid, in), 0);
+	memcpy(&out, f->c.body, sizeof(out));
+	assert_true(out.open_flags & FOPEN_NOFLUSH);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, out.fh, 1, F_RDLCK, 0, 9, 0), 0);
+	assert_int_equal(fc_fixed(&f->c, FUSE_OPEN, e.nodeid, in), 0);
+	memcpy(&out, f->c.body, sizeof(out));
+	assert_false(out.open_flags & FOPEN_NOFLUSH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(owner_and_mode), FS_TEST(supplementary_group), FS_TEST(extended_attributes),
 		FS_TEST(special_files),	 FS_TEST(rarer_operations), FS_TEST(whiteouts),
+		FS_TEST(open_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,6 +283,16 @@ static const struct lock_step lock_steps[] = {
 	{ "flock freed", FUSE_SETLK, 0, 1, F_UNLCK, 0, 0, FUSE_LK_FLOCK, 0 },
 	{ "flock had", FUSE_SETLKW, 1, 1, F_RDLCK, 0, 0, FUSE_LK_FLOCK, 0 },
 	{ "no flock type", FUSE_SETLK, 1, 1, 99, 0, 0, FUSE_LK_FLOCK, -EINVAL },
+	{ "a circle: its first part", FUSE_SETLK, 0, 5, F_WRLCK, 30, 30, 0, 0 },
+	{ "its second part", FUSE_SETLK, 1, 6, F_RDLCK, 31, 31, 0, 0 },
+	{ "its third part", FUSE_SETLK, 1, 7, F_WRLCK, 32, 32, 0, 0 },
+	{ "waits for the second's", FUSE_SETLKW, 0, 5, F_WRLCK, 31, 31, 0, FS_AGAIN },
+	{ "waits for the third's", FUSE_SETLKW, 0, 6, F_WRLCK, 32, 40, 0, FS_AGAIN },
+	{ "another may wait", FUSE_SETLKW, 0, 8, F_WRLCK, 30, 32, 0, FS_AGAIN },
+	{ "would close the circle", FUSE_SETLKW, 0, 7, F_RDLCK, 30, 30, 0, -EDEADLK },
+	{ "without waiting it does not", FUSE_SETLK, 0, 7, F_RDLCK, 30, 30, 0, -EAGAIN },
+	{ "the third lets go", FUSE_SETLK, 1, 7, F_UNLCK, 32, 32, 0, 0 },
+	{ "and may wait", FUSE_SETLKW, 0, 7, F_RDLCK, 30, 30, 0, FS_AGAIN },
 };
 
 static void locks(void **state)

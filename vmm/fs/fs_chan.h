@@ -96,6 +96,8 @@ int fs_peek(const void *in, size_t total, struct fs_peek *ret);
 int fs_request(struct fs_server *s, const void *in, size_t in_len, const struct iovec *payload,
 	       int count, size_t room, struct fs_reply *r);
 void fs_reply_error(const void *in, int errnum, struct fs_reply *r);
+/* A request that was FS_AGAIN will not be asked again. Any thread. */
+void fs_request_dropped(struct fs_server *s, const void *in);
 /* The request that a FUSE_INTERRUPT (whole, in one piece) is about; 0: malformed. */
 uint64_t fs_interrupt_target(const void *in, size_t in_len);
 /* The driver was reset: forget all nodes and close all handles; shares stay. No request in

@@ -62,7 +62,6 @@ struct fs_ident {
 	uint32_t btime_ns;
 };
 
-struct fs_posix_owner; /* lock.c */
 struct fs_cred;
 
 struct fs_node {
@@ -84,6 +83,7 @@ struct fs_node {
 	struct fs_node *lru_prev, *lru_next; /* only while fd is open, unused and not pinned */
 	struct fs_posix_owner *locks;
 	struct fs_handle *handles; /* that are open on it */
+	atomic_bool locked; /* somebody has had a POSIX lock on it */
 	/* Data as last seen at OPEN, to tell whether the guest's page cache is still good. */
 	uint64_t seen_mtime, seen_ctime, seen_size;
 	bool seen;
@@ -92,6 +92,21 @@ struct fs_node {
 	atomic_bool cross;   /* root of a mount inside the share */
 	atomic_bool special; /* a device, FIFO or socket made by the guest (special.c) */
 };
+
+/* A process of the guest that has, or had, POSIX locks on a node (lock.c). */
+struct fs_posix_owner {
+	uint64_t owner, fh; /* fh: the handle that it locked through last */
+	int fd;
+	struct fs_posix_owner *next;
+};
+
+/* A request for a POSIX lock that waits (lock_wait.c). */
+struct fs_lock_wait {
+	uint64_t unique; /* the request's number; 0: none */
+	uint64_t node, owner;
+	struct flock want;
+};
+#define FS_LOCK_WAITS 64
 
 struct fs_share {
 	char name[FS_SHARE_NAME];
@@ -125,6 +140,7 @@ struct fs_server {
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* a share's users reached 0 */
 	pthread_mutex_t posix_lock;
+	struct fs_lock_wait waits[FS_LOCK_WAITS]; /* posix_lock is for them, too */
 	pthread_rwlock_t names; /* held for writing while a name moves, for reading while a node is
 				 * re-opened by name */
 	struct fs_share *share[FS_MAX_SHARES];
@@ -340,6 +356,10 @@ int fs_cred_kill(int fd);
 void fs_locks_drop(struct fs_server *s, struct fs_node *n, uint64_t owner);
 void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh);
 void fs_locks_free_locked(struct fs_server *s, struct fs_node *n);
+/* A lock that is not free: notes that its owner waits, once. -EDEADLK when that would close a circle.
+ * fs_lock_wait_end(): it waits no more; nothing if it did not. posix_lock is held. */
+int fs_lock_wait(struct fs_server *s, const struct fs_lock_wait *w);
+void fs_lock_wait_end(struct fs_server *s, uint64_t unique);
 
 /* --- the synthetic root (root.c) and the table (dispatch.c) -------------------------- */
 typedef int fs_op_fn(struct fs_req *rq);

@@ -12,12 +12,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-struct fs_posix_owner {
-	uint64_t owner, fh; /* fh: the handle that it locked through last */
-	int fd;
-	struct fs_posix_owner *next;
-};
-
 static void owner_free(struct fs_server *s, struct fs_posix_owner *o)
 {
 	close(o->fd);
@@ -110,6 +104,7 @@ static int owner_get(struct fs_server *s, const struct fs_handle *h, uint64_t ow
 	pthread_mutex_lock(&s->lock);
 	o->next = n->locks;
 	n->locks = o;
+	n->locked = true;
 	pthread_mutex_unlock(&s->lock);
 	*ret = o;
 	return 0;
@@ -164,7 +159,8 @@ int fs_op_getlk(struct fs_req *rq)
 	return 0;
 }
 
-static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct fuse_lk_in *in)
+static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct fuse_lk_in *in,
+		     bool wait)
 {
 	struct fs_posix_owner *o;
 	struct flock fl;
@@ -177,6 +173,14 @@ static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct 
 	if (rc == 0 && o) {
 		o->fh = in->fh;
 		rc = fcntl(o->fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
+	}
+	if (wait && (rc == -EAGAIN || rc == -EACCES)) {
+		const struct fs_lock_wait w = { rq->h.unique, rq->h.nodeid, in->owner, fl };
+
+		rc = fs_lock_wait(rq->s, &w);
+		rc = rc == 0 ? -EAGAIN : rc;
+	} else if (wait) {
+		fs_lock_wait_end(rq->s, rq->h.unique);
 	}
 	pthread_mutex_unlock(&rq->s->posix_lock);
 	return rc;
@@ -209,7 +213,7 @@ static int set_lock(struct fs_req *rq, bool wait)
 	if (in.lk_flags & FUSE_LK_FLOCK)
 		rc = set_flock(h, in.lk.type);
 	else
-		rc = h->dir ? -EBADF : set_posix(rq, h, &in);
+		rc = h->dir ? -EBADF : set_posix(rq, h, &in, wait);
 	fs_handle_put(rq->s, h);
 	if (rc == -EACCES)
 		rc = -EAGAIN;

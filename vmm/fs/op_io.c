@@ -176,8 +176,10 @@ int fs_op_lseek(struct fs_req *rq)
 	int rc;
 
 	FS_ARG(rq, in);
-	if ((in.whence != SEEK_DATA && in.whence != SEEK_HOLE) || in.offset > INT64_MAX)
+	if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE)
 		return -EINVAL;
+	if (in.offset > INT64_MAX) /* what a file says of a place before its begin */
+		return -ENXIO;
 	rc = fs_handle_get(rq->s, rq->node, in.fh, false, &h);
 	if (rc < 0)
 		return rc;

@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* O_DIRECT is the guest's affair, O_NOATIME may be refused; everything else is not for an open
- * file. */
-#define KEEP_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_SYNC | O_DSYNC)
+/* O_DIRECT is the guest's affair; everything else is not for an open file. The third access mode
+ * opens for neither reading nor writing (ioctls), and asks for the right to both. */
+#define KEEP_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME)
 /* Time stamps tick in steps: a file changed this recently may have changed again unseen. */
 #define SETTLE_NS  20000000ull
 
@@ -17,8 +17,6 @@ static int host_flags(const struct fs_req *rq, uint32_t guest, int *ret)
 {
 	int flags = (int)guest & KEEP_FLAGS;
 
-	if ((flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
 	if ((rq->node->share->flags & FS_SHARE_READONLY) &&
 	    ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)))
 		return -EROFS;
@@ -67,8 +65,9 @@ static int reply_open(struct fs_req *rq, struct fs_node *n, int fd, int flags)
 	out.fh = fs_slot_id(h);
 	if (unchanged(rq->s, n, fd))
 		out.open_flags |= FOPEN_KEEP_CACHE;
-	/* Nothing to write back and no lock that close() must drop at once: one message less. */
-	if ((flags & O_ACCMODE) == O_RDONLY)
+	/* Nothing to write back and no lock that close() must drop at once: one message less.
+	 * Where processes use POSIX locks, any close() of theirs drops them. */
+	if ((flags & O_ACCMODE) == O_RDONLY && !n->locked)
 		out.open_flags |= FOPEN_NOFLUSH;
 	fs_handle_put(rq->s, h);
 	fs_req_put(rq, &out, sizeof(out));
@@ -85,6 +84,8 @@ static int open_existing(struct fs_req *rq, struct fs_node *n, int flags, bool k
 	if (n->special) /* the guest's kernel has a driver or a pipe for it */
 		return -ENXIO;
 	fd = fs_node_open(rq->s, n, flags);
+	if (fd == -EPERM && (flags & O_NOATIME)) /* somebody else's file, and the host minds */
+		fd = fs_node_open(rq->s, n, flags & ~O_NOATIME);
 	if (fd < 0)
 		return fd;
 	if (kill && (flags & O_TRUNC)) {

@@ -92,6 +92,10 @@ static const struct {
 	{ FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW, set_times },
 };
 
+#define CHANGES                                                                                    \
+	(FATTR_UID | FATTR_GID | FATTR_MODE | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |             \
+	 FATTR_ATIME_NOW | FATTR_MTIME_NOW)
+
 int fs_op_setattr(struct fs_req *rq)
 {
 	struct fuse_setattr_in in;
@@ -102,6 +106,10 @@ int fs_op_setattr(struct fs_req *rq)
 	fd = fs_node_fd(rq->s, rq->node);
 	if (fd < 0)
 		return fd;
+	/* Nothing at all is what the guest says for a chown() to nobody, and when its user may not
+	 * keep SUID and SGID through a fallocate(): the first takes them away. */
+	if (!(in.valid & CHANGES))
+		rc = set_owner(rq, fd, &in);
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(steps); i++)
 		if (in.valid & steps[i].valid)
 			rc = steps[i].set(rq, fd, &in);

@@ -201,6 +201,9 @@ void fs_server_drop(struct fs_server *s)
 			s->share[i]->root.nlookup = 0;
 	s->session = 0;
 	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_lock(&s->posix_lock);
+	memset(s->waits, 0, sizeof(s->waits));
+	pthread_mutex_unlock(&s->posix_lock);
 }
 
 void fs_server_reset(struct fs_server *s)

@@ -49,6 +49,8 @@ struct fs_dev {
 
 	struct fs_job_list parked;
 	unsigned nparked;
+	uint64_t early[16]; /* interrupts whose requests were not there yet; numbers are never used twice */
+	unsigned nearly;
 	struct evtimer retry;
 	uint64_t retry_ns;
 

@@ -6,13 +6,21 @@
  */
 #include "vmm/virtio/fs_internal.h"
 
+#include <string.h>
+
 #define RETRY_MIN_NS 1000000ull
 #define RETRY_MAX_NS 50000000ull
 
 void fs_park(struct fs_dev *x, struct fs_job *j)
 {
-	if (x->nparked == FS_PARKED_MAX) {
-		fs_reply_error(j->in, ENOLCK, &j->reply);
+	int error = x->nparked == FS_PARKED_MAX ? ENOLCK : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(x->early); i++)
+		if (x->early[i] == j->peek.unique)
+			error = EINTR;
+	if (error) {
+		fs_request_dropped(x->server, j->in);
+		fs_reply_error(j->in, error, &j->reply);
 		j->rc = 0;
 		fs_job_finish(x, j);
 		return;
@@ -23,10 +31,12 @@ void fs_park(struct fs_dev *x, struct fs_job *j)
 	evtimer_set_ns(&x->retry, x->retry_ns);
 }
 
-/* Walks the list once: tries every request again, or interrupts the one that @unique names. */
-static void walk(struct fs_dev *x, bool retry, uint64_t unique)
+/* Walks the list once: tries every request again, or interrupts the one that @unique names; whether
+ * that was found. */
+static bool walk(struct fs_dev *x, bool retry, uint64_t unique)
 {
 	struct fs_job *j, *next = x->parked.head;
+	bool found = false;
 
 	fs_jobs_init(&x->parked);
 	while ((j = next)) {
@@ -34,8 +44,10 @@ static void walk(struct fs_dev *x, bool retry, uint64_t unique)
 		if (retry) {
 			fs_job_run(x->server, j);
 		} else if (j->peek.unique == unique) {
+			fs_request_dropped(x->server, j->in);
 			fs_reply_error(j->in, EINTR, &j->reply);
 			j->rc = 0;
+			found = true;
 		}
 		if (j->rc == FS_AGAIN) {
 			fs_jobs_add(&x->parked, j);
@@ -44,6 +56,7 @@ static void walk(struct fs_dev *x, bool retry, uint64_t unique)
 		x->nparked--;
 		fs_dev_completed(x, j);
 	}
+	return found;
 }
 
 void fs_park_retry(struct fs_dev *x)
@@ -53,7 +66,9 @@ void fs_park_retry(struct fs_dev *x)
 
 void fs_park_interrupt(struct fs_dev *x, uint64_t unique)
 {
-	walk(x, false, unique);
+	/* It has a queue of its own and may overtake its request. */
+	if (!walk(x, false, unique))
+		x->early[x->nearly++ % ARRAY_SIZE(x->early)] = unique;
 }
 
 void fs_park_drop(struct fs_dev *x)
@@ -64,6 +79,7 @@ void fs_park_drop(struct fs_dev *x)
 	while ((j = fs_jobs_pop(&x->parked)))
 		fs_job_put(x, j);
 	x->nparked = 0;
+	memset(x->early, 0, sizeof(x->early));
 }
 
 void fs_park_timer(struct evtimer *t)
