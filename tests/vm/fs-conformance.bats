@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Files of a share beside the same file system on the host: software that runs in a guest cannot tell. What differs all
+# the same, and why, is in docs/file-differences.md; a case that is named there and does not differ is a failure, too.
+load helper
+
+# A disk's file system, since what lies in memory lacks some of what is tried. Its folder is open to every user.
+setup_file() {
+	export DISK=/tmp/husk-files.$$
+	mkdir -m 755 "$DISK" && truncate -s 600M "$DISK.img"
+	mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 "$DISK.img"
+	mount -o loop "$DISK.img" "$DISK"
+	mkdir "$DISK/host" "$DISK/share"
+}
+teardown_file() {
+	umount "$DISK"
+	rm -rf "$DISK" "$DISK.img"
+}
+setup() { vm_setup; }
+teardown() { vm_teardown; }
+
+TOOLS=$TOP/build/$(uname -m)/bin
+ALL_CAPS='["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH","CAP_FOWNER","CAP_FSETID","CAP_KILL","CAP_LEASE","CAP_MKNOD",
+	"CAP_SETFCAP","CAP_SETGID","CAP_SETUID","CAP_SYS_ADMIN","CAP_SYS_RESOURCE","CAP_SYS_CHROOT"]'
+
+USER_TOPICS='acl attr link open remove rename special time xattr'
+
+# A bundle with the programs in its root and the disk's folder at /share.
+files_bundle() { # FILTER…
+	bundle '.root.readonly = false' '.process.noNewPrivileges = false' \
+		".mounts += [{destination: \"/share\", type: \"bind\", source: \"$DISK/share\", options: [\"rbind\"]}]" "$@"
+	cp "$TOOLS/fs-conform" "$TOOLS/fs-random" "$BUNDLE/rootfs/bin/"
+	cp -r "$TOP/tests/fs/cases" "$BUNDLE/rootfs/cases"
+}
+
+as_root=".process.capabilities |= map_values($ALL_CAPS)"
+
+# The differences that are known, by name.
+known() { grep -o '^| `[^|]*' "$TOP/docs/file-differences.md" | grep -oE '[a-z0-9]+\.[a-z0-9-]+' | sort; }
+
+# Compares two outputs; each line is a case. What differs has to be known; with "all" the known have to differ.
+same_but_known() { # HOST SHARE [all]
+	diff <(sort "$1") <(sort "$2") | sed -n 's/^[<>] \([^ ]*\).*/\1/p' | sort -u >differ
+	known >want
+	[ "${3-}" = all ] || comm -12 want differ >want.here
+	[ "${3-}" = all ] || mv want.here want
+	diff -u want differ || {
+		echo 'these differ (+) or should (-); host, then share:'
+		for name in $(comm -13 want differ); do grep "^$name " "$1" "$2"; done
+		return 1
+	}
+}
+
+@test "700 cases of every operation on files answer on a share as on the host, as root and other users" {
+	mkdir "$DISK/host/a" "$DISK/share/a"
+	files_bundle "$as_root" "$(args sh -c 'exec fs-conform /share/a /cases/*')"
+	"$TOOLS/fs-conform" "$DISK/host/a" "$TOP"/tests/fs/cases/* >host
+	[ "$(wc -l <host)" -gt 700 ]
+	expect 0 husk run -b "$BUNDLE" "$ID"
+	same_but_known host out all
+}
+
+@test "the same as one user without privileges, where that makes a difference" {
+	mkdir "$DISK/host/b" "$DISK/share/b"
+	chmod 777 "$DISK/host/b" "$DISK/share/b"
+	files_bundle '.process.user = {uid: 1001, gid: 1001}' '.process.capabilities = {}' \
+		"$(args fs-conform -o /share/b $(printf '/cases/%s ' $USER_TOPICS))"
+	cp -r "$TOOLS/fs-conform" "$TOP/tests/fs/cases" "$DISK" # where that user comes to
+	setpriv --reuid 1001 --regid 1001 --clear-groups --bounding-set -all --inh-caps -all \
+		"$DISK/fs-conform" -o "$DISK/host/b" $(printf "$DISK/cases/%s " $USER_TOPICS) >host
+	[ "$(wc -l <host)" -gt 200 ]
+	expect 0 husk run -b "$BUNDLE" "$ID"
+	same_but_known host out
+}
+
+# Runs a random sequence on both sides; where they differ, finds the step and a short sequence that differs.
+random() { # STEPS SEED OPTION…
+	local n=$1 seed=$2 dir=r$2
+	shift 2
+	mkdir "$DISK/host/$dir" "$DISK/share/$dir"
+	"$TOOLS/fs-random" "$@" "$DISK/host/$dir" "$seed" "$n" >want
+	husk exec "$ID" fs-random "$@" "/share/$dir" "$seed" "$n" </dev/null >got
+	[ "$(wc -l <want)" -gt "$n" ] && cmp want got && cmp <("$TOOLS/fs-random" -t "$DISK/host/$dir") \
+		<("$TOOLS/fs-random" -t "$DISK/share/$dir") && return 0
+	timeout 200 "$TOP/tests/fs/shrink" "$TOOLS/fs-random" "$seed" "$n" "$DISK/host" "$DISK/share" /share "$@" -- \
+		"$HUSK" --root "$ROOT" exec "$ID" fs-random
+	return 1
+}
+
+@test "100,000 random operations, and some more by two processes in turn, answer as on the host and leave the same" {
+	files_bundle "$as_root" "$(args sleep 10000)"
+	husk run -d -b "$BUNDLE" "$ID" </dev/null
+	n=${HUSK_RANDOM_STEPS:-100000}
+	for seed in 1 2 3 4; do random $((n / 4)) $seed; done
+	random $((n / 20)) 5 -2
+	husk delete --force "$ID"
+}
