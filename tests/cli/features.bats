@@ -26,6 +26,9 @@ setup() { common_setup; }
 	for o in $(jq -r '.mountOptions[]' f); do
 		cp good "$BUNDLE/config.json"
 		configure ".mounts[1].source = \"/x\" | .mounts[1].options = [\"$o\"]"
+		case $o in # means nothing without
+		*idmap) configure '.mounts[1] += ({uidMappings: [{containerID: 0, hostID: 1000, size: 1}]} | .gidMappings = .uidMappings)' ;;
+		esac
 		expect 1 husk create -b "$BUNDLE" "$ID"
 		says 'invalid rootfs'
 	done
