@@ -19,6 +19,14 @@ static const char *fs_type(const Husk__Agent__V1__Mount *m)
 	return strcmp(m->type, "own") == 0 ? m->source : m->type;
 }
 
+/* For messages. */
+static const char *name_of(const Husk__Agent__V1__Mount *m)
+{
+	if (*m->origin)
+		return m->origin;
+	return strcmp(m->type, "bind") == 0 ? m->source : fs_type(m);
+}
+
 static bool is_tmpfs(const Husk__Agent__V1__Mount *m)
 {
 	return strcmp(fs_type(m), "tmpfs") == 0;
@@ -251,8 +259,7 @@ int mounts_apply(struct mount_env *env, Husk__Agent__V1__Mount *const *mounts, s
 
 		if (rc < 0)
 			return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": mounts[%zu]",
-					*mounts[i]->origin ? mounts[i]->origin : fs_type(mounts[i]),
-					mounts[i]->destination, i);
+					name_of(mounts[i]), mounts[i]->destination, i);
 	}
 	return 0;
 }
