@@ -13,9 +13,6 @@
 #include "runtime/oci/vm.h"
 
 static const char *const not_yet[] = {
-	"linux.resources.blockIO: not supported",
-	"linux.resources.unified: not supported",
-	"mount option \"tmpcopyup\" is not supported",
 	"joining a network namespace by path is not supported",
 	"joining a ipc namespace by path is not supported",
 };
