@@ -71,3 +71,17 @@ inside() { # SCRIPT
 	[ "$out" = "$want" ]
 	[ "$(tar -C shared/t --sort=name --numeric-owner -cf - . | sha256sum)" = "$want" ]
 }
+
+@test "the host lets go of what it cached: what is mounted in the container stays" {
+	configure "$(args sh -c 'touch /out/ready; until [ -e /out/go ]; do sleep 0.1; done; sleep 1.2; ls -d /dev/null /proc/self/status /out/go; true 2>/dev/null && echo well')"
+	husk run -b "$BUNDLE" "$ID" >got 2>&1 &
+	pid=$!
+	until [ -e shared/ready ]; do sleep 0.1; done
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 1.2
+	echo 3 >/proc/sys/vm/drop_caches
+	touch shared/go
+	wait $pid || cat got
+	diff got - <<<$'/dev/null\n/out/go\n/proc/self/status\nwell'
+}

@@ -137,7 +137,7 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 	bundle "$(args true)" '.hooks.createRuntime = [{path: "/bin/sleep", args: ["sleep", "1000"], timeout: 1}]'
 	expect 1 husk create -b "$BUNDLE" "$ID" </dev/null
 	says 'error running createRuntime hook #0: ran past its timeout of 1 seconds'
-	[ -z "$(pgrep -x sleep)" ]
+	[ -z "$(pgrep -fx '(/bin/)?sleep 1000')" ]
 	# A state much larger than a pipe, and nobody who reads it.
 	configure '.hooks.createRuntime = [{path: "/bin/true"}]' '.annotations = {"a": ("a" * 200000)}'
 	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
@@ -165,7 +165,7 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 		expect 0 husk delete --force "$ID"
 		[ "$(names)" = "$k creating poststop stopped " ]
 		nothing_left
-		[ -z "$(pgrep -x sleep)" ]
+		[ -z "$(pgrep -fx '(/bin/)?sleep 1000')" ]
 	done
 }
 hook_gone() { ! kill -0 "$1" 2>/dev/null; }

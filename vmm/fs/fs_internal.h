@@ -112,6 +112,7 @@ struct fs_share {
 	char name[FS_SHARE_NAME];
 	unsigned flags;
 	bool btime; /* birth times tell inodes apart (on overlayfs copy-up changes them) */
+	bool overlay; /* numbers of directories last as long as their inodes */
 	bool dying;
 	uint32_t users; /* requests that work below it */
 	uint32_t slot, serial; /* make its root's number */

@@ -32,6 +32,14 @@ int fs_stat_shown(struct fs_server *s, int dirfd, const char *name, struct statx
 	return 0;
 }
 
+/* overlayfs with layers of different file systems numbers a directory anew once the kernel has let go of its inode. The guest
+ * would take it for another directory and undo what is mounted on it; the descriptor keeps the inode. */
+static void keep(struct fs_server *s, struct fs_node *dir)
+{
+	if (fs_node_fd(s, dir) >= 0)
+		fs_node_fd_put(s, dir);
+}
+
 int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, struct statx *st,
 	      struct fs_node **ret)
 {
@@ -45,6 +53,8 @@ int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, str
 		rc = fs_node_enter(s, parent, name, &host, true, ret);
 	if (rc == 0)
 		(*ret)->special = S_ISREG(host.stx_mode) && !S_ISREG(st->stx_mode);
+	if (rc == 0 && S_ISDIR(st->stx_mode) && parent->share->overlay)
+		keep(s, *ret);
 	fs_node_fd_put(s, parent);
 	return rc;
 }

@@ -129,7 +129,8 @@ int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, 
 		return err_set(e, ENOMEM, "share '%s': no memory", name);
 	strcpy(share->name, name);
 	share->flags = flags;
-	share->btime = sfs.f_type != OVERLAYFS_SUPER_MAGIC;
+	share->overlay = sfs.f_type == OVERLAYFS_SUPER_MAGIC;
+	share->btime = !share->overlay;
 
 	pthread_mutex_lock(&s->lock);
 	rc = add_locked(s, share, &st, fd);
