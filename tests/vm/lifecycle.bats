@@ -108,9 +108,13 @@ teardown() { vm_teardown; }
 	[ -e /proc/$p/root/bin/busybox ]
 	[ ! -e /proc/$p/root/proc/1 ]
 	awk '{ if ($6 !~ /nosuid/ || $6 !~ /nodev/ || $6 !~ /noexec/) { print; bad = 1 } } END { exit bad }' /proc/$p/mountinfo
-	# The descriptors that stay: streams, machine, agent, sockets; none of the host's files.
+	# The descriptors that stay: streams, machine, agent, sockets; of the host's files one, the memory limit of its own group.
 	for f in /proc/$p/fd/*; do
-		case $(readlink "$f") in socket:*|anon_inode:*|pipe:*|/dev/null|"$PWD"/*|/tmp/*) ;; *) readlink "$f"; false ;; esac
+		case $(readlink "$f") in
+		socket:*|anon_inode:*|pipe:*|/dev/null|"$PWD"/*|/tmp/*) ;;
+		"/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$p/cgroup)/memory.max") ;;
+		*) readlink "$f"; false ;;
+		esac
 	done
 	husk delete --force "$ID"
 }
