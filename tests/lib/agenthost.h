@@ -75,6 +75,16 @@ const struct agent_reply *request_create(struct agenthost *h, struct ct_request 
 const struct agent_reply *request_exec(struct agenthost *h, struct ct_request *q,
 				       const char *exec_id, struct reply *r);
 
+/* One call each, answered: its number. */
+int agenthost_start(struct agenthost *h, const char *id);
+int agenthost_delete(struct agenthost *h, const char *id, const char *exec_id);
+int agenthost_send_signal(struct agenthost *h, const char *id, const char *exec_id, int sig,
+			  bool all);
+const struct agent_reply *agenthost_wait_for(struct agenthost *h, const char *id,
+					     const char *exec_id, struct reply *r);
+/* A container that sleeps, started. */
+void agenthost_sleeper(struct agenthost *h, struct ct_request *q, const char *id);
+
 /* Create, start, wait, delete of `sh -c @script`: what it wrote to both streams, in @out; the exit
  * status. */
 uint32_t agenthost_run(struct agenthost *h, struct ct_request *q, char **ret_out);

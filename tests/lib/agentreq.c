@@ -132,6 +132,48 @@ const struct agent_reply *request_exec(struct agenthost *h, struct ct_request *q
 	return reply_wait(h, r, rc);
 }
 
+int agenthost_start(struct agenthost *h, const char *id)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_start(h->c, id, "", 0, reply_fn, &r, NULL))->rc;
+}
+
+const struct agent_reply *agenthost_wait_for(struct agenthost *h, const char *id,
+					     const char *exec_id, struct reply *r)
+{
+	memset(r, 0, sizeof(*r));
+	return reply_wait(h, r, agent_wait(h->c, id, exec_id, reply_fn, r, NULL));
+}
+
+int agenthost_delete(struct agenthost *h, const char *id, const char *exec_id)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_delete(h->c, id, exec_id, reply_fn, &r, NULL))->rc;
+}
+
+int agenthost_send_signal(struct agenthost *h, const char *id, const char *exec_id, int sig,
+			  bool all)
+{
+	struct reply r = { 0 };
+
+	return reply_wait(h, &r, agent_signal(h->c, id, exec_id, (uint32_t)sig, all, reply_fn, &r, NULL))
+		->rc;
+}
+
+void agenthost_sleeper(struct agenthost *h, struct ct_request *q, const char *id)
+{
+	struct reply r = { 0 };
+
+	request_init(q, id);
+	request_args(q, "sleep", "1000", NULL);
+	request_create(h, q, &r);
+	if (r.r.rc < 0)
+		fail_msg("create: %s", r.r.err.msg);
+	assert_int_equal(agenthost_start(h, id), 0);
+}
+
 uint32_t agenthost_run(struct agenthost *h, struct ct_request *q, char **ret_out)
 {
 	struct reply made = { 0 }, started = { 0 }, ended = { 0 }, gone = { 0 };

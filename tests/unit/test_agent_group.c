@@ -10,47 +10,6 @@
 
 static struct agenthost *h;
 
-static int start(const char *id)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_start(h->c, id, "", 0, reply_fn, &r, NULL))->rc;
-}
-
-static const struct agent_reply *wait_for(const char *id, const char *exec_id, struct reply *r)
-{
-	memset(r, 0, sizeof(*r));
-	return reply_wait(h, r, agent_wait(h->c, id, exec_id, reply_fn, r, NULL));
-}
-
-static int delete(const char *id, const char *exec_id)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_delete(h->c, id, exec_id, reply_fn, &r, NULL))->rc;
-}
-
-static int send_signal(const char *id, const char *exec_id, int sig, bool all)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_signal(h->c, id, exec_id, (uint32_t)sig, all, reply_fn, &r, NULL))
-		->rc;
-}
-
-/* A container that sleeps, started. */
-static void sleeper(struct ct_request *q, const char *id)
-{
-	struct reply r = { 0 };
-
-	request_init(q, id);
-	request_args(q, "sleep", "1000", NULL);
-	request_create(h, q, &r);
-	if (r.r.rc < 0)
-		fail_msg("create: %s", r.r.err.msg);
-	assert_int_equal(start(id), 0);
-}
-
 static int ask(const char *id, int (*fn)(struct agent_client *c, const char *id, agent_reply_fn *fn,
 					 void *arg, struct err *e))
 {
@@ -88,7 +47,7 @@ static void frozen(void **state)
 	q.streams.stdout = agenthost_token();
 	out = agenthost_stream(h, q.streams.stdout);
 	assert_int_equal(request_create(h, &q, &r)->rc, 0);
-	assert_int_equal(start("frozen"), 0);
+	assert_int_equal(agenthost_start(h, "frozen"), 0);
 	assert_true(grown(out) > 0);
 	assert_int_equal(ask("frozen", agent_pause), 0);
 	assert_int_equal(ask("frozen", agent_pause), 0);
@@ -104,8 +63,10 @@ static void frozen(void **state)
 	x.exec.exec_id = x.exec_id;
 	x.exec.ignore_paused = true;
 	assert_true(husk__agent__v1__exec_request__get_packed_size(&x.exec) <= sizeof(packed));
-	assert_int_equal(agent_exec(h->c, packed, husk__agent__v1__exec_request__pack(&x.exec, packed), 0,
-				    reply_fn, &late, NULL), 0);
+	assert_int_equal(agent_exec(h->c, packed,
+				    husk__agent__v1__exec_request__pack(&x.exec, packed), 0,
+				    reply_fn, &late, NULL),
+			 0);
 	agenthost_turn(h, 200);
 	assert_false(late.done);
 	assert_int_equal(ask("frozen", agent_resume), 0);
@@ -114,10 +75,10 @@ static void frozen(void **state)
 	assert_true(grown(out) > 0);
 	/* SIGKILL reaches frozen ones, and an exec's leaves the others as they are. */
 	assert_int_equal(ask("frozen", agent_pause), 0);
-	assert_int_equal(send_signal("frozen", "", SIGKILL, false), 0);
-	assert_int_equal(wait_for("frozen", "", &r)->exit.status, 137);
+	assert_int_equal(agenthost_send_signal(h, "frozen", "", SIGKILL, false), 0);
+	assert_int_equal(agenthost_wait_for(h, "frozen", "", &r)->exit.status, 137);
 	assert_int_equal(ask("frozen", agent_pause), -ESRCH);
-	assert_int_equal(delete("frozen", ""), 0);
+	assert_int_equal(agenthost_delete(h, "frozen", ""), 0);
 	close(out);
 }
 
@@ -130,8 +91,9 @@ static void counted(void **state)
 	(void)state;
 	if (!h)
 		return;
-	sleeper(&q, "counted");
-	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, 0);
+	agenthost_sleeper(h, &q, "counted");
+	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc,
+			 0);
 	/* Those controllers that this host hands down. */
 	if (agenthost_sh(h, "grep -q pids $0/cg/${0##*/}/cgroup.controllers") == 0) {
 		assert_int_equal(r.r.stats.pids.current, 1);
@@ -143,20 +105,24 @@ static void counted(void **state)
 			counters += r.r.stats.memory_stat[i].value;
 		assert_true(r.r.stats.memory.current > 0 && counters > 0);
 		/* At once, for who knows nothing yet; else when there is news, or at its end. */
-		assert_int_equal(reply_wait(h, &oom, agent_wait_oom(h->c, "counted", UINT64_MAX, reply_fn, &oom,
-								    NULL))->rc, 0);
+		assert_int_equal(reply_wait(h, &oom,
+					    agent_wait_oom(h->c, "counted", UINT64_MAX, reply_fn,
+							   &oom, NULL))
+					 ->rc,
+				 0);
 		assert_int_equal(oom.r.oom_kills, 0);
 		memset(&oom, 0, sizeof(oom));
 		assert_int_equal(agent_wait_oom(h->c, "counted", 0, reply_fn, &oom, NULL), 0);
 		agenthost_turn(h, 100);
 		assert_false(oom.done);
-		assert_int_equal(delete("counted", ""), 0);
+		assert_int_equal(agenthost_delete(h, "counted", ""), 0);
 		assert_int_equal(reply_wait(h, &oom, 0)->rc, -ESRCH);
 	} else {
-		assert_int_equal(delete("counted", ""), 0);
+		assert_int_equal(agenthost_delete(h, "counted", ""), 0);
 	}
 	memset(&r, 0, sizeof(r));
-	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc, -ENOENT);
+	assert_int_equal(reply_wait(h, &r, agent_stats(h->c, "counted", reply_fn, &r, NULL))->rc,
+			 -ENOENT);
 }
 
 static const struct agent_reply *update(struct reply *r, const char *file, const char *value,
@@ -181,15 +147,18 @@ static const struct agent_reply *update(struct reply *r, const char *file, const
 		m.n_values++;
 	}
 	memset(r, 0, sizeof(*r));
-	return reply_wait(h, r, agent_update(h->c, packed, husk__agent__v1__update_request__pack(&m, packed),
-					     reply_fn, r, NULL));
+	return reply_wait(h, r,
+			  agent_update(h->c, packed,
+				       husk__agent__v1__update_request__pack(&m, packed), reply_fn,
+				       r, NULL));
 }
 
 static int group_has(const char *file, const char *value)
 {
 	char script[256];
 
-	snprintf(script, sizeof(script), "[ \"$(cat $0/cg/${0##*/}/updated/%s)\" = '%s' ]", file, value);
+	snprintf(script, sizeof(script), "[ \"$(cat $0/cg/${0##*/}/updated/%s)\" = '%s' ]", file,
+		 value);
 	return agenthost_sh(h, script);
 }
 
@@ -201,7 +170,7 @@ static void updated(void **state)
 	(void)state;
 	if (!h)
 		return;
-	sleeper(&q, "updated");
+	agenthost_sleeper(h, &q, "updated");
 	assert_int_equal(update(&r, "cgroup.max.depth", "3", NULL, NULL, false)->rc, -EINVAL);
 	assert_int_equal(update(&r, "../x", "3", NULL, NULL, false)->rc, -EINVAL);
 	assert_int_equal(update(&r, "pids.max", "", NULL, NULL, false)->rc, -EINVAL);
@@ -209,7 +178,8 @@ static void updated(void **state)
 		assert_int_equal(update(&r, "pids.max", "77", NULL, NULL, false)->rc, 0);
 		assert_int_equal(group_has("pids.max", "77"), 0);
 		/* One that fails takes those before it along. */
-		assert_int_equal(update(&r, "pids.max", "50", "pids.max", "many", false)->rc, -EINVAL);
+		assert_int_equal(update(&r, "pids.max", "50", "pids.max", "many", false)->rc,
+				 -EINVAL);
 		assert_non_null(strstr(r.r.err.msg, "cgroup: writing \"many\" to pids.max"));
 		assert_int_equal(group_has("pids.max", "77"), 0);
 		assert_int_equal(update(&r, "pids.max", "50", "nothing.max", "1", false)->rc, -EIO);
@@ -222,7 +192,7 @@ static void updated(void **state)
 		assert_int_equal(update(&r, "memory.max", "67108864", NULL, NULL, true)->rc, 0);
 		assert_int_equal(group_has("memory.max", "67108864"), 0);
 	}
-	assert_int_equal(delete("updated", ""), 0);
+	assert_int_equal(agenthost_delete(h, "updated", ""), 0);
 }
 
 static int set_up(void **state)

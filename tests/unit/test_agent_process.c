@@ -12,47 +12,6 @@
 
 static struct agenthost *h;
 
-static int start(const char *id)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_start(h->c, id, "", 0, reply_fn, &r, NULL))->rc;
-}
-
-static const struct agent_reply *wait_for(const char *id, const char *exec_id, struct reply *r)
-{
-	memset(r, 0, sizeof(*r));
-	return reply_wait(h, r, agent_wait(h->c, id, exec_id, reply_fn, r, NULL));
-}
-
-static int delete(const char *id, const char *exec_id)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_delete(h->c, id, exec_id, reply_fn, &r, NULL))->rc;
-}
-
-static int send_signal(const char *id, const char *exec_id, int sig, bool all)
-{
-	struct reply r = { 0 };
-
-	return reply_wait(h, &r, agent_signal(h->c, id, exec_id, (uint32_t)sig, all, reply_fn, &r, NULL))
-		->rc;
-}
-
-/* A container that sleeps, started. */
-static void sleeper(struct ct_request *q, const char *id)
-{
-	struct reply r = { 0 };
-
-	request_init(q, id);
-	request_args(q, "sleep", "1000", NULL);
-	request_create(h, q, &r);
-	if (r.r.rc < 0)
-		fail_msg("create: %s", r.r.err.msg);
-	assert_int_equal(start(id), 0);
-}
-
 /* An exec of `sh -c @script` with its output; its status. */
 static uint32_t exec_sh(const char *id, const char *exec_id, const char *script, char **ret_out)
 {
@@ -68,9 +27,9 @@ static uint32_t exec_sh(const char *id, const char *exec_id, const char *script,
 	if (r.r.rc < 0)
 		fail_msg("exec: %s", r.r.err.msg);
 	*ret_out = agenthost_read_all(out, NULL);
-	wait_for(id, exec_id, &r);
+	agenthost_wait_for(h, id, exec_id, &r);
 	assert_int_equal(r.r.rc, 0);
-	assert_int_equal(delete(id, exec_id), 0);
+	assert_int_equal(agenthost_delete(h, id, exec_id), 0);
 	return r.r.exit.status;
 }
 
@@ -83,28 +42,31 @@ static void execs(void **state)
 	(void)state;
 	if (!h)
 		return;
-	sleeper(&q, "execs");
+	agenthost_sleeper(h, &q, "execs");
 	assert_int_equal(exec_sh("execs", "a", "echo $HOME; [ $$ -gt 1 ] && exit 3", &out), 3);
 	assert_string_equal(out, "/root\n");
 	free(out);
 	/* The container's namespaces: its first process, its mounts, its group. */
-	assert_int_equal(exec_sh("execs", "b", "cat /proc/1/comm; tail -n 1 /proc/self/cgroup; "
-			 "for n in mnt pid net ipc uts cgroup; do "
-			 "[ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] || echo $n; done",
-			 &out), 0);
+	assert_int_equal(exec_sh("execs", "b",
+				 "cat /proc/1/comm; tail -n 1 /proc/self/cgroup; "
+				 "for n in mnt pid net ipc uts cgroup; do "
+				 "[ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] || "
+				 "echo $n; done",
+				 &out),
+			 0);
 	assert_string_equal(out, "sleep\n0::/\n");
 	free(out);
 	/* An id can be used again once it is deleted, not before; output is not lost to a background child. */
 	assert_int_equal(exec_sh("execs", "b", "sleep 50 & echo last", &out), 0);
 	assert_string_equal(out, "last\n");
 	free(out);
-	assert_int_equal(send_signal("execs", "", SIGKILL, false), 0);
-	assert_int_equal(wait_for("execs", "", &r)->exit.status, 137);
+	assert_int_equal(agenthost_send_signal(h, "execs", "", SIGKILL, false), 0);
+	assert_int_equal(agenthost_wait_for(h, "execs", "", &r)->exit.status, 137);
 	memset(&r, 0, sizeof(r));
 	request_exec(h, &q, "late", &r);
 	assert_int_equal(r.r.rc, -ESRCH);
 	assert_string_equal(r.r.err.msg, "cannot exec in a stopped container");
-	assert_int_equal(delete("execs", ""), 0);
+	assert_int_equal(agenthost_delete(h, "execs", ""), 0);
 }
 
 /* Megabytes both ways, so that every buffer on the way fills. */
@@ -133,7 +95,7 @@ static void copy_through(void **state)
 	/* These come after the container was made. */
 	in = agenthost_stream(h, q.streams.stdin);
 	out = agenthost_stream(h, q.streams.stdout);
-	assert_int_equal(start("copy"), 0);
+	assert_int_equal(agenthost_start(h, "copy"), 0);
 	io_set_nonblock(in, true);
 	io_set_nonblock(out, true);
 	for (uint64_t end = io_now_ns() + UINT64_C(20000000000); got < len && io_now_ns() < end;) {
@@ -150,13 +112,13 @@ static void copy_through(void **state)
 		}
 	}
 	assert_int_equal(got, len);
-	wait_for("copy", "", &r);
+	agenthost_wait_for(h, "copy", "", &r);
 	assert_int_equal(r.r.exit.status, 0);
 	assert_int_equal(read(out, data, 1), 0);
 	close(in);
 	close(out);
 	free(data);
-	assert_int_equal(delete("copy", ""), 0);
+	assert_int_equal(agenthost_delete(h, "copy", ""), 0);
 }
 
 static Husk__Agent__V1__ExtraStream extra[AGENT_MAX_EXTRA], *extras[AGENT_MAX_EXTRA];
@@ -191,14 +153,15 @@ static void extra_streams(void **state)
 	sock = add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET);
 	while (q.proc.n_extra_streams < AGENT_MAX_EXTRA)
 		add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL);
-	request_sh(&q, "ls -l /proc/self/fd | grep -c '[0-9] -> /dev/null' >&4; [ -e /proc/self/fd/18 ] && "
+	request_sh(&q, "ls -l /proc/self/fd | grep -c '[0-9] -> /dev/null' >&4; [ -e "
+		       "/proc/self/fd/18 ] && "
 		       "readlink /proc/$$/fd/18 >&4; set -- /proc/self/fd/*; echo $# >&4; "
 		       "cat <&3 >&4; cat <&5 >&5; exec 5>&-; sleep 0.2; echo last >&4");
 	assert_int_equal(request_create(h, &q, &r)->rc, 0);
 	fd[0] = agenthost_stream(h, in);
 	fd[1] = agenthost_stream(h, out);
 	fd[2] = agenthost_stream(h, sock);
-	assert_int_equal(start("extra"), 0);
+	assert_int_equal(agenthost_start(h, "extra"), 0);
 	assert_int_equal(write(fd[0], "one\n", 4), 4);
 	shutdown(fd[0], SHUT_WR);
 	assert_int_equal(write(fd[2], "two\n", 4), 4);
@@ -211,8 +174,8 @@ static void extra_streams(void **state)
 	if (strcmp(text, "15\n/dev/null\n20\none\nlast\n"))
 		fail_msg("%s", text);
 	free(text);
-	assert_int_equal(wait_for("extra", "", &r)->exit.status, 0);
-	assert_int_equal(delete("extra", ""), 0);
+	assert_int_equal(agenthost_wait_for(h, "extra", "", &r)->exit.status, 0);
+	assert_int_equal(agenthost_delete(h, "extra", ""), 0);
 	for (int i = 0; i < 3; i++)
 		close(fd[i]);
 }
@@ -237,7 +200,7 @@ static void late_reader(void **state)
 	setsockopt(out, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	request_create(h, &q, &r);
 	assert_int_equal(r.r.rc, 0);
-	assert_int_equal(start("late"), 0);
+	assert_int_equal(agenthost_start(h, "late"), 0);
 	assert_int_equal(agent_wait(h->c, "late", "", reply_fn, &w, NULL), 0);
 	for (int i = 0; i < 5; i++)
 		agenthost_turn(h, 100);
@@ -247,7 +210,7 @@ static void late_reader(void **state)
 	assert_int_equal(len, 250000);
 	reply_wait(h, &w, 0);
 	assert_int_equal(w.r.exit.status, 5);
-	assert_int_equal(delete("late", ""), 0);
+	assert_int_equal(agenthost_delete(h, "late", ""), 0);
 }
 
 /* Neither does a host that goes away leave a writer hanging. */
@@ -265,13 +228,13 @@ static void reader_gone(void **state)
 	q.streams.stdout = agenthost_token();
 	out = agenthost_stream(h, q.streams.stdout);
 	request_create(h, &q, &r);
-	assert_int_equal(start("gone"), 0);
+	assert_int_equal(agenthost_start(h, "gone"), 0);
 	agenthost_turn(h, 50);
 	close(out);
 	/* SIGPIPE; busybox's yes may also just end with an error. */
-	wait_for("gone", "", &r);
+	agenthost_wait_for(h, "gone", "", &r);
 	assert_int_not_equal(r.r.exit.status, 0);
-	assert_int_equal(delete("gone", ""), 0);
+	assert_int_equal(agenthost_delete(h, "gone", ""), 0);
 }
 
 static void read_until(int fd, const char *what, char *buf, size_t size)
@@ -299,7 +262,8 @@ static void terminal(void **state)
 	if (!h)
 		return;
 	request_init(&q, "tty");
-	request_sh(&q, "tty; [ -c /dev/console ] && stty size; trap 'stty size; exit 4' WINCH; echo ready; "
+	request_sh(&q, "tty; [ -c /dev/console ] && stty size; trap 'stty size; exit 4' WINCH; "
+		       "echo ready; "
 		       "read x; echo got $x; while :; do sleep 0.05; done");
 	q.proc.terminal = true;
 	q.proc.rows = 24;
@@ -310,7 +274,7 @@ static void terminal(void **state)
 	request_create(h, &q, &r);
 	if (r.r.rc < 0)
 		fail_msg("create: %s", r.r.err.msg);
-	assert_int_equal(start("tty"), 0);
+	assert_int_equal(agenthost_start(h, "tty"), 0);
 	read_until(tty, "ready\r\n", first, sizeof(first));
 	assert_string_equal(first, "/dev/pts/0\r\n24 80\r\nready\r\n");
 	assert_int_equal(io_write_full(tty, "line\n", 5), 0);
@@ -319,11 +283,11 @@ static void terminal(void **state)
 	reply_wait(h, &r, agent_resize(h->c, "tty", "", 40, 132, reply_fn, &r, NULL));
 	assert_int_equal(r.r.rc, 0);
 	text = agenthost_read_all(tty, NULL);
-	wait_for("tty", "", &r);
+	agenthost_wait_for(h, "tty", "", &r);
 	assert_int_equal(r.r.exit.status, 4);
 	assert_string_equal(text, "40 132\r\n");
 	free(text);
-	assert_int_equal(delete("tty", ""), 0);
+	assert_int_equal(agenthost_delete(h, "tty", ""), 0);
 }
 
 static void missing_programs(void **state)
@@ -335,21 +299,21 @@ static void missing_programs(void **state)
 	} cases[] = {
 		{ "not in PATH", "nosuch", "exec: \"nosuch\": executable file not found in $PATH",
 		  -ENOENT, false },
-		{ "no such path", "/no/such", "exec: \"/no/such\": stat /no/such: no such file or directory",
-		  -ENOENT, false },
-		{ "not executable", "/etc/passwd", "exec: \"/etc/passwd\": permission denied", -EACCES,
-		  false },
+		{ "no such path", "/no/such",
+		  "exec: \"/no/such\": stat /no/such: no such file or directory", -ENOENT, false },
+		{ "not executable", "/etc/passwd", "exec: \"/etc/passwd\": permission denied",
+		  -EACCES, false },
 		{ "a folder", "/etc", "exec: \"/etc\": is a directory", -EACCES, false },
 		{ "no format", "noformat", "exec /bin/noformat: exec format error", -EACCES, true },
-		{ "interpreter missing", "badscript", "exec /bin/badscript: no such file or directory",
-		  -ENOENT, true },
+		{ "interpreter missing", "badscript",
+		  "exec /bin/badscript: no such file or directory", -ENOENT, true },
 	};
 	struct ct_request q, box;
 
 	(void)state;
 	if (!h)
 		return;
-	sleeper(&box, "missing-exec");
+	agenthost_sleeper(h, &box, "missing-exec");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct reply r = { 0 }, s = { 0 };
 
@@ -360,14 +324,15 @@ static void missing_programs(void **state)
 			check_row(cases[i].why, r.r.rc == 0);
 			r = s;
 			reply_wait(h, &r, agent_start(h->c, "missing", "", 0, reply_fn, &r, NULL));
-			wait_for("missing", "", &s);
-			check_row(cases[i].why, s.r.exit.status == (cases[i].rc == -ENOENT ? 127 : 126));
-			check_row(cases[i].why, delete("missing", "") == 0);
+			agenthost_wait_for(h, "missing", "", &s);
+			check_row(cases[i].why,
+				  s.r.exit.status == (cases[i].rc == -ENOENT ? 127 : 126));
+			check_row(cases[i].why, agenthost_delete(h, "missing", "") == 0);
 		}
 		check_row(cases[i].why, r.r.rc == cases[i].rc);
 		if (strcasecmp(r.r.err.msg, cases[i].text) != 0)
 			fail_msg("%s: %s", cases[i].why, r.r.err.msg);
-		check_row(cases[i].why, delete("missing", "") == -ENOENT);
+		check_row(cases[i].why, agenthost_delete(h, "missing", "") == -ENOENT);
 		/* The same of an exec, which leaves nothing either. */
 		memset(&r, 0, sizeof(r));
 		request_init(&q, "missing-exec");
@@ -375,9 +340,9 @@ static void missing_programs(void **state)
 		request_exec(h, &q, "e", &r);
 		check_row(cases[i].why, r.r.rc == cases[i].rc);
 		check_row(cases[i].why, strcasecmp(r.r.err.msg, cases[i].text) == 0);
-		check_row(cases[i].why, delete("missing-exec", "e") == -ENOENT);
+		check_row(cases[i].why, agenthost_delete(h, "missing-exec", "e") == -ENOENT);
 	}
-	assert_int_equal(delete("missing-exec", ""), 0);
+	assert_int_equal(agenthost_delete(h, "missing-exec", ""), 0);
 }
 
 /* startContainer hooks: in the container, as its user, before its process, with its pid there. */
@@ -388,11 +353,15 @@ static void start_hooks(void **state)
 		unsigned timeout;
 	} cases[] = {
 		{ "state and place",
-		  "[ \"$(cat)\" = '{\"pid\":1}' ] && [ $$ != 1 ] && [ $(id -u) = 65534 ] && echo $A >/tmp/hook", "", 0 },
+		  "[ \"$(cat)\" = '{\"pid\":1}' ] && [ $$ != 1 ] && [ $(id -u) = 65534 ] && echo "
+		  "$A >/tmp/hook",
+		  "", 0 },
 		{ "fails", "echo why >&2; exit 3",
 		  "error running startContainer hook #1: exit status 3, stdout: , stderr: why", 0 },
 		{ "hangs", "sleep 100",
-		  "error running startContainer hook #1: ran past its timeout of 1 seconds, stdout: , stderr: ", 1 },
+		  "error running startContainer hook #1: ran past its timeout of 1 seconds, "
+		  "stdout: , stderr: ",
+		  1 },
 	};
 	static char sh[] = "/bin/sh", none[] = "/bin/true", env[] = "A=word";
 
@@ -400,7 +369,8 @@ static void start_hooks(void **state)
 	if (!h)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		ProtobufCBinaryData args[3] = { { 2, (uint8_t *)(uintptr_t)"sh" }, { 2, (uint8_t *)(uintptr_t)"-c" } };
+		ProtobufCBinaryData args[3] = { { 2, (uint8_t *)(uintptr_t) "sh" },
+						{ 2, (uint8_t *)(uintptr_t) "-c" } };
 		ProtobufCBinaryData envs[1] = { { sizeof(env) - 1, (uint8_t *)env } };
 		Husk__Agent__V1__Hook hook[2], *hooks[2] = { &hook[0], &hook[1] };
 		struct reply r = { 0 }, s = { 0 };
@@ -423,8 +393,9 @@ static void start_hooks(void **state)
 		request_args(&q, "grep", "-q", "word", "/tmp/hook", NULL);
 		q.ct.start_hooks = hooks;
 		q.ct.n_start_hooks = 2;
-		q.ct.hook_state_head = (ProtobufCBinaryData){ 7, (uint8_t *)(uintptr_t)"{\"pid\":" };
-		q.ct.hook_state_tail = (ProtobufCBinaryData){ 1, (uint8_t *)(uintptr_t)"}" };
+		q.ct.hook_state_head =
+			(ProtobufCBinaryData){ 7, (uint8_t *)(uintptr_t) "{\"pid\":" };
+		q.ct.hook_state_tail = (ProtobufCBinaryData){ 1, (uint8_t *)(uintptr_t) "}" };
 		request_create(h, &q, &r);
 		if (r.r.rc < 0)
 			fail_msg("%s: %s", cases[i].why, r.r.err.msg);
@@ -432,9 +403,9 @@ static void start_hooks(void **state)
 		if (strcmp(s.r.err.msg, cases[i].text) != 0)
 			fail_msg("%s: %s", cases[i].why, s.r.err.msg);
 		check_row(cases[i].why, s.r.rc == (*cases[i].text ? -EIO : 0));
-		wait_for("hooks", "", &s);
+		agenthost_wait_for(h, "hooks", "", &s);
 		check_row(cases[i].why, s.r.exit.status == (*cases[i].text ? 126 : 0));
-		check_row(cases[i].why, delete("hooks", "") == 0);
+		check_row(cases[i].why, agenthost_delete(h, "hooks", "") == 0);
 	}
 }
 
@@ -446,7 +417,7 @@ static void wrong_order(void **state)
 	(void)state;
 	if (!h)
 		return;
-	assert_int_equal(start("nobody"), -ENOENT);
+	assert_int_equal(agenthost_start(h, "nobody"), -ENOENT);
 	request_init(&q, "order");
 	request_args(&q, "sleep", "1000", NULL);
 	request_create(h, &q, &r);
@@ -454,29 +425,29 @@ static void wrong_order(void **state)
 	memset(&r, 0, sizeof(r));
 	request_create(h, &q, &r);
 	assert_int_equal(r.r.rc, -EEXIST);
-	assert_int_equal(start("order"), 0);
-	assert_int_equal(start("order"), -ESRCH);
-	assert_int_equal(send_signal("order", "", 65, false), -EINVAL);
-	assert_int_equal(send_signal("order", "", 0, false), -EINVAL);
-	assert_int_equal(send_signal("order", "x", 9, false), -ENOENT);
-	assert_int_equal(delete("order", "x"), -ENOENT);
+	assert_int_equal(agenthost_start(h, "order"), 0);
+	assert_int_equal(agenthost_start(h, "order"), -ESRCH);
+	assert_int_equal(agenthost_send_signal(h, "order", "", 65, false), -EINVAL);
+	assert_int_equal(agenthost_send_signal(h, "order", "", 0, false), -EINVAL);
+	assert_int_equal(agenthost_send_signal(h, "order", "x", 9, false), -ENOENT);
+	assert_int_equal(agenthost_delete(h, "order", "x"), -ENOENT);
 	memset(&r, 0, sizeof(r));
 	reply_wait(h, &r, agent_resize(h->c, "order", "", 1, 1, reply_fn, &r, NULL));
 	assert_int_equal(r.r.rc, -EINVAL);
 	/* The first of a pid namespace does not see what it has no handler for, as with runc. */
-	assert_int_equal(send_signal("order", "", SIGTERM, false), 0);
-	assert_int_equal(send_signal("order", "", SIGKILL, true), 0);
-	assert_int_equal(wait_for("order", "", &r)->exit.status, 137);
-	assert_int_equal(send_signal("order", "", SIGKILL, false), -ESRCH);
-	assert_int_equal(wait_for("order", "", &r)->exit.status, 137);
-	assert_int_equal(delete("order", ""), 0);
+	assert_int_equal(agenthost_send_signal(h, "order", "", SIGTERM, false), 0);
+	assert_int_equal(agenthost_send_signal(h, "order", "", SIGKILL, true), 0);
+	assert_int_equal(agenthost_wait_for(h, "order", "", &r)->exit.status, 137);
+	assert_int_equal(agenthost_send_signal(h, "order", "", SIGKILL, false), -ESRCH);
+	assert_int_equal(agenthost_wait_for(h, "order", "", &r)->exit.status, 137);
+	assert_int_equal(agenthost_delete(h, "order", ""), 0);
 	/* Deleted without ever having been started, and while it runs. */
 	memset(&r, 0, sizeof(r));
 	request_create(h, &q, &r);
-	assert_int_equal(delete("order", ""), 0);
-	sleeper(&q, "order");
-	assert_int_equal(delete("order", ""), 0);
-	assert_int_equal(delete("order", ""), -ENOENT);
+	assert_int_equal(agenthost_delete(h, "order", ""), 0);
+	agenthost_sleeper(h, &q, "order");
+	assert_int_equal(agenthost_delete(h, "order", ""), 0);
+	assert_int_equal(agenthost_delete(h, "order", ""), -ENOENT);
 }
 
 /* An agent that told more than it may would lose its connection. */
@@ -501,7 +472,7 @@ static void long_errors(void **state)
 	assert_int_equal(r.r.rc, -EIO);
 	r.r.err.msg[20] = 0; /* as a string, so that a failure shows what came */
 	assert_string_equal(r.r.err.msg, "error mounting \"nnnn");
-	assert_int_equal(delete("longtext", ""), -ENOENT);
+	assert_int_equal(agenthost_delete(h, "longtext", ""), -ENOENT);
 }
 
 struct seen {
@@ -535,7 +506,7 @@ static void listing(void **state)
 	(void)state;
 	if (!h)
 		return;
-	sleeper(&q, "list");
+	agenthost_sleeper(h, &q, "list");
 	request_init(&x, "list");
 	request_sh(&x, "sleep 1000 & wait");
 	request_exec(h, &x, "e1", &r);
@@ -551,10 +522,10 @@ static void listing(void **state)
 	assert_int_equal(seen.n, 3);
 	assert_int_equal(seen.host, 2);
 	assert_int_equal(seen.sleepers, 2);
-	assert_int_equal(delete("list", "e1"), -ESRCH);
-	assert_int_equal(send_signal("list", "e1", SIGKILL, false), 0);
-	assert_int_equal(wait_for("list", "e1", &r)->exit.status, 137);
-	assert_int_equal(delete("list", ""), 0);
+	assert_int_equal(agenthost_delete(h, "list", "e1"), -ESRCH);
+	assert_int_equal(agenthost_send_signal(h, "list", "e1", SIGKILL, false), 0);
+	assert_int_equal(agenthost_wait_for(h, "list", "e1", &r)->exit.status, 137);
+	assert_int_equal(agenthost_delete(h, "list", ""), 0);
 }
 
 /* Who made a process and goes away takes it along. */
@@ -568,25 +539,27 @@ static void owner_gone(void **state)
 	if (!h)
 		return;
 	first = h->c;
-	sleeper(&q, "owned");
+	agenthost_sleeper(h, &q, "owned");
 	mine = h->c = agenthost_connect(h, NULL, NULL);
 	request_init(&x, "owned");
 	request_args(&x, "sleep", "1000", NULL);
 	request_exec(h, &x, "e", &r);
 	assert_int_equal(r.r.rc, 0);
 	h->c = first;
-	assert_int_equal(agent_wait(h->c, "owned", "e", reply_fn, memset(&r, 0, sizeof(r)), NULL), 0);
+	assert_int_equal(agent_wait(h->c, "owned", "e", reply_fn, memset(&r, 0, sizeof(r)), NULL),
+			 0);
 	agent_client_free(mine);
 	reply_wait(h, &r, 0);
 	assert_int_equal(r.r.exit.status, 137);
 	/* The container itself, by the connection that made it. */
 	h->c = agenthost_connect(h, NULL, NULL);
-	assert_int_equal(agent_wait(h->c, "owned", "", reply_fn, memset(&r, 0, sizeof(r)), NULL), 0);
+	assert_int_equal(agent_wait(h->c, "owned", "", reply_fn, memset(&r, 0, sizeof(r)), NULL),
+			 0);
 	agenthost_turn(h, 20);
 	agent_client_free(first);
 	reply_wait(h, &r, 0);
 	assert_int_equal(r.r.exit.status, 137);
-	assert_int_equal(delete("owned", ""), 0);
+	assert_int_equal(agenthost_delete(h, "owned", ""), 0);
 }
 
 /* Nothing of all that stays. */
@@ -633,13 +606,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(execs),	    cmocka_unit_test(copy_through),
-		cmocka_unit_test(late_reader),	    cmocka_unit_test(reader_gone),
-		cmocka_unit_test(terminal),	    cmocka_unit_test(missing_programs),
-		cmocka_unit_test(wrong_order),	    cmocka_unit_test(long_errors),
-		cmocka_unit_test(listing),	    cmocka_unit_test(start_hooks),
-		cmocka_unit_test(extra_streams),
-		cmocka_unit_test(owner_gone),	    cmocka_unit_test(no_leak),
+		cmocka_unit_test(execs),         cmocka_unit_test(copy_through),
+		cmocka_unit_test(late_reader),   cmocka_unit_test(reader_gone),
+		cmocka_unit_test(terminal),      cmocka_unit_test(missing_programs),
+		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
+		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
+		cmocka_unit_test(extra_streams), cmocka_unit_test(owner_gone),
+		cmocka_unit_test(no_leak),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
