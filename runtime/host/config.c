@@ -46,15 +46,6 @@ static int read_allowed(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
-static int read_vcpus(struct oci_ctx *c, const struct json *v, void *dst)
-{
-	int rc = oci_read_u32(c, v, dst);
-
-	if (rc == 0 && (*(uint32_t *)dst < 1 || *(uint32_t *)dst > OCI_VM_MAX_VCPUS))
-		return oci_fail(c, v, "%.40s is not between 1 and %d", v->str, OCI_VM_MAX_VCPUS);
-	return rc;
-}
-
 static int read_memory(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	const char *bad = "must be bytes, or a string such as \"512M\", from 128M up";
@@ -65,8 +56,8 @@ static int read_memory(struct oci_ctx *c, const struct json *v, void *dst)
 }
 
 static const struct oci_field vcpus_fields[] = {
-	OCI_FIELD("default", OCI_HOST, struct host_config, vcpus, read_vcpus),
-	OCI_FIELD("max", OCI_HOST, struct host_config, vcpus_max, read_vcpus),
+	OCI_FIELD("default", OCI_HOST, struct host_config, vcpus, oci_read_vcpus),
+	OCI_FIELD("max", OCI_HOST, struct host_config, vcpus_max, oci_read_vcpus),
 	OCI_END,
 };
 static const struct oci_field memory_fields[] = {

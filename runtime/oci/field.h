@@ -63,6 +63,7 @@ oci_read_fn oci_read_str;      /* const char *; no NUL inside */
 oci_read_fn oci_read_abspath;  /* const char *; begins with / */
 oci_read_fn oci_read_bool;     /* bool */
 oci_read_fn oci_read_u32;      /* uint32_t */
+oci_read_fn oci_read_vcpus;    /* uint32_t; 1 to OCI_VM_MAX_VCPUS; vm.c */
 oci_read_fn oci_read_i64;      /* int64_t */
 oci_read_fn oci_read_u64;      /* uint64_t */
 oci_read_fn oci_read_strv;     /* struct oci_strv */

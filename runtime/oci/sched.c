@@ -10,48 +10,27 @@
 #include <sys/personality.h>
 
 #include "lib/log.h"
+#include "runtime/oci/cpuset.h"
 
 /* ---- sets of numbers --------------------------------------------------------------------------- */
 
-/* One number of a list; it moves *p on. -1: there is none, or it is too large for a set. */
-static int number(const char **p)
-{
-	int n = 0;
-
-	if (**p < '0' || **p > '9')
-		return -1;
-	for (; **p >= '0' && **p <= '9'; ++*p) {
-		n = n * 10 + (**p - '0');
-		if (n >= 8 * OCI_SET_BYTES)
-			return -1;
-	}
-	return n;
-}
-
-/* "0-3,7" */
+/* "0-3,7"; what the kernel and so cpuset_parse() take beside that, white space and a comma at the end, is refused. */
 static int read_set(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_set *set = dst;
-	const char *s = "", *p;
+	struct cpuset cpus;
+	const char *s = "";
 	int rc = oci_read_str(c, v, &s);
 
-	for (p = s; rc == 0 && *p;) {
-		int first = number(&p), last = first;
-
-		if (*p == '-') {
-			p++;
-			last = number(&p);
-		}
-		if (first < 0 || last < first || (*p && (*p != ',' || !p[1])))
-			return oci_fail(c, v,
-					"\"%.60s\" is no list of numbers such as 0-3,7, up to %d",
-					s, 8 * OCI_SET_BYTES - 1);
-		for (int n = first; n <= last; n++)
-			set->bits[n / 8] |= (uint8_t)(1u << n % 8);
-		set->len = max_t(size_t, set->len, (size_t)last / 8 + 1);
-		p += *p == ',';
-	}
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (strpbrk(s, " \t\n") || (*s && s[strlen(s) - 1] == ',') || cpuset_parse(s, &cpus) < 0 ||
+	    cpus.top > 8 * OCI_SET_BYTES)
+		return oci_fail(c, v, "\"%.60s\" is no list of numbers such as 0-3,7, up to %d", s,
+				8 * OCI_SET_BYTES - 1);
+	memcpy(set->bits, cpus.bits, sizeof(set->bits));
+	set->len = (cpus.top + 7) / 8;
+	return 0;
 }
 
 /* ---- scheduler --------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ static int read_parameters(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
-static int read_vcpus(struct oci_ctx *c, const struct json *v, void *dst)
+int oci_read_vcpus(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	int rc = oci_read_u32(c, v, dst);
 
@@ -86,7 +86,7 @@ const struct oci_field oci_vm_kernel_fields[] = {
 	OCI_END,
 };
 const struct oci_field oci_vm_hw_fields[] = {
-	OCI_FIELD("vcpus", OCI_HOST, struct oci_vm, vcpus, read_vcpus),
+	OCI_FIELD("vcpus", OCI_HOST, struct oci_vm, vcpus, oci_read_vcpus),
 	OCI_FIELD("memory", OCI_HOST, struct oci_vm, memory, read_memory),
 	OCI_REFUSE("deviceTree"),
 	OCI_REFUSE("dtdevs"),
