@@ -20,6 +20,7 @@
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
 #include "runtime/container/timeline.h"
+#include "runtime/host/netns.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 #include "runtime/sandbox/choice.h"
@@ -29,6 +30,7 @@ struct creation {
 	const struct container_request *req;
 	struct oci_spec *spec;
 	int bundle, dir;
+	int netns; /* to be joined; -1: a new one */
 	char bundle_path[PATH_MAX], rootfs[PATH_MAX], created[64];
 	struct container_group group;
 	struct container_state st;
@@ -89,6 +91,14 @@ static int tell_activation(struct creation *c, struct err *e)
 	return 0;
 }
 
+static int open_network(struct creation *c, struct err *e)
+{
+	const char *path = c->spec->ns[OCI_NS_NETWORK].path;
+	int rc = path ? netns_open(path, &c->netns, e) : 0;
+
+	return rc < 0 ? err_wrap(e, rc, "config.json: linux.namespaces: network") : 0;
+}
+
 static int choose_machine(struct creation *c, struct err *e)
 {
 	struct host_config config;
@@ -115,6 +125,8 @@ static int check(struct creation *c, struct err *e)
 	c->proxy.preserved = c->req->preserved;
 	if (rc == 0)
 		rc = tell_activation(c, e);
+	if (rc == 0)
+		rc = open_network(c, e);
 	if (rc == 0)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
@@ -193,10 +205,11 @@ static int start_proxy(struct creation *c, struct err *e)
 	_cleanup_close_ int listen = -1;
 	_cleanup_close_ int memory = -1;
 	int rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &listen, e);
-	int fds[2];
+	int fds[PROXY_SETUP_MAX_FDS];
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (c->spec->ns[kinds[i].type].wanted)
+		if (c->spec->ns[kinds[i].type].wanted && !c->spec->ns[kinds[i].type].path)
 			m.new_ns |= kinds[i].clone;
 	if (rc == 0)
 		rc = stand_in_spawn(&c->proxy, group_born_in(&c->st, c->group.fd), e);
@@ -204,12 +217,19 @@ static int start_proxy(struct creation *c, struct err *e)
 		rc = group_enter(&c->st, c->group.fd, c->proxy.made.proxy.pid, e);
 	if (rc == 0)
 		memory = group_open_memory(&c->group);
-	if (memory >= 0)
+	/* In the order of the flags. */
+	fds[n++] = listen;
+	if (memory >= 0) {
 		m.flags |= PROXY_SETUP_MEMORY;
-	fds[0] = listen;
-	fds[1] = memory;
+		fds[n++] = memory;
+	}
+	if (c->netns >= 0) {
+		m.flags |= PROXY_SETUP_NETNS;
+		fds[n++] = c->netns;
+	}
 	if (rc == 0)
-		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, memory >= 0 ? 2 : 1, e);
+		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
+	close_and_reset(&c->netns);
 	timeline_mark("husk-proxy started");
 	return rc;
 }
@@ -377,6 +397,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	*c = (struct creation){ .req = r,
 				.bundle = -1,
 				.dir = -1,
+				.netns = -1,
 				.vm = SANDBOX_INIT,
 				.choice = MACHINE_CHOICE_INIT,
 				.proxy = STAND_IN_INIT };
@@ -403,6 +424,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	share_list_close(&c->shares);
 	sandbox_close(&c->vm);
 	group_done(&c->group);
+	close_and_reset(&c->netns);
 	close_and_reset(&c->bundle);
 	close_and_reset(&c->dir);
 	oci_spec_free(c->spec);

@@ -40,10 +40,16 @@ static int take_namespace(struct oci_ctx *c, const struct json *v, struct oci_sp
 			continue;
 		if (s->ns[t].wanted)
 			return oci_fail(c, v, "namespace \"%s\" given twice", n->type);
-		if (n->path && n->path[0])
+		s->ns[t].wanted = true;
+		if (!n->path || !n->path[0])
+			return 0;
+		/* Interfaces can be carried into a machine; processes, mounts and shared memory cannot. */
+		if (t != OCI_NS_NETWORK)
 			return oci_fail(c, v, "joining a %s namespace by path is not supported",
 					n->type);
-		s->ns[t].wanted = true;
+		if (*n->path != '/')
+			return oci_fail(c, v, "path: \"%.100s\" is not absolute", n->path);
+		s->ns[t].path = n->path;
 		return 0;
 	}
 	return oci_fail(c, v, "unknown namespace \"%.40s\"", n->type);

@@ -42,8 +42,10 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 		{ PROXY_SETUP_LISTEN, &p->fds.listen },
 		{ PROXY_SETUP_PEER, &p->fds.peer },
 		{ PROXY_SETUP_MEMORY, &p->fds.memory },
+		{ PROXY_SETUP_NETNS, &p->fds.netns },
 	};
 	size_t n = 0;
+	int rc;
 
 	for (size_t i = 0; i < ARRAY_SIZE(in_order); i++)
 		if (m->flags & in_order[i].flag) {
@@ -66,7 +68,9 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 	/* While the host's /proc is there, and before any privilege is gone. */
 	for (int i = 0; i < 3; i++)
 		p->session.stdio[i] = relay_prepare(i, i != 0);
-	return setup_namespaces(m, &p->fds, e);
+	rc = setup_namespaces(m, &p->fds, e);
+	close_and_reset(&p->fds.netns);
+	return rc;
 }
 
 static int receive_mount(struct proxy *p, const struct proxy_mount *m, const int *fds, size_t nfds,
@@ -216,7 +220,7 @@ static int set_up(struct proxy *p, struct err *e)
 int main(void)
 {
 	static struct proxy p = {
-		.fds = { -1, -1, -1, -1 },
+		.fds = { -1, -1, -1, -1, -1 },
 		.mounts = { .root = -1 },
 		.ready = -1,
 		.machine = -1,

@@ -21,6 +21,8 @@ int setup_namespaces(const struct proxy_setup *s, const struct setup_fds *fds, s
 		return err_set(e, EINVAL, "unknown namespaces 0x%x", s->new_ns);
 	if (fds->peer >= 0 && setns(fds->peer, PROXY_NEW_NS | CLONE_NEWNS) < 0)
 		return err_errno(e, errno, "cannot join the container's namespaces");
+	if (fds->netns >= 0 && setns(fds->netns, CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot join the network namespace");
 	if (s->new_ns && unshare((int)s->new_ns) < 0)
 		return err_errno(e, errno, "cannot make new namespaces");
 	return 0;

@@ -105,6 +105,12 @@ refused() { # TEXT…
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_NOTIFY"}|linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}|linux.seccomp.listenerPath
 		.linux.netDevices = {"eth0": {}}|linux.netDevices
+		.linux.namespaces[1].path = "/proc/self/ns/net"|linux.namespaces: network: /proc/self/ns/net is the host's: sharing the host's network
+		.linux.namespaces[1].path = "/proc/self/ns/ipc"|network: /proc/self/ns/ipc is not a network namespace
+		.linux.namespaces[1].path = "/dev/null"|network: /dev/null is not a network namespace
+		.linux.namespaces[1].path = "/nonexistent"|network: cannot open /nonexistent: No such file
+		.linux.namespaces[2].path = "/proc/self/ns/ipc"|joining a ipc namespace by path
+		.linux.namespaces[3].path = "/proc/self/ns/uts"|joining a uts namespace by path
 		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces[0]: joining a pid namespace by path
 		.linux.resources.unified = {"cgroup.freeze": "1"}|linux.resources.unified: "cgroup.freeze" is not supported
 		.linux.resources.unified = {"../cgroup.procs": "1"}|linux.resources.unified: "../cgroup.procs" must be a file name

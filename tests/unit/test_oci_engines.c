@@ -13,7 +13,6 @@
 #include "runtime/oci/vm.h"
 
 static const char *const not_yet[] = {
-	"joining a network namespace by path is not supported",
 	"joining a ipc namespace by path is not supported",
 };
 
