@@ -201,7 +201,7 @@ static void layout_queue(struct fakedrv *f, struct fdv_queue *q)
 	uint16_t *avail, *used;
 
 	if (!size)
-		size = min_t(unsigned, 64, f->d->cls->queue_max);
+		size = min_t(unsigned, 64, f->d->queue_max);
 	memset(q, 0, sizeof(*q));
 	q->size = (uint16_t)size;
 	/* Descriptors stay decoys; what follows each ring does, too. */

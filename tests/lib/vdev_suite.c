@@ -18,6 +18,8 @@ static void create(const struct vdev_suite *s, struct fakedrv *f)
 
 	if (fdv_create(f, s->cls, s->cfg ? s->cfg() : NULL, &e) < 0)
 		fail_msg("create: %s", e.msg);
+	if (s->created)
+		s->created(f);
 }
 
 static void destroy(const struct vdev_suite *s, struct fakedrv *f)

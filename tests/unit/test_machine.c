@@ -521,6 +521,109 @@ static void a_connection_needs_a_guest(void **state)
 	assert_int_equal(ncl_host_port(f->c, 99, -1, -ECONNREFUSED, CALL_MS, &e), 0);
 }
 
+/* --- devices that come and go ---------------------------------------------------------------------------------- */
+
+static struct nc_device a_net(const char *id)
+{
+	struct nc_device d;
+
+	ncl_device_init(&d, NC_DEV_NET, id);
+	d.net = (struct nc_net){ .mac = { 2, 0, 0, 0, 0, 9 }, .pairs = 1, .queue_size = 256 };
+	return d;
+}
+
+static void devices_come_and_go(void **state)
+{
+	struct fix *f = *state;
+	struct nc_device d = a_net("net0");
+	struct nc_info_reply info;
+	unsigned slot[2];
+
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), -EINVAL); /* no machine */
+	bring_up(f, 2);
+	for (unsigned round = 0; round < 3; round++) {
+		d = a_net("net0");
+		assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, &slot[0], CALL_MS, NULL), 0);
+		assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), -EINVAL); /* its id */
+		d = a_net("net1");
+		assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, &slot[1], CALL_MS, NULL), 0);
+		assert_int_not_equal(slot[0], slot[1]);
+		assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
+		assert_int_equal(info.ndevices, 5);
+		assert_int_equal(ncl_device_remove(f->c, "net0", CALL_MS, NULL), 0);
+		assert_int_equal(ncl_device_remove(f->c, "net0", CALL_MS, NULL), -ENODEV);
+		/* With a hole where it was. */
+		assert_int_equal(ncl_command(f->c, NC_PAUSE, CALL_MS, NULL), 0);
+		assert_int_equal(ncl_command(f->c, NC_RESUME, CALL_MS, NULL), 0);
+		assert_int_equal(ncl_device_remove(f->c, "net1", CALL_MS, NULL), 0);
+		assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
+		assert_int_equal(info.ndevices, 3);
+	}
+}
+
+static void devices_that_cannot(void **state)
+{
+	struct fix *f = *state;
+	struct nc_device d;
+	unsigned n = 0;
+	struct err e = ERR_INIT;
+
+	bring_up(f, 1);
+	assert_int_equal(ncl_device_remove(f->c, "console", CALL_MS, NULL), -ENOTSUP);
+	ncl_device_init(&d, NC_DEV_VSOCK, "v");
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), -ENOTSUP);
+	d = a_net("net0");
+	assert_int_equal(ncl_device_add(f->c, &d, &f->kernel, 1, NULL, CALL_MS, NULL), -EBADMSG); /* not used */
+	d.net.pairs = 17;
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "device net0"));
+	d = a_net("net0");
+	d.slot = 1; /* the panic device's */
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), -EEXIST);
+	/* Until the bus is full; then some go, and their places are good again. */
+	for (;; n++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "n%u", n);
+		d = a_net(id);
+		if (ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL) < 0)
+			break;
+	}
+	assert_int_equal(n, 31 - 4);
+	assert_int_equal(ncl_device_remove(f->c, "n3", CALL_MS, NULL), 0);
+	d = a_net("again");
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), 0);
+}
+
+static void networks(void **state)
+{
+	static const uint8_t group[6] = { 3 };
+	struct fix *f = *state;
+	struct nc_net_info info;
+	struct nc_device d = a_net("net0");
+	int fds[17];
+
+	assert_int_equal(ncl_net_detach(f->c, "net0", CALL_MS, NULL), -EINVAL); /* no machine */
+	bring_up(f, 1);
+	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), 0);
+	for (unsigned i = 0; i < 17; i++)
+		fds[i] = f->kernel;
+	assert_int_equal(ncl_net_attach(f->c, "net1", fds, 1, NULL, 0, 0, CALL_MS, NULL), -ENODEV);
+	assert_int_equal(ncl_net_attach(f->c, "console", fds, 1, NULL, 0, 0, CALL_MS, NULL), -ENODEV);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 0, 0, CALL_MS, NULL), -EINVAL); /* a file */
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 2, NULL, 0, 0, CALL_MS, NULL), -EINVAL);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 17, NULL, 0, 0, CALL_MS, NULL), -EINVAL);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, group, 0, 0, CALL_MS, NULL), -EINVAL);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 67, 0, CALL_MS, NULL), -EINVAL);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 0, 2, CALL_MS, NULL), -ENOTSUP);
+	assert_int_equal(ncl_net_detach(f->c, "net0", CALL_MS, NULL), -ENOTCONN);
+	assert_int_equal(ncl_net_link(f->c, "net0", true, CALL_MS, NULL), 0);
+	assert_int_equal(ncl_net_info(f->c, "net0", &info, CALL_MS, NULL), 0);
+	assert_int_equal(info.attached | info.link, 0);
+	assert_memory_equal(info.mac, d.net.mac, 6);
+	assert_int_equal(ncl_net_info(f->c, "net1", &info, CALL_MS, NULL), -ENODEV);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,6 +638,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_claims_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_paused_guest_does_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_needs_a_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(devices_come_and_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(devices_that_cannot, setup, teardown),
+		cmocka_unit_test_setup_teardown(networks, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -607,6 +607,60 @@ static void memory_not_asked_for(void **state)
 	pci_dev_remove(p.d);
 }
 
+/* What the guest sees of slot 3, by its memory and by exits. */
+static bool sees(const struct fake_slot *at, uint32_t id)
+{
+	uint32_t seen;
+
+	memcpy(&seen, at->host, sizeof(seen));
+	return seen == id && rd(cfg(3, 0), 4) == id;
+}
+
+/* Devices come and go while the guest runs: the hypervisor's slots stay as they are, and nothing is seen
+ * half made. */
+static void memory_of_a_sealed_bus(void **state)
+{
+	struct fake_slot at, other;
+	struct probe p = { .reads = 0 };
+	struct probe q;
+
+	(void)state;
+	add(&q, 3);
+	fake_slot_at(m.vm, SLOT_OF(3), &at);
+	pci_seg_seal(m.s);
+	assert_true(sees(&at, 0x56781234));
+	pci_dev_remove(q.d);
+	fake_slot_at(m.vm, SLOT_OF(3), &other);
+	assert_true(other.used && other.host == at.host);
+	for (unsigned off = 0; off < 4096; off++)
+		assert_int_equal(((uint8_t *)at.host)[off], 0xff);
+	assert_true(sees(&at, 0xffffffff));
+	wr(cfg(3, 4), 2, 7); /* nobody's */
+	assert_int_equal(pci_dev_add_hidden(m.s, 3, &probe_ids, &probe_ops, &p, &p.d, NULL), 0);
+	assert_true(sees(&at, 0xffffffff));
+	assert_int_equal(pci_add_bar(p.d, 0, 0x1000, false, false, NULL), 0);
+	assert_int_equal(pci_add_msix(p.d, 2, 0, 0, 0x800, NULL), 0);
+	assert_true(sees(&at, 0xffffffff));
+	pci_dev_show(p.d);
+	assert_true(sees(&at, 0x56781234));
+	wr(cfg(3, 4), 2, 2);
+	for (unsigned off = 0; off < 4096; off += 4) {
+		uint32_t seen;
+
+		memcpy(&seen, (uint8_t *)at.host + off, sizeof(seen));
+		assert_int_equal(seen, rd(cfg(3, off), 4));
+	}
+	assert_int_equal(p.base[0], rd(cfg(3, 0x10), 4));
+	/* A slot that never held one is read by exits. */
+	add(&q, 4);
+	fake_slot_at(m.vm, SLOT_OF(4), &other);
+	assert_false(other.used);
+	assert_int_equal(rd(cfg(4, 0), 4), 0x56781234);
+	pci_dev_remove(q.d);
+	pci_dev_remove(p.d);
+	assert_true(sees(&at, 0xffffffff));
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 #define TM(fn) cmocka_unit_test_setup_teardown(fn, setup_memory, teardown)
 
@@ -615,7 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(config), T(conf1), T(sizing), T(decode),    T(moving),  T(swap),
 		T(slots),  T(caps),  T(placement), T(save_load), T(pvpanic),
-		TM(memory_is_what_is_read), TM(memory_refused), T(memory_not_asked_for),
+		TM(memory_is_what_is_read), TM(memory_refused), TM(memory_of_a_sealed_bus), T(memory_not_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

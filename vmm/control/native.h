@@ -36,6 +36,13 @@ enum nc_cmd {
 	NC_SUBSCRIBE = 12,
 	NC_POWER_BUTTON = 13,
 	NC_HOST_PORT = 14,  /* answers NC_EV_HOST_PORT; rc 0: + one connected stream socket */
+	NC_NET_ATTACH = 15, /* nc_net_attach + the taps: a network device gets its link */
+	NC_NET_DETACH = 16, /* nc_named: and loses it; the taps are closed */
+	NC_NET_LINK = 17,   /* nc_net_link: up or down while it has taps */
+	NC_NET_INFO = 18,   /* nc_named, answered by nc_net_info */
+	NC_DEVICE_ADD = 19, /* nc_device_add + its descriptors, answered by nc_device_place */
+	NC_DEVICE_REMOVE = 20, /* nc_named */
+	/* The next free number is 21. */
 	NC_EVENT = 64,
 };
 #define NC_REPLY 0x8000u
@@ -48,7 +55,8 @@ enum nc_class {           /* what a client may do */
 	NC_MAY_DELEGATE = 1u << 4,
 	NC_LIFELINE = 1u << 5,   /* the machine quits when the last client with this bit is gone */
 	NC_MAY_QUIT = 1u << 6,
-	NC_MAY_ALL = 0x7f & ~(1u << 5),
+	NC_MAY_DEVICES = 1u << 7, /* add and remove devices, attach networks */
+	NC_MAY_ALL = 0xff & ~(1u << 5),
 };
 
 struct nc_hdr {
@@ -63,7 +71,36 @@ struct nc_hdr {
 typedef int32_t nc_fd;
 
 #define NC_MAX_DEVICES 64
-enum nc_dev_type { NC_DEV_NONE, NC_DEV_CONSOLE, NC_DEV_RNG, NC_DEV_VSOCK, NC_DEV_FS };
+enum nc_dev_type {
+	NC_DEV_NONE = 0,
+	NC_DEV_CONSOLE = 1,
+	NC_DEV_RNG = 2,
+	NC_DEV_VSOCK = 3,
+	NC_DEV_FS = 4,
+	NC_DEV_NET = 5,
+};
+
+/* A token bucket: size tokens at most, filled from empty in refill_ms; burst more are there once, at
+ * the beginning. size 0: no limit. */
+struct nc_bucket {
+	uint64_t size, burst, refill_ms;
+};
+
+/* What a guest sees of a network device. Its taps come by NC_NET_ATTACH, before the guest runs or at any
+ * time later; without, its link is down. */
+struct nc_net {
+	uint8_t mac[6];
+	uint16_t mtu;            /* 68 …; 0: the guest is told none, and NC_NET_ATTACH cannot tell it one */
+	uint32_t pairs;          /* of queues, 1 … 16 */
+	uint32_t queue_size;     /* a power of two, 2 … 1024 */
+	uint32_t offloads;       /* NC_NET_…; the taps must be able to */
+	uint32_t pad;
+	struct nc_bucket bytes, frames; /* limits of each direction, all queues together */
+};
+#define NC_NET_CSUM (1u << 0)            /* checksums; the others need it */
+#define NC_NET_TSO  (1u << 1)            /* TCP segmentation, IPv4 and IPv6, with ECN */
+#define NC_NET_UFO  (1u << 2)            /* UDP fragmentation */
+#define NC_NET_USO  (1u << 3)            /* UDP segmentation; kernels from 6.2 on */
 
 struct nc_device {
 	uint32_t type;       /* enum nc_dev_type */
@@ -80,6 +117,7 @@ struct nc_device {
 							    NC_EV_HOST_PORT; 0: refused */
 		} vsock;
 		struct { char tag[36]; uint32_t queues; } fs;
+		struct nc_net net;
 		uint8_t pad[192];
 	};
 };
@@ -132,6 +170,51 @@ struct nc_share {
 	char name[64];
 	uint32_t flags;          /* enum fs_share_flags */
 	uint32_t pad;
+};
+
+/* Commands that name a device and nothing else. */
+struct nc_named {
+	struct nc_hdr hdr;
+	char device[32];
+};
+
+/* Taps (IFF_TAP, IFF_NO_PI, IFF_VNET_HDR; IFF_MULTI_QUEUE where there are several), one descriptor a queue
+ * pair. A guest whose driver can is told to announce itself. */
+struct nc_net_attach {
+	struct nc_hdr hdr;
+	char device[32];
+	uint32_t flags;          /* NC_NET_ATTACH_… */
+	uint8_t mac[6];          /* all 0: stays. A driver at work does not look at it again */
+	uint16_t mtu;            /* 0: stays; likewise */
+};
+#define NC_NET_ATTACH_DOWN (1u << 0)     /* the guest sees no carrier until NC_NET_LINK */
+
+struct nc_net_link {
+	struct nc_hdr hdr;
+	char device[32];
+	uint32_t up;
+	uint32_t pad;
+};
+
+struct nc_net_info {
+	struct nc_hdr hdr;
+	uint32_t attached, link; /* link: as the guest is told */
+	uint32_t pairs_used;
+	uint8_t mac[6];          /* the driver may have changed it */
+	uint16_t mtu;
+	uint64_t rx_frames, rx_bytes, rx_dropped; /* to the guest */
+	uint64_t tx_frames, tx_bytes, tx_dropped; /* from it */
+};
+
+/* A device appears on the bus of a machine that is there already: whole, at once, but the guest is to
+ * look for it (/sys/bus/pci/rescan). Types that can: net. */
+struct nc_device_add {
+	struct nc_hdr hdr;
+	struct nc_device dev;
+};
+struct nc_device_place {         /* reply */
+	struct nc_hdr hdr;
+	uint32_t segment, slot;  /* bus 0, function 0 */
 };
 
 struct nc_client_add {

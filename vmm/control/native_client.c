@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/control/native_client.h"
+#include "vmm/control/native_client_internal.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -147,14 +147,7 @@ static ssize_t receive(struct ncl *c, uint64_t deadline, int *fds, size_t *nfds,
 	return n;
 }
 
-/* What a reply must look like, and where it goes. */
-struct reply {
-	void *data; /* starts with nc_hdr */
-	size_t size;
-	int *fd;    /* NULL: the reply carries no descriptor */
-};
-
-static int take_reply(struct ncl *c, size_t len, const struct reply *want, const int *fds,
+static int take_reply(struct ncl *c, size_t len, const struct ncl_reply *want, const int *fds,
 		      size_t nfds, struct err *e)
 {
 	const struct nc_hdr *h = (const void *)c->packet;
@@ -180,7 +173,7 @@ static int take_reply(struct ncl *c, size_t len, const struct reply *want, const
 	return 0;
 }
 
-static int await_reply(struct ncl *c, uint16_t cmd, uint32_t id, const struct reply *want,
+static int await_reply(struct ncl *c, uint16_t cmd, uint32_t id, const struct ncl_reply *want,
 		       uint64_t deadline, struct err *e)
 {
 	const struct nc_hdr *h = (const void *)c->packet;
@@ -209,9 +202,8 @@ static int await_reply(struct ncl *c, uint16_t cmd, uint32_t id, const struct re
 	}
 }
 
-/* Fills in @req's header, sends it, and awaits the reply into @want. */
-static int transact(struct ncl *c, uint16_t cmd, struct nc_hdr *req, size_t size, const int *fds,
-		    size_t nfds, const struct reply *want, int timeout_ms, struct err *e)
+int ncl_transact(struct ncl *c, uint16_t cmd, struct nc_hdr *req, size_t size, const int *fds,
+		    size_t nfds, const struct ncl_reply *want, int timeout_ms, struct err *e)
 {
 	uint64_t deadline = deadline_of(timeout_ms);
 	uint32_t id = c->next_id++;
@@ -232,20 +224,20 @@ static int transact(struct ncl *c, uint16_t cmd, struct nc_hdr *req, size_t size
 	return rc;
 }
 
-static int transact_simple(struct ncl *c, uint16_t cmd, void *req, size_t size, const int *fds,
+int ncl_transact_simple(struct ncl *c, uint16_t cmd, void *req, size_t size, const int *fds,
 			   size_t nfds, int timeout_ms, struct err *e)
 {
 	struct nc_simple done;
-	const struct reply want = { .data = &done, .size = sizeof(done) };
+	const struct ncl_reply want = { .data = &done, .size = sizeof(done) };
 
-	return transact(c, cmd, req, size, fds, nfds, &want, timeout_ms, e);
+	return ncl_transact(c, cmd, req, size, fds, nfds, &want, timeout_ms, e);
 }
 
 int ncl_hello(struct ncl *c, uint32_t *ret_mask, int timeout_ms, struct err *e)
 {
 	struct nc_hello req = { .version = NC_VERSION }, got;
-	const struct reply want = { .data = &got, .size = sizeof(got) };
-	int rc = transact(c, NC_HELLO, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
+	const struct ncl_reply want = { .data = &got, .size = sizeof(got) };
+	int rc = ncl_transact(c, NC_HELLO, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
 
 	if (rc < 0)
 		return rc;
@@ -259,14 +251,14 @@ int ncl_hello(struct ncl *c, uint32_t *ret_mask, int timeout_ms, struct err *e)
 
 int ncl_create(struct ncl *c, struct ncl_desc *d, int timeout_ms, struct err *e)
 {
-	return transact_simple(c, NC_CREATE, &d->m, sizeof(d->m), d->fds, d->nfds, timeout_ms, e);
+	return ncl_transact_simple(c, NC_CREATE, &d->m, sizeof(d->m), d->fds, d->nfds, timeout_ms, e);
 }
 
 int ncl_command(struct ncl *c, enum nc_cmd cmd, int timeout_ms, struct err *e)
 {
 	struct nc_simple req;
 
-	return transact_simple(c, (uint16_t)cmd, &req, sizeof(req), NULL, 0, timeout_ms, e);
+	return ncl_transact_simple(c, (uint16_t)cmd, &req, sizeof(req), NULL, 0, timeout_ms, e);
 }
 
 int ncl_boot(struct ncl *c, int timeout_ms, struct err *e)
@@ -278,14 +270,14 @@ int ncl_connect(struct ncl *c, uint32_t port, uint32_t timeout_ms, int *ret_fd, 
 {
 	struct nc_connect req = { .port = port, .timeout_ms = timeout_ms };
 	struct nc_simple done;
-	const struct reply want = { .data = &done, .size = sizeof(done), .fd = ret_fd };
+	const struct ncl_reply want = { .data = &done, .size = sizeof(done), .fd = ret_fd };
 	/* The machine keeps the time; ours is for a machine that hangs. */
 	int ours = timeout_ms > INT32_MAX - 2000 ? -1 : (int)timeout_ms + 2000;
 
-	return transact(c, NC_CONNECT, &req.hdr, sizeof(req), NULL, 0, &want, ours, e);
+	return ncl_transact(c, NC_CONNECT, &req.hdr, sizeof(req), NULL, 0, &want, ours, e);
 }
 
-static int copy_name(char *dst, size_t size, const char *src, const char *what, struct err *e)
+int ncl_copy_name(char *dst, size_t size, const char *src, const char *what, struct err *e)
 {
 	size_t len = strlen(src);
 
@@ -302,12 +294,12 @@ int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, u
 	struct nc_share req = { .flags = flags };
 	int rc;
 
-	rc = copy_name(req.device, sizeof(req.device), device, "device", e);
+	rc = ncl_copy_name(req.device, sizeof(req.device), device, "device", e);
 	if (rc == 0)
-		rc = copy_name(req.name, sizeof(req.name), name, "share", e);
+		rc = ncl_copy_name(req.name, sizeof(req.name), name, "share", e);
 	if (rc < 0)
 		return rc;
-	return transact_simple(c, NC_SHARE_ADD, &req, sizeof(req), &fd, 1, timeout_ms, e);
+	return ncl_transact_simple(c, NC_SHARE_ADD, &req, sizeof(req), &fd, 1, timeout_ms, e);
 }
 
 int ncl_share_remove(struct ncl *c, const char *device, const char *name, int timeout_ms,
@@ -316,20 +308,20 @@ int ncl_share_remove(struct ncl *c, const char *device, const char *name, int ti
 	struct nc_share req = { .flags = 0 };
 	int rc;
 
-	rc = copy_name(req.device, sizeof(req.device), device, "device", e);
+	rc = ncl_copy_name(req.device, sizeof(req.device), device, "device", e);
 	if (rc == 0)
-		rc = copy_name(req.name, sizeof(req.name), name, "share", e);
+		rc = ncl_copy_name(req.name, sizeof(req.name), name, "share", e);
 	if (rc < 0)
 		return rc;
-	return transact_simple(c, NC_SHARE_REMOVE, &req, sizeof(req), NULL, 0, timeout_ms, e);
+	return ncl_transact_simple(c, NC_SHARE_REMOVE, &req, sizeof(req), NULL, 0, timeout_ms, e);
 }
 
 int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct err *e)
 {
 	struct nc_info_reply got;
-	const struct reply want = { .data = &got, .size = sizeof(got) };
+	const struct ncl_reply want = { .data = &got, .size = sizeof(got) };
 	struct nc_simple req;
-	int rc = transact(c, NC_INFO, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
+	int rc = ncl_transact(c, NC_INFO, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
 
 	if (rc == 0)
 		*ret = got;
@@ -341,7 +333,7 @@ int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int t
 {
 	struct nc_client_add req = { .mask = mask, .listening = listening };
 
-	return transact_simple(c, NC_CLIENT_ADD, &req, sizeof(req), &sock, 1, timeout_ms, e);
+	return ncl_transact_simple(c, NC_CLIENT_ADD, &req, sizeof(req), &sock, 1, timeout_ms, e);
 }
 
 int ncl_host_port(struct ncl *c, uint64_t token, int sock, int error, int timeout_ms,
@@ -349,7 +341,7 @@ int ncl_host_port(struct ncl *c, uint64_t token, int sock, int error, int timeou
 {
 	struct nc_host_port req = { .token = token, .error = error };
 
-	return transact_simple(c, NC_HOST_PORT, &req, sizeof(req), &sock, error ? 0 : 1, timeout_ms,
+	return ncl_transact_simple(c, NC_HOST_PORT, &req, sizeof(req), &sock, error ? 0 : 1, timeout_ms,
 			       e);
 }
 

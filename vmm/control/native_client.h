@@ -40,7 +40,9 @@ struct ncl_desc {
 void ncl_desc_init(struct ncl_desc *d);
 /* *ret_ref: what nc_create's fields want for @fd. -1 gives -1. -ENOSPC with a text beyond NC_MAX_FDS. */
 int ncl_desc_fd(struct ncl_desc *d, int fd, nc_fd *ret_ref, struct err *e);
-/* The next free device with type, id and slot -1 set; all descriptors of it -1. NULL: no room. */
+/* Type, id and slot -1; all descriptors of it -1. */
+void ncl_device_init(struct nc_device *dev, enum nc_dev_type type, const char *id);
+/* The next free device, so set up. NULL: no room. */
 struct nc_device *ncl_desc_device(struct ncl_desc *d, enum nc_dev_type type, const char *id);
 
 int ncl_create(struct ncl *c, struct ncl_desc *d, int timeout_ms, struct err *e);
@@ -56,6 +58,19 @@ int ncl_share_remove(struct ncl *c, const char *device, const char *name, int ti
 		     struct err *e);
 /* NC_PAUSE, NC_RESUME, NC_QUIT, NC_POWER_BUTTON, NC_SUBSCRIBE. */
 int ncl_command(struct ncl *c, enum nc_cmd cmd, int timeout_ms, struct err *e);
+/* @taps stay the caller's, who may close them. @mac NULL, @mtu 0: as described. @flags: NC_NET_ATTACH_… */
+int ncl_net_attach(struct ncl *c, const char *device, const int *taps, size_t ntaps,
+		   const uint8_t *mac, uint16_t mtu, uint32_t flags, int timeout_ms, struct err *e);
+int ncl_net_detach(struct ncl *c, const char *device, int timeout_ms, struct err *e);
+int ncl_net_link(struct ncl *c, const char *device, bool up, int timeout_ms, struct err *e);
+int ncl_net_info(struct ncl *c, const char *device, struct nc_net_info *ret, int timeout_ms,
+		 struct err *e);
+/* @dev as ncl_device_init() makes it, its descriptors indices into @fds, which stay the caller's. *ret_slot
+ * (may be NULL): where it is on bus 0. */
+int ncl_device_add(struct ncl *c, const struct nc_device *dev, const int *fds, size_t nfds,
+		   unsigned *ret_slot, int timeout_ms, struct err *e);
+/* The guest should have let go of it before. */
+int ncl_device_remove(struct ncl *c, const char *device, int timeout_ms, struct err *e);
 int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct err *e);
 /* Another client with @mask (enum nc_class, at most what this one has); @sock stays the caller's. */
 int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,

@@ -28,13 +28,9 @@ int ncl_desc_fd(struct ncl_desc *d, int fd, nc_fd *ret_ref, struct err *e)
 	return 0;
 }
 
-struct nc_device *ncl_desc_device(struct ncl_desc *d, enum nc_dev_type type, const char *id)
+void ncl_device_init(struct nc_device *dev, enum nc_dev_type type, const char *id)
 {
-	struct nc_device *dev;
-
-	if (d->m.ndevices == NC_MAX_DEVICES)
-		return NULL;
-	dev = &d->m.dev[d->m.ndevices++];
+	memset(dev, 0, sizeof(*dev));
 	dev->type = type;
 	dev->slot = -1;
 	snprintf(dev->id, sizeof(dev->id), "%s", id);
@@ -49,9 +45,20 @@ struct nc_device *ncl_desc_device(struct ncl_desc *d, enum nc_dev_type type, con
 		dev->vsock.ready = -1;
 		break;
 	case NC_DEV_FS:
+	case NC_DEV_NET:
 	case NC_DEV_NONE:
 		break;
 	}
+}
+
+struct nc_device *ncl_desc_device(struct ncl_desc *d, enum nc_dev_type type, const char *id)
+{
+	struct nc_device *dev;
+
+	if (d->m.ndevices == NC_MAX_DEVICES)
+		return NULL;
+	dev = &d->m.dev[d->m.ndevices++];
+	ncl_device_init(dev, type, id);
 	return dev;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/core/commands.h"
+#include "vmm/core/commands_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,17 +8,6 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "vmm/control/server.h"
-#include "vmm/core/machine.h"
-
-struct commands {
-	struct commands_setup setup;
-	struct control *control;
-	struct machine *machine; /* NULL in state NEW */
-	enum nc_end end;
-	bool over;
-	struct nc_event ev;      /* too big for a small stack */
-};
 
 /* --- events ------------------------------------------------------------------------------------------ */
 
@@ -116,7 +105,7 @@ static void on_lifeline_lost(void *arg)
 
 /* --- commands ---------------------------------------------------------------------------------------- */
 
-static int need_machine(const struct commands *c, struct err *e)
+int commands_need_machine(const struct commands *c, struct err *e)
 {
 	return c->machine ? 0 : err_set(e, EINVAL, "there is no machine yet");
 }
@@ -167,7 +156,7 @@ static int do_create(void *arg, struct control_request *r, struct err *e)
 static int do_boot(void *arg, struct control_request *r, struct err *e)
 {
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	(void)r;
 	return rc < 0 ? rc : machine_boot(c->machine, e);
@@ -209,7 +198,7 @@ static int do_connect(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_connect *m = r->msg;
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 	struct later *l;
 
 	if (rc < 0)
@@ -238,7 +227,7 @@ static int do_share_add(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_share *m = r->msg;
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	if (rc == 0)
 		rc = check_share(m, e);
@@ -253,7 +242,7 @@ static int do_share_remove(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_share *m = r->msg;
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	if (rc == 0)
 		rc = check_share(m, e);
@@ -275,7 +264,7 @@ static void on_paused(void *arg, int rc)
 static int do_pause(void *arg, struct control_request *r, struct err *e)
 {
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 	struct later *l;
 
 	if (rc < 0)
@@ -294,7 +283,7 @@ static int do_pause(void *arg, struct control_request *r, struct err *e)
 static int do_resume(void *arg, struct control_request *r, struct err *e)
 {
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	(void)r;
 	return rc < 0 ? rc : machine_resume(c->machine, e);
@@ -303,7 +292,7 @@ static int do_resume(void *arg, struct control_request *r, struct err *e)
 static int do_power_button(void *arg, struct control_request *r, struct err *e)
 {
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	(void)r;
 	return rc < 0 ? rc : machine_power_button(c->machine, e);
@@ -336,7 +325,7 @@ static int do_host_port(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_host_port *m = r->msg;
 	struct commands *c = arg;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	if (rc < 0)
 		return rc;
@@ -362,6 +351,12 @@ static const struct control_cmd cmds[] = {
 	{ NC_INFO, SIMPLE, 0, 0, NC_MAY_WATCH, do_info },
 	{ NC_POWER_BUTTON, SIMPLE, 0, 0, NC_MAY_RUN, do_power_button },
 	{ NC_HOST_PORT, sizeof(struct nc_host_port), 0, 1, NC_MAY_RUN, do_host_port },
+	{ NC_NET_ATTACH, sizeof(struct nc_net_attach), 1, NC_MAX_FDS, NC_MAY_DEVICES, do_net_attach },
+	{ NC_NET_DETACH, sizeof(struct nc_named), 0, 0, NC_MAY_DEVICES, do_net_detach },
+	{ NC_NET_LINK, sizeof(struct nc_net_link), 0, 0, NC_MAY_DEVICES, do_net_link },
+	{ NC_NET_INFO, sizeof(struct nc_named), 0, 0, NC_MAY_WATCH, do_net_info },
+	{ NC_DEVICE_ADD, sizeof(struct nc_device_add), 0, NC_MAX_FDS, NC_MAY_DEVICES, do_device_add },
+	{ NC_DEVICE_REMOVE, sizeof(struct nc_named), 0, 0, NC_MAY_DEVICES, do_device_remove },
 };
 
 static const struct control_ops control_ops = {

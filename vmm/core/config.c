@@ -94,6 +94,17 @@ static int parse_fs(const struct nc_device *d, struct fd_set_in *in, struct mach
 	return 0;
 }
 
+/* What the numbers may be is the device's to say. */
+static int parse_net(const struct nc_device *d, struct fd_set_in *in, struct machine_device *ret,
+		     struct err *e)
+{
+	(void)in;
+	if (d->net.queue_size > UINT16_MAX || d->net.pad)
+		return err_set(e, EINVAL, "net: queue size %u", d->net.queue_size);
+	ret->net = d->net;
+	return 0;
+}
+
 static const struct {
 	enum nc_dev_type type;
 	const char *name;
@@ -104,6 +115,7 @@ static const struct {
 	{ NC_DEV_RNG, "rng", parse_rng },
 	{ NC_DEV_VSOCK, "vsock", parse_vsock },
 	{ NC_DEV_FS, "fs", parse_fs },
+	{ NC_DEV_NET, "net", parse_net },
 };
 
 static int check_place(const struct machine_config *c, const struct nc_device *d, struct err *e)
@@ -114,6 +126,8 @@ static int check_place(const struct machine_config *c, const struct nc_device *d
 	if (d->slot != -1 && (d->slot < 1 || d->slot > 31))
 		return err_set(e, EINVAL, "device %s: PCI slot %d is not 1 to 31", d->id, d->slot);
 	for (unsigned i = 0; i < c->ndevices; i++) {
+		if (c->dev[i].type == NC_DEV_NONE)
+			continue;
 		if (!strcmp(c->dev[i].id, d->id))
 			return err_set(e, EINVAL, "device id %s is used twice", d->id);
 		/* Guests know one vsock device, and commands do not name it. */
@@ -124,9 +138,9 @@ static int check_place(const struct machine_config *c, const struct nc_device *d
 }
 
 static int parse_device(struct machine_config *c, const struct nc_device *d, struct fd_set_in *in,
-			struct err *e)
+			unsigned index, struct err *e)
 {
-	struct machine_device *ret = &c->dev[c->ndevices];
+	struct machine_device *ret = &c->dev[index];
 	int rc = check_place(c, d, e);
 
 	if (rc < 0)
@@ -134,13 +148,13 @@ static int parse_device(struct machine_config *c, const struct nc_device *d, str
 	for (size_t i = 0; i < ARRAY_SIZE(dev_types); i++) {
 		if (dev_types[i].type != d->type)
 			continue;
-		ret->type = dev_types[i].type;
-		ret->slot = d->slot;
+		*ret = (struct machine_device){ .slot = d->slot };
 		memcpy(ret->id, d->id, strlen(d->id) + 1);
 		rc = dev_types[i].parse(d, in, ret, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "device %s", d->id);
-		c->ndevices++;
+		ret->type = dev_types[i].type;
+		c->ndevices = max_t(unsigned, c->ndevices, index + 1);
 		return 0;
 	}
 	return err_set(e, ENOTSUP, "device %s: type %u is unknown", d->id, d->type);
@@ -197,6 +211,14 @@ static int take_platform_fds(struct machine_config *c, const struct nc_create *m
 	return 0;
 }
 
+static int check_all_used(const struct fd_set_in *in, struct err *e)
+{
+	for (size_t i = 0; i < in->n; i++)
+		if (!in->used[i])
+			return err_set(e, EBADMSG, "descriptor %zu is used nowhere", i);
+	return 0;
+}
+
 static int fill(struct machine_config *c, const struct nc_create *m, struct fd_set_in *in,
 		struct err *e)
 {
@@ -205,10 +227,9 @@ static int fill(struct machine_config *c, const struct nc_create *m, struct fd_s
 	if (rc == 0)
 		rc = take_platform_fds(c, m, in, e);
 	for (unsigned i = 0; rc == 0 && i < m->ndevices; i++)
-		rc = parse_device(c, &m->dev[i], in, e);
-	for (size_t i = 0; rc == 0 && i < in->n; i++)
-		if (!in->used[i])
-			rc = err_set(e, EBADMSG, "descriptor %zu is used nowhere", i);
+		rc = parse_device(c, &m->dev[i], in, i, e);
+	if (rc == 0)
+		rc = check_all_used(in, e);
 	if (rc < 0)
 		return rc;
 	c->vcpus = m->vcpus;
@@ -256,9 +277,40 @@ static void close_device(struct machine_device *d)
 		close_and_reset(&d->vsock.ready);
 		break;
 	case NC_DEV_FS:
+	case NC_DEV_NET:
 	case NC_DEV_NONE:
 		break;
 	}
+}
+
+int machine_config_add(struct machine_config *c, const struct nc_device *d, const int *fds, size_t nfds,
+		       unsigned *ret_index, struct err *e)
+{
+	struct fd_set_in in = { .fds = fds, .n = nfds };
+	unsigned index = 0;
+	int rc;
+
+	while (index < c->ndevices && c->dev[index].type != NC_DEV_NONE)
+		index++;
+	if (index == NC_MAX_DEVICES)
+		return err_set(e, ENOSPC, "device: there are %d already", NC_MAX_DEVICES);
+	if (nfds > NC_MAX_FDS)
+		return err_set(e, EBADMSG, "%zu descriptors are more than %d", nfds, NC_MAX_FDS);
+	rc = parse_device(c, d, &in, index, e);
+	if (rc < 0)
+		return rc;
+	rc = check_all_used(&in, e);
+	if (rc < 0)
+		c->dev[index].type = NC_DEV_NONE; /* its descriptors stay the caller's */
+	else
+		*ret_index = index;
+	return rc;
+}
+
+void machine_config_remove(struct machine_config *c, unsigned index)
+{
+	close_device(&c->dev[index]);
+	c->dev[index] = (struct machine_device){ .type = NC_DEV_NONE };
 }
 
 void machine_config_free(struct machine_config *c)

@@ -29,6 +29,7 @@ struct machine_device {
 			char tag[37];
 			unsigned queues;
 		} fs;
+		struct nc_net net;
 	};
 };
 
@@ -42,13 +43,18 @@ struct machine_config {
 	bool log_json;
 	char name[64];
 	char cmdline[4096];
-	unsigned ndevices;
+	unsigned ndevices; /* places that have been used; the type of a free one is NC_DEV_NONE */
 	struct machine_device dev[NC_MAX_DEVICES];
 };
 
 /* On success the descriptors are the config's, all of them. On failure they stay the caller's. */
 int machine_config_parse(struct machine_config **ret, const struct nc_create *m, const int *fds,
 			 size_t nfds, struct err *e);
+/* One more device, at *ret_index: the same rules. */
+int machine_config_add(struct machine_config *c, const struct nc_device *d, const int *fds, size_t nfds,
+		       unsigned *ret_index, struct err *e);
+/* Frees the place; descriptors that are still there are closed. */
+void machine_config_remove(struct machine_config *c, unsigned index);
 /* Closes every descriptor that is still there. NULL is fine. */
 void machine_config_free(struct machine_config *c);
 

@@ -9,6 +9,7 @@
 #include "vmm/core/vsock_glue.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 
@@ -95,23 +96,47 @@ static int make_fs(struct machine *m, struct machine_dev *d, struct machine_devi
 	return vdev_new(&d->vdev, &fs_dev_class, c->id, &cfg, m->mem, m->fs.loop, e);
 }
 
+static struct rate_bucket_cfg bucket(const struct nc_bucket *b)
+{
+	return (struct rate_bucket_cfg){ .size = b->size, .burst = b->burst, .refill_ms = b->refill_ms };
+}
+
+static int make_net(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		    struct err *e)
+{
+	struct net_cfg cfg = { .mtu = c->net.mtu,
+			       .pairs = c->net.pairs,
+			       .queue_size = (uint16_t)c->net.queue_size,
+			       .offloads = c->net.offloads,
+			       .rate = { bucket(&c->net.bytes), bucket(&c->net.frames) } };
+
+	_Static_assert(NET_CSUM == NC_NET_CSUM && NET_TSO == NC_NET_TSO && NET_UFO == NC_NET_UFO &&
+			       NET_USO == NC_NET_USO, "one set of numbers");
+	memcpy(cfg.mac, c->net.mac, sizeof(cfg.mac));
+	return vdev_new(&d->vdev, &net_class, c->id, &cfg, m->mem, m->io.loop, e);
+}
+
 static const struct {
 	enum nc_dev_type type;
 	int (*make)(struct machine *m, struct machine_dev *d, struct machine_device *c,
 		    struct err *e);
+	bool hot; /* may come and go while the guest runs: needs no thread and no call of its own */
 } makers[] = {
-	{ NC_DEV_CONSOLE, make_console },
-	{ NC_DEV_RNG, make_rng },
-	{ NC_DEV_VSOCK, make_vsock },
-	{ NC_DEV_FS, make_fs },
+	{ NC_DEV_CONSOLE, make_console, false },
+	{ NC_DEV_RNG, make_rng, false },
+	{ NC_DEV_VSOCK, make_vsock, false },
+	{ NC_DEV_FS, make_fs, false },
+	{ NC_DEV_NET, make_net, true },
 };
 
-static int add_device(struct machine *m, struct machine_device *c, struct err *e)
+static int add_device(struct machine *m, unsigned index, struct err *e)
 {
-	struct machine_dev *d = &m->dev[m->ndevs++];
+	struct machine_device *c = &m->cfg->dev[index];
+	struct machine_dev *d = &m->dev[index];
 	int rc = -EINVAL;
 
 	d->cfg = c;
+	m->ndevs = max_t(unsigned, m->ndevs, index + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(makers); i++)
 		if (makers[i].type == c->type)
 			rc = makers[i].make(m, d, c, e);
@@ -125,29 +150,80 @@ int machine_add_devices(struct machine *m, struct err *e)
 	int rc = 0;
 
 	for (unsigned i = 0; rc == 0 && i < m->cfg->ndevices; i++)
-		rc = add_device(m, &m->cfg->dev[i], e);
+		rc = add_device(m, i, e);
 	return rc;
+}
+
+static void remove_device(struct machine_dev *d)
+{
+	if (d->transport)
+		virtio_pci_free(d->transport);
+	else if (d->vdev)
+		vdev_free(d->vdev);
+	if (d->fs)
+		fs_server_free(d->fs);
+	*d = (struct machine_dev){ .cfg = NULL };
 }
 
 void machine_remove_devices(struct machine *m)
 {
-	while (m->ndevs) {
-		struct machine_dev *d = &m->dev[--m->ndevs];
+	while (m->ndevs)
+		remove_device(&m->dev[--m->ndevs]);
+}
 
-		if (d->transport)
-			virtio_pci_free(d->transport);
-		else if (d->vdev)
-			vdev_free(d->vdev);
-		if (d->fs)
-			fs_server_free(d->fs);
-		*d = (struct machine_dev){ .cfg = NULL };
+static int check_hot(const struct machine *m, enum nc_dev_type type, struct err *e)
+{
+	if (m->state == NC_STATE_ENDED)
+		return err_set(e, EINVAL, "the machine has ended");
+	for (size_t i = 0; i < ARRAY_SIZE(makers); i++)
+		if (makers[i].type == type && makers[i].hot)
+			return 0;
+	return err_set(e, ENOTSUP, "devices of type %d cannot come and go", (int)type);
+}
+
+int machine_device_add(struct machine *m, const struct nc_device *dev, int *fds, size_t nfds,
+		       unsigned *ret_slot, struct err *e)
+{
+	unsigned index;
+	int rc = check_hot(m, dev->type, e);
+
+	if (rc == 0)
+		rc = machine_config_add(m->cfg, dev, fds, nfds, &index, e);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < nfds; i++)
+		fds[i] = -1;
+	rc = add_device(m, index, e);
+	if (rc < 0) {
+		remove_device(&m->dev[index]);
+		machine_config_remove(m->cfg, index);
+		return rc;
 	}
+	*ret_slot = virtio_pci_slot(m->dev[index].transport);
+	return 0;
+}
+
+int machine_device_remove(struct machine *m, const char *id, struct err *e)
+{
+	for (unsigned i = 0; i < m->ndevs; i++) {
+		int rc;
+
+		if (!m->dev[i].cfg || strcmp(m->dev[i].cfg->id, id))
+			continue;
+		rc = check_hot(m, m->dev[i].cfg->type, e);
+		if (rc < 0)
+			return err_wrap(e, rc, "device %s", id);
+		remove_device(&m->dev[i]);
+		machine_config_remove(m->cfg, i);
+		return 0;
+	}
+	return err_set(e, ENODEV, "there is no device %s", id);
 }
 
 struct machine_dev *machine_find(struct machine *m, enum nc_dev_type type, const char *id)
 {
 	for (unsigned i = 0; i < m->ndevs; i++)
-		if (m->dev[i].cfg->type == type && (!id || !strcmp(m->dev[i].cfg->id, id)))
+		if (m->dev[i].cfg && m->dev[i].cfg->type == type && (!id || !strcmp(m->dev[i].cfg->id, id)))
 			return &m->dev[i];
 	return NULL;
 }
@@ -175,7 +251,7 @@ size_t machine_console_tail(const struct machine *m, char *dst, size_t size)
 {
 	/* The first console: where a kernel's messages go. */
 	for (unsigned i = 0; i < m->ndevs; i++)
-		if (m->dev[i].cfg->type == NC_DEV_CONSOLE && m->dev[i].transport)
+		if (m->dev[i].transport && m->dev[i].cfg->type == NC_DEV_CONSOLE)
 			return console_tail(m->dev[i].vdev, dst, size);
 	dst[0] = 0;
 	return 0;

@@ -105,8 +105,9 @@ void machine_end(struct machine *m, enum nc_end why, const char *fmt, ...)
 
 static void resume_devices(struct machine *m, unsigned n)
 {
-	while (n)
-		virtio_pci_resume(m->dev[--n].transport);
+	while (n--)
+		if (m->dev[n].transport)
+			virtio_pci_resume(m->dev[n].transport);
 }
 
 static void finish_pause(struct machine *m)
@@ -117,6 +118,8 @@ static void finish_pause(struct machine *m)
 
 	m->pause_done = NULL;
 	for (unsigned i = 0; rc == 0 && i < m->ndevs; i++) {
+		if (!m->dev[i].transport)
+			continue;
 		rc = virtio_pci_quiesce(m->dev[i].transport, &e);
 		if (rc < 0) {
 			log_debug("pause: device %s: %s", m->dev[i].cfg->id, e.msg);
@@ -230,6 +233,7 @@ int machine_boot(struct machine *m, struct err *e)
 	if (m->state != NC_STATE_CREATED)
 		return err_set(e, EINVAL, "cannot boot a machine that is %s",
 			       runstate_name(m->state));
+	pci_seg_seal(m->pci);
 	rc = start_threads(m, &n, &why);
 	if (rc == 0)
 		rc = wait_for_threads(m, n, &why);
@@ -307,7 +311,9 @@ void machine_info(const struct machine *m, struct nc_info_reply *ret)
 	ret->state = m->state;
 	ret->end = m->end_stage == END_TOLD ? m->end : NC_END_NONE;
 	ret->vcpus = m->nvcpus;
-	ret->ndevices = m->ndevs;
+	ret->ndevices = 0;
+	for (unsigned i = 0; i < m->ndevs; i++)
+		ret->ndevices += m->dev[i].transport != NULL;
 	ret->memory = gmem_total(m->mem);
 	ret->exits = 0;
 	for (unsigned i = 0; i < m->nvcpus; i++)

@@ -60,6 +60,19 @@ int machine_share_add(struct machine *m, const char *device, const char *name, i
 		      unsigned flags, struct err *e);
 int machine_share_remove(struct machine *m, const char *device, const char *name, struct err *e);
 
+/* A further device, in a slot of the bus that is told. The guest has to look for it. Of @fds those that
+ * the machine took are set to -1, whatever comes of it. -ENOTSUP: of a type that cannot come and go. */
+int machine_device_add(struct machine *m, const struct nc_device *dev, int *fds, size_t nfds,
+		       unsigned *ret_slot, struct err *e);
+int machine_device_remove(struct machine *m, const char *id, struct err *e);
+/* Network devices: see vmm/virtio/net.h. @fds are the machine's on success. */
+int machine_net_attach(struct machine *m, const struct nc_net_attach *a, const int *fds, size_t nfds,
+		       struct err *e);
+int machine_net_detach(struct machine *m, const char *device, struct err *e);
+int machine_net_link(struct machine *m, const char *device, bool up, struct err *e);
+/* All but the header. */
+int machine_net_info(struct machine *m, const char *device, struct nc_net_info *ret, struct err *e);
+
 enum nc_state machine_state(const struct machine *m);
 void machine_info(const struct machine *m, struct nc_info_reply *ret); /* all but the header */
 /* Last output of all consoles, printable. Returns its length. */

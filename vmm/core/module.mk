@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 VMM_CORE_OBJS := vmm/core/config vmm/core/runstate vmm/core/build vmm/core/devices \
-	vmm/core/vsock_glue vmm/core/vcpu vmm/core/threads vmm/core/machine vmm/core/commands
+	vmm/core/vsock_glue vmm/core/net_glue vmm/core/vcpu vmm/core/threads vmm/core/machine vmm/core/commands \
+	vmm/core/commands_devices
 # Everything that a machine is made of, but for the hypervisor and main().
 VMM_MACHINE_OBJS = $(LIB_BASE) $(VMM_CORE_OBJS) $(VMM_CONTROL_OBJS) $(VMM_MEM_OBJS) $(VMM_BUS_OBJS) \
 	$(VMM_SNAP_OBJS) $(VMM_ARCH_OBJS) $(VMM_ACPI_OBJS) $(VMM_LEGACY_OBJS) $(VMM_PCI_OBJS) \
 	$(VMM_VIRTIO_CORE_OBJS) $(VMM_VIRTIO_PCI_OBJS) $(VMM_VSOCK_OBJS) $(VMM_RNG_OBJS) \
-	$(VMM_CONSOLE_OBJS) $(VMM_FS_DEV_OBJS) $(VMM_FS_OBJS) $(VMM_JAIL_OBJS)
+	$(VMM_CONSOLE_OBJS) $(VMM_NET_OBJS) $(VMM_FS_DEV_OBJS) $(VMM_FS_OBJS) $(VMM_JAIL_OBJS)
 
 PROGRAMS += husk-machine
 husk-machine_OBJS = vmm/core/main $(VMM_MACHINE_OBJS) $(VMM_HV_KVM_OBJS)

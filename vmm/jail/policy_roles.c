@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/if_tun.h>
 
 #include "vmm/hv/hv.h"
 #include "vmm/jail/policy.h"
@@ -37,6 +38,10 @@ const struct jail_rule jail_rules_io[] = {
 	{ "fcntl", "non-blocking", { ARG32(1, F_SETFL) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_GETFL) }, 0 },
 	{ "ioctl", "bytes waiting in a stream", { ARG32(1, FIONREAD) }, 0 },
+	{ "ioctl", "is a descriptor that was given a tap", { ARG32(1, TUNGETIFF) }, 0 },
+	{ "ioctl", "a tap's frames have virtio's header", { ARG32(1, TUNSETVNETHDRSZ) }, 0 },
+	{ "ioctl", "what the guest takes unfinished from a tap", { ARG32(1, TUNSETOFFLOAD) }, 0 },
+	{ "ioctl", "queues of a tap that the guest does not use", { ARG32(1, TUNSETQUEUE) }, 0 },
 	{ NULL, NULL, {}, 0 },
 };
 

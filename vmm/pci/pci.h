@@ -58,11 +58,18 @@ struct pci_seg_cfg {
 int pci_seg_new(struct pci_seg **ret, const struct pci_seg_cfg *cfg, struct hv_vm *vm,
 		struct bus *mmio, struct bus *pio, struct err *e);
 void pci_seg_free(struct pci_seg *s);
+/* Before the guest runs: from now on no slot of the hypervisor is changed (cfg_is_memory). */
+void pci_seg_seal(struct pci_seg *s);
 
 /* @slot 0 … 31 or -1 for the first free one. Slot 0 holds the host bridge. The device stays in the
  * segment until pci_dev_remove() (which takes NULL). */
 int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const struct pci_ops *ops,
 		void *priv, struct pci_dev **ret, struct err *e);
+/* The same without being seen by the guest yet, for a bus that it is using: the device is given its BARs and
+ * capabilities first, and then appears whole. */
+int pci_dev_add_hidden(struct pci_seg *s, int slot, const struct pci_ids *ids,
+		       const struct pci_ops *ops, void *priv, struct pci_dev **ret, struct err *e);
+void pci_dev_show(struct pci_dev *d);
 void pci_dev_remove(struct pci_dev *d);
 /* The first half of pci_dev_remove(), which is still to be called: when it returns, no vCPU is inside
  * the device or can get there; raising vectors is still fine. */

@@ -12,7 +12,9 @@
 /* The function at device and function number @devfn, lock held. */
 static struct pci_dev *function(struct pci_seg *s, unsigned devfn)
 {
-	return devfn & 7 ? NULL : s->dev[devfn >> 3];
+	struct pci_dev *d = devfn & 7 ? NULL : s->dev[devfn >> 3];
+
+	return d && !d->hidden ? d : NULL;
 }
 
 /* @size 1, 2, 4 or 8, within one function's 4 KiB. */

@@ -57,6 +57,7 @@ struct pci_dev {
 	void *priv;
 	uint8_t *cfg;                /* PCI_CFG_SIZE, the start of a page; the guest may see it live */
 	bool cfg_shown;
+	bool hidden;                 /* has its slot, and the guest finds nothing there */
 	uint8_t wmask[PCI_CFG_SIZE]; /* bits that the guest may write */
 	unsigned cap_last, cap_end;  /* offset of the last capability (0: none); first free byte */
 	struct pci_bar bar[PCI_BARS];
@@ -69,8 +70,10 @@ struct pci_seg {
 	struct bus *mmio, *pio;
 	pthread_mutex_t lock;
 	bool ecam_added, conf1_added;
+	bool sealed;
 	uint32_t conf1_addr;
 	struct pci_dev *dev[PCI_SLOTS];
+	uint8_t *left_page[PCI_SLOTS]; /* shown to the guest, by a device that has gone: all ones */
 	struct pci_dev *bridge;
 };
 
@@ -95,11 +98,13 @@ void pci_cfg_write_locked(struct pci_dev *d, unsigned off, unsigned size, uint32
 void pci_cfg_init(struct pci_dev *d, const struct pci_ids *ids);
 
 /* pci_cfg_page.c: the page that holds d->cfg, and showing it to the guest where the segment wants that
- * and the hypervisor can; where it cannot, reads exit. */
+ * and the hypervisor can; where it cannot, reads exit. In a sealed segment a page that was shown stays
+ * where it is when its device goes, and the slot's next one lives in it. */
 int pci_cfg_page_new(struct pci_dev *d, struct err *e);
 void pci_cfg_page_show_locked(struct pci_dev *d);
 void pci_cfg_page_hide_locked(struct pci_dev *d);
 void pci_cfg_page_free(struct pci_dev *d);
+void pci_cfg_pages_free(struct pci_seg *s); /* of devices that have gone */
 
 /* pci_access.c: the two ways to configuration space. */
 int pci_access_add(struct pci_seg *s, struct err *e);

@@ -48,6 +48,7 @@ void pci_seg_free(struct pci_seg *s)
 	pci_dev_remove(s->bridge);
 	for (unsigned i = 0; i < PCI_SLOTS; i++)
 		bug_on(s->dev[i]);
+	pci_cfg_pages_free(s);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -67,8 +68,8 @@ static int choose_slot(const struct pci_seg *s, int slot, struct err *e)
 	return err_set(e, ENOSPC, "all %d PCI slots are taken", PCI_SLOTS);
 }
 
-int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const struct pci_ops *ops,
-		void *priv, struct pci_dev **ret, struct err *e)
+int pci_dev_add_hidden(struct pci_seg *s, int slot, const struct pci_ids *ids,
+		       const struct pci_ops *ops, void *priv, struct pci_dev **ret, struct err *e)
 {
 	struct pci_dev *d = calloc(1, sizeof(*d));
 	int rc;
@@ -78,6 +79,7 @@ int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const st
 	d->seg = s;
 	d->ops = ops;
 	d->priv = priv;
+	d->hidden = true;
 	rc = pci_cfg_page_new(d, e);
 	if (rc < 0) {
 		free(d);
@@ -91,7 +93,6 @@ int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const st
 	if (slot >= 0) {
 		d->slot = (unsigned)slot;
 		s->dev[slot] = d;
-		pci_cfg_page_show_locked(d);
 		*ret = d;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -103,9 +104,34 @@ int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const st
 	return 0;
 }
 
+void pci_dev_show(struct pci_dev *d)
+{
+	pthread_mutex_lock(&d->seg->lock);
+	if (d->hidden)
+		pci_cfg_page_show_locked(d);
+	d->hidden = false;
+	pthread_mutex_unlock(&d->seg->lock);
+}
+
+int pci_dev_add(struct pci_seg *s, int slot, const struct pci_ids *ids, const struct pci_ops *ops,
+		void *priv, struct pci_dev **ret, struct err *e)
+{
+	int rc = pci_dev_add_hidden(s, slot, ids, ops, priv, ret, e);
+
+	if (rc == 0)
+		pci_dev_show(*ret);
+	return rc;
+}
+
+void pci_seg_seal(struct pci_seg *s)
+{
+	s->sealed = true;
+}
+
 void pci_dev_detach(struct pci_dev *d)
 {
 	pthread_mutex_lock(&d->seg->lock);
+	d->hidden = true;
 	pci_bars_unmap_locked(d);
 	pci_cfg_page_hide_locked(d);
 	if (d->seg->dev[d->slot] == d)

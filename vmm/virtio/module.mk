@@ -6,6 +6,8 @@ VMM_VIRTIO_CORE_OBJS := vmm/virtio/vq vmm/virtio/vq_chain vmm/virtio/vq_state vm
 VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn vmm/virtio/vsock_tx \
 	vmm/virtio/vsock_buf vmm/virtio/vsock_rx vmm/virtio/vsock_host
 VMM_RNG_OBJS := vmm/virtio/rng
+VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state) \
+	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS)
 VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail
 
 # What a device's test links beside the device: the fake driver and the suite that every device passes.
@@ -36,6 +38,9 @@ vsock_lies_TEST_OBJS = $(vsock_TEST_OBJS)
 UNIT_TESTS += rng console
 rng_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_RNG_OBJS)
 console_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_CONSOLE_OBJS)
+
+UNIT_TESTS += net
+net_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
 
 FUZZ_TARGETS += vsock rng console
 vsock_FUZZ_OBJS = $(FDV_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/virtio/console.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 
 /* One line for each class, in alphabetical order; the class itself lives in its device's file. */
 const struct vdev_class *const vdev_classes[] = {
 	&console_class,
+	&net_class,
 	&rng_class,
 	&vsock_class,
 	NULL,

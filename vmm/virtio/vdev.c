@@ -40,6 +40,7 @@ int vdev_new(struct vdev **ret, const struct vdev_class *cls, const char *id, co
 	d->cls = cls;
 	d->mem = mem;
 	d->loop = loop;
+	d->queue_max = cls->queue_max;
 	d->offered = cls->features | COMMON_FEATURES;
 	snprintf(d->id, sizeof(d->id), "%s", id);
 	rc = cls->create(d, cfg, e);

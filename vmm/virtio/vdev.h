@@ -86,6 +86,7 @@ struct vdev {
 	const struct vdev_class *cls;
 	char id[32];                   /* "_vsock0": names it in logs, events and snapshots */
 	uint64_t offered, acked;       /* feature bits; acked is frozen at FEATURES_OK */
+	uint16_t queue_max;            /* the class's; create() may make it smaller */
 	unsigned nqueues;
 	struct vq *vq;                 /* [nqueues]; ready ones were set up by the driver */
 	const struct gmem *mem;

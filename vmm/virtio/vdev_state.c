@@ -80,7 +80,7 @@ static int load_queues(struct vdev *d, struct snap_r *r, bool active, struct err
 			return err_wrap(e, rc, "%s", d->id);
 		if (!q->ready)
 			continue;
-		if (!active || q->at.size > d->cls->queue_max ||
+		if (!active || q->at.size > d->queue_max ||
 		    q->at.event_idx != vdev_has(d, VIRTIO_F_EVENT_IDX) ||
 		    q->at.indirect != vdev_has(d, VIRTIO_F_INDIRECT_DESC))
 			return err_set(e, EBADMSG, "%s: state of queue %u is inconsistent", d->id, i);

@@ -315,7 +315,7 @@ int virtio_pci_new(struct virtio_pci **ret, struct pci_seg *seg, int slot, struc
 	}
 	vpci_init_regs(t);
 	if (rc == 0)
-		rc = pci_dev_add(seg, slot, &ids, &vpci_ops, t, &t->pci, e);
+		rc = pci_dev_add_hidden(seg, slot, &ids, &vpci_ops, t, &t->pci, e);
 	if (rc == 0)
 		rc = pci_add_bar(t->pci, VPCI_BAR, VPCI_BAR_SIZE, true, false, e);
 	if (rc == 0)
@@ -326,6 +326,7 @@ int virtio_pci_new(struct virtio_pci **ret, struct pci_seg *seg, int slot, struc
 	}
 	d->transport = &vpci_transport;
 	d->transport_priv = t;
+	pci_dev_show(t->pci);
 	*ret = t;
 	return 0;
 }
@@ -353,4 +354,9 @@ void virtio_pci_free(struct virtio_pci *t)
 struct vdev *virtio_pci_vdev(struct virtio_pci *t)
 {
 	return t->d;
+}
+
+unsigned virtio_pci_slot(const struct virtio_pci *t)
+{
+	return pci_dev_slot(t->pci);
 }

@@ -21,6 +21,7 @@ int virtio_pci_new(struct virtio_pci **ret, struct pci_seg *seg, int slot, struc
 /* Removes it from the bus, resets and frees the device. Not on the device's loop. */
 void virtio_pci_free(struct virtio_pci *t);
 struct vdev *virtio_pci_vdev(struct virtio_pci *t);
+unsigned virtio_pci_slot(const struct virtio_pci *t);
 
 /* With the vCPUs stopped. Each waits for the device's loop. A failed quiesce leaves the device running;
  * a load needs a new device, must be followed by resume, and takes nothing of a state that it refuses.

@@ -121,7 +121,7 @@ static void set_queue_size(struct virtio_pci *t, uint32_t v)
 {
 	struct vpci_queue *q = changeable(t);
 
-	if (q && is_pow2_64(v) && v <= t->d->cls->queue_max)
+	if (q && is_pow2_64(v) && v <= t->d->queue_max)
 		q->size = (uint16_t)v;
 }
 

@@ -139,7 +139,7 @@ static bool vector_ok(const struct virtio_pci *t, unsigned v)
 
 static bool queue_ok(const struct virtio_pci *t, const struct saved_queue *s)
 {
-	return is_pow2_64(s->size) && s->size <= t->d->cls->queue_max && s->enabled <= 1 &&
+	return is_pow2_64(s->size) && s->size <= t->d->queue_max && s->enabled <= 1 &&
 	       vector_ok(t, s->vector) && !s->reserved;
 }
 

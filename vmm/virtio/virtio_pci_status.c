@@ -179,7 +179,7 @@ void vpci_init_regs(struct virtio_pci *t)
 	for (unsigned i = 0; i < t->d->nqueues; i++) {
 		struct vpci_queue *q = &t->q[i];
 
-		q->size = t->d->cls->queue_max;
+		q->size = t->d->queue_max;
 		q->enabled = false;
 		q->desc = q->avail = q->used = 0;
 		atomic_store(&q->vector, NO_VECTOR);
