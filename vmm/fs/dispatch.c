@@ -15,6 +15,7 @@ enum {
 	NOREPLY = 1 << 4,
 	NOINIT = 1 << 5,  /* allowed before INIT */
 	UNLOCKS = 1 << 6, /* may end a lock */
+	ASKS = 1 << 7,	  /* whether what the guest knows still holds */
 };
 
 struct fs_op {
@@ -29,9 +30,9 @@ struct fs_op {
 #define OUT(x) ((uint16_t)sizeof(struct fuse_##x##_out))
 
 static const struct fs_op ops[] = {
-	[FUSE_LOOKUP] = { NODE | DIR_, 2, OUT(entry), fs_op_lookup, fs_root_lookup },
+	[FUSE_LOOKUP] = { NODE | DIR_ | ASKS, 2, OUT(entry), fs_op_lookup, fs_root_lookup },
 	[FUSE_FORGET] = { NOREPLY, IN(forget), 0, fs_op_forget, NULL },
-	[FUSE_GETATTR] = { NODE, IN(getattr), OUT(attr), fs_op_getattr, fs_root_getattr },
+	[FUSE_GETATTR] = { NODE | ASKS, IN(getattr), OUT(attr), fs_op_getattr, fs_root_getattr },
 	[FUSE_SETATTR] = { NODE | WRITES, IN(setattr), OUT(attr), fs_op_setattr, NULL },
 	[FUSE_READLINK] = { NODE, 0, 0, fs_op_readlink, NULL },
 	[FUSE_SYMLINK] = { NODE | DIR_ | WRITES, 4, OUT(entry), fs_op_symlink, NULL },
@@ -77,7 +78,7 @@ static const struct fs_op ops[] = {
 	[FUSE_SYNCFS] = { NODE | SLOW, IN(syncfs), 0, fs_op_syncfs, fs_root_syncfs },
 	[FUSE_TMPFILE] = { NODE | DIR_ | WRITES, IN(create), OUT(entry) + OUT(open), fs_op_tmpfile,
 			   NULL },
-	[FS_OP_STATX] = { NODE, sizeof(struct fs_statx_in), sizeof(struct fs_statx_out),
+	[FS_OP_STATX] = { NODE | ASKS, sizeof(struct fs_statx_in), sizeof(struct fs_statx_out),
 			  fs_op_statx, fs_root_statx },
 };
 
@@ -284,6 +285,9 @@ int fs_request(struct fs_server *s, const void *in, size_t in_len, const struct 
 	rc = parse(&rq, in, in_len, room);
 	if (rc == 0)
 		rc = op ? run(&rq, op) : -ENOSYS;
+	/* Linux takes a name for gone, and undoes what is mounted there, on any other error. */
+	if ((rc == -EMFILE || rc == -ENFILE) && (op->flags & ASKS))
+		rc = -ENOMEM;
 	fs_req_node_end(s, rq.node2);
 	fs_req_node_end(s, rq.node);
 	if (rc == FS_AGAIN || (op && (op->flags & NOREPLY)))

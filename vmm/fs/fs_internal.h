@@ -273,6 +273,11 @@ struct fs_num fs_num(int fd);
  * mount. */
 int fs_open_beneath(struct fs_server *s, int dirfd, const char *name, int flags, mode_t mode,
 		    bool cross);
+/* An open failed with @rc: for want of descriptors or memory, which says nothing of the file? */
+static inline bool fs_no_resources(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
 /* Closes up to @n unused node descriptors; how many. */
 unsigned fs_fds_shrink(struct fs_server *s, unsigned n);
 
@@ -320,8 +325,9 @@ int fs_reply_attr(struct fs_req *rq, struct fs_node *n, const struct statx *st);
 /* --- special files (special.c) ------------------------------------------------------- */
 /* Cheap test on attributes: may be one. */
 bool fs_special_maybe(const struct statx *st);
-/* Turns *st into the special file's if @path_fd has our attribute. True: it is one. */
-bool fs_special_show(struct fs_server *s, int path_fd, struct statx *st);
+/* Turns *st into the special file's if @path_fd has our attribute. 1: it is one; 0; a negative errno: it cannot
+ * be told. */
+int fs_special_show(struct fs_server *s, int path_fd, struct statx *st);
 /* Makes one. 0 or a negative errno with nothing left behind. */
 int fs_special_make(struct fs_server *s, int dirfd, const char *name, mode_t mode, uint32_t rdev);
 /* Marks a directory as holding special files. */

@@ -48,6 +48,9 @@ fs_lies_TEST_OBJS = $(FS_TEST_OBJS)
 UNIT_TESTS += fs_limits
 fs_limits_TEST_OBJS = $(FS_TEST_OBJS)
 
+UNIT_TESTS += fs_fds
+fs_fds_TEST_OBJS = $(FS_TEST_OBJS)
+
 UNIT_TESTS += fs_state
 fs_state_TEST_OBJS = $(FS_TEST_OBJS)
 

@@ -227,9 +227,9 @@ int fs_node_stat(struct fs_server *s, struct fs_node *n, struct statx *st)
 		return fd;
 	rc = fs_stat_fd(fd, st);
 	if (rc == 0 && fs_special_maybe(st))
-		fs_special_show(s, fd, st);
+		rc = fs_special_show(s, fd, st);
 	fs_node_fd_put(s, n);
-	return rc;
+	return min_t(int, rc, 0);
 }
 
 int fs_node_open(struct fs_server *s, struct fs_node *n, int flags)

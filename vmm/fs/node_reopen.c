@@ -65,7 +65,7 @@ static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struc
 
 	fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, cross);
 	if (fd < 0)
-		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
+		return fs_no_resources(fd) ? fd : -ESTALE;
 	rc = fs_stat_fd(fd, &st);
 	if (rc == 0 && cross && is_kernels(fd))
 		rc = -EACCES;

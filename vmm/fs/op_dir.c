@@ -60,7 +60,7 @@ static uint32_t true_type(struct fs_req *rq, const struct fs_handle *h, const st
 	fd = fs_open_beneath(rq->s, h->fd, d->name, O_PATH, 0, false);
 	if (fd < 0)
 		return type;
-	if (fs_stat_fd(fd, &st) == 0 && fs_special_maybe(&st) && fs_special_show(rq->s, fd, &st))
+	if (fs_stat_fd(fd, &st) == 0 && fs_special_maybe(&st) && fs_special_show(rq->s, fd, &st) > 0)
 		type = IFTODT(st.stx_mode);
 	close(fd);
 	return type;

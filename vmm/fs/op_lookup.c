@@ -7,16 +7,17 @@
 #include <unistd.h>
 
 /* What looks like a special file has to be opened to be sure. */
-static void look_closer(struct fs_server *s, int dirfd, const char *name, struct statx *st)
+static int look_closer(struct fs_server *s, int dirfd, const char *name, struct statx *st)
 {
-	int fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, false);
+	int fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, false), rc = 0;
 	struct statx now;
 
 	if (fd < 0)
-		return;
+		return fs_no_resources(fd) ? fd : 0;
 	if (fs_stat_fd(fd, &now) == 0 && now.stx_ino == st->stx_ino && S_ISREG(now.stx_mode))
-		fs_special_show(s, fd, st);
+		rc = fs_special_show(s, fd, st);
 	close(fd);
+	return min_t(int, rc, 0);
 }
 
 int fs_stat_shown(struct fs_server *s, int dirfd, const char *name, struct statx *host,
@@ -27,9 +28,7 @@ int fs_stat_shown(struct fs_server *s, int dirfd, const char *name, struct statx
 	if (rc < 0)
 		return rc;
 	*shown = *host;
-	if (fs_special_maybe(host))
-		look_closer(s, dirfd, name, shown);
-	return 0;
+	return fs_special_maybe(host) ? look_closer(s, dirfd, name, shown) : 0;
 }
 
 /* overlayfs with layers of different file systems numbers a directory anew once the kernel has let go of its inode. The guest

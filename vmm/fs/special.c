@@ -47,7 +47,7 @@ static bool parse(const char *v, mode_t *type, uint32_t *major_, uint32_t *minor
 	return false;
 }
 
-bool fs_special_show(struct fs_server *s, int path_fd, struct statx *st)
+int fs_special_show(struct fs_server *s, int path_fd, struct statx *st)
 {
 	char v[VALUE_MAX + 1];
 	uint32_t ma, mi;
@@ -56,18 +56,18 @@ bool fs_special_show(struct fs_server *s, int path_fd, struct statx *st)
 	int fd = fs_reopen(s, path_fd, O_RDONLY | O_NONBLOCK);
 
 	if (fd < 0)
-		return false;
+		return fs_no_resources(fd) ? fd : 0;
 	n = fgetxattr(fd, FS_XATTR_SPECIAL, v, VALUE_MAX);
 	close(fd);
 	if (n <= 0)
-		return false;
+		return 0;
 	v[n] = '\0';
 	if (!parse(v, &type, &ma, &mi))
-		return false;
+		return 0;
 	st->stx_mode = (uint16_t)((st->stx_mode & 07777 & ~S_ISVTX) | type);
 	st->stx_rdev_major = ma;
 	st->stx_rdev_minor = mi;
-	return true;
+	return 1;
 }
 
 static int write_attr(int fd, mode_t mode, uint32_t rdev)
