@@ -181,6 +181,7 @@ check-long: deps
 bench: deps
 	@$(MAKE) --no-print-directory all rootfs
 	@tests/bench/bench
+	@tests/bench/files
 
 # Everything that must compile for the other architecture (objects: its libraries are not needed for that).
 cross:

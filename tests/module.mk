@@ -9,6 +9,10 @@ fs-conform_OBJS := $(addprefix tests/fs/,main script actor ops_file ops_data ops
 BENCH_PROGRAMS += fs-mount
 fs-mount_OBJS := tests/fs/mount tests/lib/fusemount $(VMM_FS_OBJS) $(LIB_BASE)
 
+PROGRAMS += fs-watch
+fs-watch_STATIC := 1
+fs-watch_OBJS := tests/fs/watch
+
 PROGRAMS += fs-random
 fs-random_STATIC := 1
 fs-random_OBJS := $(addprefix tests/fs/,random random_ops random_tree) $(LIB_BASE)

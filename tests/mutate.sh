@@ -5,7 +5,7 @@
 # `return`. A change that does not compile counts as nothing.
 #
 #   tests/mutate.sh              all of the list below
-#   tests/mutate.sh FILE.c TEST  one file against one test
+#   tests/mutate.sh FILE.c TEST  one file against one test, or several: TEST+TEST
 #
 # Survivors that are no weakness are named, with the reason, in tests/mutate.known. Exit status 1 when
 # there are others.
@@ -13,7 +13,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 
 LIST="vmm/virtio/vq.c:vq vmm/virtio/vq_state.c:vq vmm/mem/gmem.c:gmem vmm/snapshot/snap.c:snap
-	vmm/snapshot/snap_file.c:snap"
+	vmm/snapshot/snap_file.c:snap
+	vmm/fs/dispatch.c:fs_hostile+fs_ops+fs_lies+fs_fds+fs_shares vmm/fs/state_load.c:fs_state vmm/fs/state_save.c:fs_state
+	vmm/fs/node_reopen.c:fs_races+fs_lies+fs_fds+fs_ops vmm/fs/beneath.c:fs_races+fs_hostile+fs_fds
+	vmm/fs/lock_wait.c:fs_lies+fs_ops vmm/fs/special.c:fs_lies+fs_meta+fs_fds"
 [ $# -eq 2 ] && LIST="$1:$2"
 
 work=$(mktemp -d) || exit 2
@@ -98,25 +101,37 @@ link_with()
 	sh -c "${cmd/-o $build\/tests\/unit\/$4 /-o $work/test }" 2>/dev/null
 }
 
+# Do all tests of the list $1 pass with mutation $2 of $3 in them? 2: it does not compile.
+survives()
+{
+	local test
+
+	for test in ${1//+/ }; do
+		link_with "$2" "$3" "${link[$test]}" "$test" || return 2
+		{ timeout 60 "$work/test" >/dev/null 2>&1; } 2>/dev/null || return 1
+	done
+}
+
+declare -A link
 for pair in $LIST; do
-	file=${pair%:*} test=${pair#*:}
-	make -s SAN=$san "$build/tests/unit/$test" || exit 2
-	if ! "$build/tests/unit/$test" >/dev/null 2>&1; then
-		echo "$test fails as it is" >&2
-		exit 2
-	fi
-	link=$(link_command "$file" "$test")
+	file=${pair%:*} tests=${pair#*:}
+	for test in ${tests//+/ }; do
+		make -s SAN=$san "$build/tests/unit/$test" || exit 2
+		if ! "$build/tests/unit/$test" >/dev/null 2>&1; then
+			echo "$test fails as it is" >&2
+			exit 2
+		fi
+		link[$test]=$(link_command "$file" "$test")
+	done
 	rm -f "$work"/*.c "$work"/*.what
 	mutations "$file" "$work"
 	for what in $(cd "$work" && ls -- *.what | sort -n); do
 		text=$(cat "$work/$what")
-		if ! link_with "$work/${what%.what}.c" "$file" "$link" "$test"; then
+		rc=0
+		survives "$tests" "$work/${what%.what}.c" "$file" || rc=$?
+		if [ $rc = 2 ]; then
 			skipped=$((skipped + 1))
-			continue
-		fi
-		if ! { timeout 30 "$work/test" >/dev/null 2>&1; } 2>/dev/null; then
-			killed=$((killed + 1))
-		elif grep -qxF -- "$file: ${text#* }" tests/mutate.known; then
+		elif [ $rc = 1 ] || grep -qxF -- "$file: ${text#* }" tests/mutate.known; then
 			killed=$((killed + 1))
 		else
 			echo "SURVIVED line ${text%% *} of $file: ${text#* }"

@@ -84,6 +84,25 @@ static void names(void **state)
 			 0);
 }
 
+/* Replies that have no room, or too little: the client aborts when one is longer than it may be. */
+static void little_room(struct fusecli *c, uint64_t node)
+{
+	static const uint8_t zero[128];
+
+	for (uint32_t op = 0; op < 60; op++) {
+		bool silent = op == FUSE_FORGET || op == FUSE_BATCH_FORGET || op == FUSE_INTERRUPT;
+
+		for (c->room = 1; op != FUSE_DESTROY && c->room < 320; c->room++) {
+			int rc = fc_named(c, op, node, zero, sizeof(zero), NULL);
+
+			fc_named(c, op, node, zero, sizeof(zero), "name");
+			if (c->room < sizeof(struct fuse_out_header))
+				assert_int_equal(rc, silent ? 0 : -EBADMSG);
+		}
+	}
+	c->room = 0;
+}
+
 /* F1: requests that are not what they say. */
 static void requests(void **state)
 {
@@ -98,6 +117,9 @@ static void requests(void **state)
 	h.len = UINT32_MAX;
 	assert_int_equal(fc_raw(c, &h, 40, NULL, 0), -EINVAL);
 	assert_int_equal(fc_fixed(c, FUSE_INIT, 0, init), -EPROTO); /* once is enough */
+	h.len = 40;
+	h.total_extlen = 1; /* an extension that is not there */
+	assert_int_equal(fc_raw(c, &h, 40, NULL, 0), -EINVAL);
 	/* Every opcode with nothing and with too little behind the header. */
 	for (uint32_t op = 0; op < 80; op++) {
 		static const uint8_t few[128];
@@ -111,6 +133,7 @@ static void requests(void **state)
 			fc_named(c, op, UINT64_MAX, few, n, NULL);
 		}
 	}
+	little_room(c, f->root);
 	assert_int_equal(fc_named(c, FUSE_DESTROY, 0, NULL, 0, NULL), 0);
 	assert_int_equal(fc_named(c, FUSE_STATFS, 1, NULL, 0, NULL), -EPROTO);
 	init.major = 0;
@@ -309,7 +332,7 @@ static void floods(void **state)
 
 static void hostile_offsets(void **state)
 {
-	static const uint64_t offsets[] = { 1,		2,	   3,	       1000,	  INT32_MAX,
+	static const uint64_t offsets[] = { 1,          2,         3,          1000,      INT32_MAX,
 					    UINT32_MAX, INT64_MAX, 1ull << 63, UINT64_MAX };
 	struct fsfix *f = *state;
 	uint64_t fh;
@@ -363,12 +386,64 @@ static void host_changes(void **state)
 	assert_int_equal(e.attr.mode & S_IFMT, S_IFDIR);
 }
 
+/* What a carrier asks before it has all of a request. Each piece lies at the end of its memory. */
+static void peeks(void **state)
+{
+	static const struct {
+		uint32_t opcode;
+		size_t total, fixed; /* fixed 0: refused */
+		bool slow, no_reply, interrupt, unlocks;
+	} cases[] = {
+		{ FUSE_LOOKUP, FS_PEEK_LEN - 1, 0, .slow = false },
+		{ FUSE_LOOKUP, FS_PEEK_LEN, FS_PEEK_LEN, .slow = false },
+		{ FUSE_GETATTR, 56, 56, .slow = false },
+		{ FUSE_FSYNC, 56, 56, .slow = true },
+		{ FUSE_WRITE, FS_PEEK_LEN + 40 + 4096, FS_PEEK_LEN + 40, .slow = false },
+		{ FUSE_WRITE, FS_PEEK_LEN + 40, FS_PEEK_LEN + 40, .slow = false },
+		{ FUSE_WRITE, FS_PEEK_LEN + 39, FS_PEEK_LEN + 39, .slow = false },
+		{ FUSE_FORGET, 48, 48, .no_reply = true },
+		{ FUSE_INTERRUPT, 48, 48, .interrupt = true, .no_reply = true },
+		{ FUSE_FLUSH, 64, 64, .unlocks = true },
+		{ 0, 48, 48, .slow = false },
+		{ UINT32_MAX, 48, 48, .slow = false },
+	};
+	struct fuse_interrupt_in target = { .unique = 77 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fuse_in_header h = { .opcode = cases[i].opcode, .unique = 5 };
+		struct fs_peek p = { 0 };
+		size_t there = min_t(size_t, cases[i].total, sizeof(h));
+		uint8_t *in = malloc(there);
+
+		assert_non_null(in);
+		memcpy(in, &h, there);
+		assert_int_equal(fs_peek(in, cases[i].total, &p), cases[i].fixed ? 0 : -EBADMSG);
+		free(in);
+		if (!cases[i].fixed)
+			continue;
+		assert_int_equal(p.fixed, cases[i].fixed);
+		assert_int_equal(p.unique, 5);
+		assert_true(p.slow == cases[i].slow && p.no_reply == cases[i].no_reply &&
+			    p.interrupt == cases[i].interrupt && p.unlocks == cases[i].unlocks);
+	}
+	for (size_t len = FS_PEEK_LEN; len <= FS_PEEK_LEN + sizeof(target); len++) {
+		uint8_t *in = calloc(1, len);
+
+		assert_non_null(in);
+		memcpy(in + FS_PEEK_LEN, &target, len - FS_PEEK_LEN);
+		assert_int_equal(fs_interrupt_target(in, len),
+				 len == FS_PEEK_LEN + sizeof(target) ? 77 : 0);
+		free(in);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(names),		  FS_TEST(requests),	       FS_TEST(numbers),
-		FS_TEST(links),		  FS_TEST(swapped_for_a_link), cmocka_unit_test(floods),
-		FS_TEST(hostile_offsets), FS_TEST(host_changes),
+		FS_TEST(names),           FS_TEST(requests),           FS_TEST(numbers),
+		FS_TEST(links),           FS_TEST(swapped_for_a_link), cmocka_unit_test(floods),
+		FS_TEST(hostile_offsets), FS_TEST(host_changes),       cmocka_unit_test(peeks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

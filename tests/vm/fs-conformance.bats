@@ -73,6 +73,69 @@ same_but_known() { # HOST SHARE [all]
 	same_but_known host out
 }
 
+# What is done to watched files: each kind in a folder of its own, which has f and d. The same programs on both sides.
+changes() {
+	cat <<-'END'
+		echo x >create/new
+		busybox mkdir mkdir/new
+		echo x >>write/f
+		: >truncate/f
+		busybox chmod 600 chmod/f
+		busybox chown 5:6 chown/f
+		busybox touch -d @1000000000 times/f
+		busybox mv rename/f rename/g
+		busybox mv over/f over/d/f && busybox mv over/d/f over/f
+		busybox mv out/f out.f
+		busybox ln link/f link/g
+		busybox ln -s f symlink/s
+		busybox mkfifo special/p
+		busybox rm unlink/f
+		busybox rmdir rmdir/d
+		busybox mv moved other
+		busybox rm -r gone
+	END
+}
+watched_tree() { # DIR
+	local kind
+	mkdir "$1"
+	for kind in create mkdir write truncate chmod chown times rename over out link symlink special unlink rmdir moved gone; do
+		mkdir -p "$1/$kind/d" && echo x >"$1/$kind/f"
+	done
+}
+kinds='attrib close_write create delete delete_self fanotify from modify move_self to'
+
+@test "events: the guest hears of its own changes what a host does, and nothing of the host's; the host hears of the guest's" {
+	for dir in host/w share/w share/x; do watched_tree "$DISK/$dir"; done
+	files_bundle "$as_root" "$(args sleep 10000)"
+	cp "$TOOLS/fs-watch" "$BUNDLE/rootfs/bin/"
+	husk run -d -b "$BUNDLE" "$ID" </dev/null
+	changes | "$TOOLS/fs-watch" "$DISK/host/w" >want
+	for kind in $kinds; do grep -qw "$kind" want; done
+	! grep failed want
+
+	coproc WATCH { exec "$TOOLS/fs-watch" "$DISK/share/w"; }
+	echo true >&"${WATCH[1]}" && read -r line <&"${WATCH[0]}" && [ "$line" = -- ]
+	changes | husk exec "$ID" fs-watch /share/w >got
+	diff -u want got
+	echo 'sleep 1' >&"${WATCH[1]}" # what the guest lets go of is told, too
+	while read -r line <&"${WATCH[0]}" && [ "$line" != -- ]; do echo "$line"; done >heard
+	eval "exec ${WATCH[1]}>&-"
+	wait "$WATCH_PID"
+	comm -23 <(sort -u want | grep -v -- '^--') <(sort -u heard) >missing
+	diff -u /dev/null missing
+
+	coproc WATCH { exec "$HUSK" --root "$ROOT" exec "$ID" fs-watch /share/x; }
+	echo true >&"${WATCH[1]}" && read -r line <&"${WATCH[0]}" && [ "$line" = -- ]
+	changes | (cd "$DISK/share/x" && sh -e)
+	sleep 1.2
+	echo 'busybox ls -lR . >/dev/null; busybox cat */* >/dev/null 2>&1; busybox test -e create/new && busybox test ! -e unlink/f' >&"${WATCH[1]}"
+	while read -r line <&"${WATCH[0]}" && [ "$line" != -- ]; do echo "$line"; done >heard
+	eval "exec ${WATCH[1]}>&-"
+	wait "$WATCH_PID"
+	diff -u /dev/null heard
+	husk delete --force "$ID"
+}
+
 # Runs a random sequence on both sides; where they differ, finds the step and a short sequence that differs.
 random() { # STEPS SEED OPTION…
 	local n=$1 seed=$2 dir=r$2

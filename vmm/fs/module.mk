@@ -35,6 +35,7 @@ fs_compare_TEST_OBJS = $(FS_TEST_OBJS)
 
 BENCH_PROGRAMS += bench-fs-server
 bench-fs-server_OBJS = tests/bench/fs_server $(FS_TEST_OBJS)
+bench-fs-server_LIBS = -Wl,--wrap=fs_request
 
 UNIT_TESTS += fs_mount
 fs_mount_TEST_OBJS = $(FS_TEST_OBJS) tests/lib/fusemount
