@@ -260,6 +260,8 @@ static int make(const char *dir)
 			check(write(fd, buf, CHUNK) == CHUNK, path);
 		close(fd);
 	}
+	printf("about tree %u\nabout archive %u\nabout big %u\nabout reads %u\nabout synced %u\n", TREE_DIRS * TREE_FILES,
+	       ARCHIVE_DIRS * ARCHIVE_FILES, BIG_SIZE >> 20, SMALL_READS, SYNCED);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "tests/lib/fsfix.h"
 #include "tests/lib/vdev_suite.h"
-#include "vmm/virtio/fs.h"
+#include "vmm/virtio/fs_internal.h"
 
 #define QUEUES 3 /* request queues, 1 … 3 */
 
@@ -529,6 +529,41 @@ static const struct bad_request bad_requests[] = {
 	{ "no room for a reply's header", 40, 40, 15, 1 },
 };
 
+/* What waits for the disk alone leaves the loop's thread only where the last ones took long. */
+static void quick_syncs_stay(void **state)
+{
+	struct fuse_fsync_in sync = { 0 };
+	struct fakedrv f;
+	struct fs_dev *x;
+	uint64_t node;
+
+	(void)state;
+	begin(&f);
+	x = container_of(f.d, struct fs_dev, d);
+	node = create(&f, mount(&f), "synced", &sync.fh);
+	assert_int_equal(x->sync_ns, FS_SYNC_START_NS);
+	x->sync_ns = FS_SYNC_INLINE_NS - 1;
+	assert_int_equal(ask(&f, 1, FUSE_FSYNC, node, &sync, sizeof(sync), NULL, 0), 0);
+	assert_int_equal(x->nthreads, 0);
+	/* A long one counts for some time. */
+	x->sync_ns = 1000000000;
+	assert_int_equal(ask(&f, 1, FUSE_FSYNC, node, &sync, sizeof(sync), NULL, 0), 0);
+	assert_int_equal(x->nthreads, 1);
+	assert_in_range(x->sync_ns, 750000000, 2000000000);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(ask(&f, 1, FUSE_FSYNC, node, &sync, sizeof(sync), NULL, 0), 0);
+	assert_in_range(x->sync_ns, 1, 750000000);
+	/* And what is slow for other reasons always leaves. */
+	x->sync_ns = 0;
+	assert_int_equal(ask(&f, 1, FUSE_SYNCFS, node, &(struct fuse_syncfs_in){ 0 },
+			     sizeof(struct fuse_syncfs_in), NULL, 0),
+			 0);
+	assert_int_equal(x->sync_ns, 0);
+	vdev_reset(f.d);
+	assert_int_equal(x->sync_ns, FS_SYNC_START_NS);
+	fdv_done(&f);
+}
+
 static void malformed(void **state)
 {
 	(void)state;
@@ -566,13 +601,10 @@ static void malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VDEV_SUITE_TESTS(&suite),
-		VDEV_SUITE_TESTS(&suite_open),
-		cmocka_unit_test(configuration),
-		cmocka_unit_test(waiting_for_a_lock),
-		cmocka_unit_test(lock_flood),
-		cmocka_unit_test(interrupt_storm),
-		cmocka_unit_test(state_of_a_mount),
+		VDEV_SUITE_TESTS(&suite),           VDEV_SUITE_TESTS(&suite_open),
+		cmocka_unit_test(configuration),    cmocka_unit_test(waiting_for_a_lock),
+		cmocka_unit_test(lock_flood),       cmocka_unit_test(interrupt_storm),
+		cmocka_unit_test(state_of_a_mount), cmocka_unit_test(quick_syncs_stay),
 		cmocka_unit_test(malformed),
 	};
 

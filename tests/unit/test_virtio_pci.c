@@ -327,7 +327,7 @@ static void doorbell(void **state)
 {
 	struct fdv_seg seg = { .write = true, .len = 8 };
 	struct fake_ioeventfd at[8];
-	uint64_t n;
+	uint64_t n = 1;
 
 	(void)state;
 	assert_int_equal(doorbells(at), 0); /* none until the driver is there */
@@ -354,12 +354,20 @@ static void doorbell(void **state)
 	fdv_pci_probe(&p);
 	fdv_reset(&p.f);
 	assert_int_equal(doorbells(at), 0);
-	/* A bell that was rung when nobody was there does not ring later. */
+	/* A bell that was rung when nobody was there does no harm. */
 	fdv_pci_write(&p, p.notify + 4, 2, 1);
 	fdv_start(&p.f, ~0ull);
 	assert_int_equal(doorbells(at), ECHO_QUEUES);
-	assert_int_equal(read(at[1].fd, &n, sizeof(n)), -1);
 	echo_once();
+	/* Each ring is heard, though nobody reads the count; none is heard twice. */
+	for (unsigned i = 2; i < 5; i++) {
+		assert_true(fdv_add(&p.f, 0, &seg, 1) >= 0);
+		fdv_run(&p.f, 3);
+		assert_int_equal(fdv_used_idx(&p.f, 0), i - 1);
+		assert_int_equal(write(at[0].fd, &n, sizeof(n)), sizeof(n));
+		fdv_run(&p.f, 3);
+		assert_int_equal(fdv_used_idx(&p.f, 0), i);
+	}
 }
 
 static void interrupts(void **state)

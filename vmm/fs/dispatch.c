@@ -16,6 +16,7 @@ enum {
 	NOINIT = 1 << 5,  /* allowed before INIT */
 	UNLOCKS = 1 << 6, /* may end a lock */
 	ASKS = 1 << 7,	  /* whether what the guest knows still holds */
+	SYNC = 1 << 8,	  /* slow by what the disk has to write alone */
 };
 
 struct fs_op {
@@ -47,7 +48,7 @@ static const struct fs_op ops[] = {
 	[FUSE_WRITE] = { NODE | WRITES, IN(write), OUT(write), fs_op_write, NULL },
 	[FUSE_STATFS] = { NODE, 0, OUT(statfs), fs_op_statfs, fs_root_statfs },
 	[FUSE_RELEASE] = { NODE | UNLOCKS, IN(release), 0, fs_op_release, NULL },
-	[FUSE_FSYNC] = { NODE | SLOW, IN(fsync), 0, fs_op_fsync, NULL },
+	[FUSE_FSYNC] = { NODE | SLOW | SYNC, IN(fsync), 0, fs_op_fsync, NULL },
 	[FUSE_SETXATTR] = { NODE | WRITES, FUSE_COMPAT_SETXATTR_IN_SIZE + 2, 0, fs_op_setxattr,
 			    NULL },
 	[FUSE_GETXATTR] = { NODE, IN(getxattr) + 2, 0, fs_op_getxattr, fs_root_getxattr },
@@ -58,7 +59,7 @@ static const struct fs_op ops[] = {
 	[FUSE_OPENDIR] = { NODE | DIR_, IN(open), OUT(open), fs_op_opendir, fs_root_opendir },
 	[FUSE_READDIR] = { NODE | DIR_, IN(read), 0, fs_op_readdir, fs_root_readdir },
 	[FUSE_RELEASEDIR] = { NODE, IN(release), 0, fs_op_releasedir, fs_root_access },
-	[FUSE_FSYNCDIR] = { NODE | SLOW, IN(fsync), 0, fs_op_fsyncdir, fs_root_access },
+	[FUSE_FSYNCDIR] = { NODE | SLOW | SYNC, IN(fsync), 0, fs_op_fsyncdir, fs_root_access },
 	[FUSE_GETLK] = { NODE, IN(lk), OUT(lk), fs_op_getlk, NULL },
 	[FUSE_SETLK] = { NODE | UNLOCKS, IN(lk), 0, fs_op_setlk, NULL },
 	[FUSE_SETLKW] = { NODE, IN(lk), 0, fs_op_setlkw, NULL },
@@ -99,6 +100,7 @@ int fs_peek(const void *in, size_t total, struct fs_peek *ret)
 	*ret = (struct fs_peek){
 		.fixed = total,
 		.slow = op && (op->flags & SLOW),
+		.sync = op && (op->flags & SYNC),
 		.unlocks = op && (op->flags & UNLOCKS),
 		.interrupt = h.opcode == FUSE_INTERRUPT,
 		.no_reply = op && (op->flags & NOREPLY),

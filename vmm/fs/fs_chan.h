@@ -75,6 +75,7 @@ struct fs_reply {
 struct fs_peek {
 	size_t fixed;	/* leading bytes to be copied into one piece: the rest is payload */
 	bool slow;	/* may wait for a disk: not on a thread that others depend on */
+	bool sync;	/* … for it alone: as quick as nothing where there is no disk */
 	bool interrupt; /* FUSE_INTERRUPT: for a request that fs_request() put off */
 	bool unlocks;	/* may end a lock: those that were put off have a chance after it */
 	bool no_reply;

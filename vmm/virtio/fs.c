@@ -28,6 +28,8 @@ void fs_dev_completed(struct fs_dev *x, struct fs_job *j)
 {
 	bool unlocks = j->peek.unlocks;
 
+	if (j->peek.sync)
+		x->sync_ns = max_t(uint64_t, j->took_ns, x->sync_ns - x->sync_ns / 4);
 	if (j->rc == -EBADMSG) { /* no room for any reply */
 		fs_job_finish(x, j);
 		vdev_needs_reset(&x->d, "fs: request without room for a reply");
@@ -40,6 +42,13 @@ void fs_dev_completed(struct fs_dev *x, struct fs_job *j)
 	fs_job_finish(x, j);
 	if (unlocks && x->nparked)
 		fs_park_retry(x);
+}
+
+/* Handing a request to a worker and taking it back costs more than an fsync() that has nothing to wait for (memory, a disk
+ * that keeps what it has when the power fails). So those stay here while the last ones were quick. */
+static bool is_slow(const struct fs_dev *x, const struct fs_job *j)
+{
+	return j->peek.slow && !(j->peek.sync && x->sync_ns < FS_SYNC_INLINE_NS);
 }
 
 /* One popped chain; @row: how many in a row. 0 or -EBADMSG. */
@@ -58,7 +67,7 @@ static int take(struct fs_dev *x, struct fs_job *j, unsigned row)
 		fs_job_finish(x, j);
 		return 0;
 	}
-	if ((j->peek.slow || (row > FS_INLINE_MAX && !j->peek.no_reply)) && fs_pool_submit(x, j))
+	if ((is_slow(x, j) || (row > FS_INLINE_MAX && !j->peek.no_reply)) && fs_pool_submit(x, j))
 		return 0;
 	fs_job_run(x->server, j);
 	fs_dev_completed(x, j);
@@ -152,6 +161,7 @@ static int fs_create(struct vdev *d, const void *cfg_arg, struct err *e)
 	memcpy(x->tag, cfg->tag, n);
 	x->queues = cfg->queues;
 	x->server = cfg->server;
+	x->sync_ns = FS_SYNC_START_NS;
 	x->want_threads = cfg->threads ? cfg->threads : FS_DEV_THREADS;
 	d->nqueues = cfg->queues + 1;
 	rc = evtimer_init(d->loop, &x->retry, "fs-locks", fs_park_timer);
@@ -171,6 +181,7 @@ static void fs_reset(struct vdev *d)
 	fs_pool_drain(x, 0);
 	fs_park_drop(x);
 	x->starved[0] = x->starved[1] = 0;
+	x->sync_ns = FS_SYNC_START_NS;
 	fs_server_reset(x->server);
 }
 

@@ -17,12 +17,15 @@
 #define FS_PARKED_MAX  32 /* so that locks can never use up the jobs */
 #define FS_INLINE_MAX  4  /* requests in a row on the loop thread before workers help */
 #define FS_THREADS_MAX 16
+#define FS_SYNC_INLINE_NS 200000ull  /* an fsync() that takes less need not leave the loop thread … */
+#define FS_SYNC_START_NS  1000000ull /* … after some that did */
 
 struct fs_job {
 	struct fs_job *next;
 	unsigned q;
 	struct fs_peek peek;
 	int rc; /* fs_request()'s */
+	uint64_t took_ns; /* of peek.sync */
 	size_t in_len;
 	struct fs_reply reply;
 	int niov; /* WRITE: payload; else the guest's pages behind the reply's header */
@@ -53,6 +56,7 @@ struct fs_dev {
 	unsigned nearly;
 	struct evtimer retry;
 	uint64_t retry_ns;
+	uint64_t sync_ns; /* what peek.sync takes: the longest, fading */
 
 	/* Workers. */
 	unsigned want_threads, nthreads;
@@ -90,7 +94,7 @@ static inline struct fs_job *fs_jobs_pop(struct fs_job_list *l)
 	return j;
 }
 
-/* fs_job.c, loop thread but for fs_job_run(). */
+/* fs_job.c, loop thread but for fs_job_run(), which measures peek.sync. */
 /* Copies the request out of the chain. 0, or -EBADMSG: no FUSE request. */
 int fs_job_gather(struct fs_job *j);
 void fs_job_run(struct fs_server *s, struct fs_job *j);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "lib/io.h"
+
 #define OUT_HEADER 16 /* of every reply; READ's data follows it */
 
 int fs_job_gather(struct fs_job *j)
@@ -34,6 +36,7 @@ int fs_job_gather(struct fs_job *j)
 void fs_job_run(struct fs_server *s, struct fs_job *j)
 {
 	bool data = !j->payload && j->niov > 0;
+	uint64_t begin = j->peek.sync ? io_now_ns() : 0;
 
 	j->reply = (struct fs_reply){
 		.head = j->out,
@@ -43,6 +46,8 @@ void fs_job_run(struct fs_server *s, struct fs_job *j)
 	};
 	j->rc = fs_request(s, j->in, j->in_len, j->payload ? j->iov : NULL,
 			   j->payload ? j->niov : 0, j->chain.write_len, &j->reply);
+	if (j->peek.sync)
+		j->took_ns = io_now_ns() - begin;
 }
 
 void fs_job_finish(struct fs_dev *x, struct fs_job *j)

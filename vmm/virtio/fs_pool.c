@@ -33,9 +33,11 @@ static void *worker(void *arg)
 		fs_jobs_add(&x->done, j);
 		if (!x->running && !x->todo.head)
 			pthread_cond_signal(&x->idle);
-		/* The loop adds the counts up; an eventfd that is full has woken it already. */
+		/* Whoever wakes takes the lock first. */
+		pthread_mutex_unlock(&x->lock);
 		if (write(x->done_src.fd, &one, sizeof(one)) < 0)
-			continue;
+			(void)one; /* full: it has woken the loop already, which adds the counts up */
+		pthread_mutex_lock(&x->lock);
 	}
 	pthread_mutex_unlock(&x->lock);
 	return NULL;
@@ -67,8 +69,8 @@ bool fs_pool_submit(struct fs_dev *x, struct fs_job *j)
 		return false;
 	pthread_mutex_lock(&x->lock);
 	fs_jobs_add(&x->todo, j);
-	pthread_cond_signal(&x->work);
 	pthread_mutex_unlock(&x->lock);
+	pthread_cond_signal(&x->work); /* whoever wakes takes the lock first */
 	return true;
 }
 
