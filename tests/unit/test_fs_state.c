@@ -300,6 +300,30 @@ static void refused(void **state)
 	buf_free(&b);
 }
 
+/* A file that has no name any more, and is held but not open: its number stays, for nothing. */
+static void stale_stays_stale(void **state)
+{
+	struct fsfix *f = *state;
+	struct buf b = BUF_INIT(CAP), again = BUF_INIT(CAP);
+	struct fuse_entry_out x;
+	struct fuse_attr attr;
+	uint64_t fh;
+
+	assert_int_equal(fc_create(&f->c, f->root, "x", O_RDWR, 0600, &x, &fh), 0);
+	assert_int_equal(fc_release(&f->c, x.nodeid, fh, false), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "x"), 0);
+	save(f, &b);
+	another(f, false);
+	assert_int_equal(load(f, &b, NULL), 0);
+	assert_int_equal(fc_getattr(&f->c, x.nodeid, &attr), -ESTALE);
+	save(f, &again);
+	assert_int_equal(again.len, b.len);
+	fc_forget(&f->c, x.nodeid, 1);
+	assert_int_equal(fc_getattr(&f->c, x.nodeid, &attr), -ENOENT);
+	buf_free(&b);
+	buf_free(&again);
+}
+
 /* --- state that lies ---------------------------------------------------------------------- */
 /* The state of: share "s" (root), "d" with "fil" in it, which is open. Offsets of its records. */
 enum {
@@ -509,10 +533,15 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(honest),         cmocka_unit_test(changed_by_the_host),
-		FS_TEST(refused),        FS_TEST(other_shares),
-		FS_TEST(lying),          FS_TEST(numbers_of_shares),
-		FS_TEST(one_slot_twice), FS_TEST(read_only_now),
+		FS_TEST(honest),
+		cmocka_unit_test(changed_by_the_host),
+		FS_TEST(refused),
+		FS_TEST(stale_stays_stale),
+		FS_TEST(other_shares),
+		FS_TEST(lying),
+		FS_TEST(numbers_of_shares),
+		FS_TEST(one_slot_twice),
+		FS_TEST(read_only_now),
 		FS_TEST(many),
 	};
 

@@ -291,6 +291,9 @@ int fs_handle_restore(struct fs_server *s, struct fs_node *n, int fd, int flags,
 /* A referenced handle of @n, or -EBADF. */
 int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,
 		  struct fs_handle **ret);
+/* Any handle that is open on @n, referenced; NULL: none. Its descriptor serves where the file itself is meant, however it
+ * was opened, and spares opening one. */
+struct fs_handle *fs_handle_any(struct fs_server *s, struct fs_node *n);
 void fs_handle_put(struct fs_server *s, struct fs_handle *h);
 void fs_handle_close_locked(struct fs_server *s, struct fs_handle *h);
 /* Room for one more descriptor besides handles (nextra)? Counts it when true. */

@@ -88,6 +88,18 @@ int fs_handle_get(struct fs_server *s, struct fs_node *n, uint64_t fh, bool dir,
 	return rc;
 }
 
+struct fs_handle *fs_handle_any(struct fs_server *s, struct fs_node *n)
+{
+	struct fs_handle *h;
+
+	pthread_mutex_lock(&s->lock);
+	h = n->share ? n->handles : NULL;
+	if (h)
+		h->refs++;
+	pthread_mutex_unlock(&s->lock);
+	return h;
+}
+
 /* Drops a reference; the last one hands the descriptors out to be closed without the lock
  * (closing may have to write). */
 static void put_locked(struct fs_server *s, struct fs_handle *h, int fds[2])

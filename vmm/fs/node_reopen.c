@@ -84,14 +84,9 @@ static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struc
  * moved it. -ESTALE when there is none. */
 static int fd_by_handle(struct fs_server *s, struct fs_node *n)
 {
-	struct fs_handle *h;
+	struct fs_handle *h = fs_handle_any(s, n);
 	int fd, rc = -ESTALE;
 
-	pthread_mutex_lock(&s->lock);
-	h = n->share ? n->handles : NULL;
-	if (h)
-		h->refs++;
-	pthread_mutex_unlock(&s->lock);
 	if (!h)
 		return rc;
 	fd = fs_reopen(s, h->fd, O_PATH);

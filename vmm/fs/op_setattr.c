@@ -99,11 +99,13 @@ static const struct {
 int fs_op_setattr(struct fs_req *rq)
 {
 	struct fuse_setattr_in in;
+	struct fs_handle *h;
 	struct statx st;
 	int fd, rc = 0;
 
 	FS_ARG(rq, in);
-	fd = fs_node_fd(rq->s, rq->node);
+	h = fs_handle_any(rq->s, rq->node);
+	fd = h ? h->fd : fs_node_fd(rq->s, rq->node);
 	if (fd < 0)
 		return fd;
 	/* Nothing at all is what the guest says for a chown() to nobody, and when its user may not
@@ -113,7 +115,10 @@ int fs_op_setattr(struct fs_req *rq)
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(steps); i++)
 		if (in.valid & steps[i].valid)
 			rc = steps[i].set(rq, fd, &in);
-	fs_node_fd_put(rq->s, rq->node);
+	if (h)
+		fs_handle_put(rq->s, h);
+	else
+		fs_node_fd_put(rq->s, rq->node);
 	if (rc == 0)
 		rc = fs_node_stat(rq->s, rq->node, &st);
 	return rc < 0 ? rc : fs_reply_attr(rq, rq->node, &st);

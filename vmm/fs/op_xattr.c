@@ -90,6 +90,21 @@ static bool has_xattrs(const struct fs_node *n)
 	return n->type == S_IFREG || n->type == S_IFDIR;
 }
 
+/* A descriptor to read attributes by: an open file's, held by *ret_h, or one of its own. */
+static int attr_fd(struct fs_req *rq, struct fs_handle **ret_h)
+{
+	*ret_h = fs_handle_any(rq->s, rq->node);
+	return *ret_h ? (*ret_h)->fd : fs_node_open(rq->s, rq->node, O_RDONLY | O_NONBLOCK);
+}
+
+static void attr_fd_put(struct fs_req *rq, struct fs_handle *h, int fd)
+{
+	if (h)
+		fs_handle_put(rq->s, h);
+	else
+		close(fd);
+}
+
 /* The directory's cached "no default ACL" ends with any change of it. */
 static void acl_changed(struct fs_req *rq, const char *name)
 {
@@ -182,6 +197,7 @@ int fs_op_getxattr(struct fs_req *rq)
 	struct fuse_getxattr_in in;
 	size_t off = sizeof(in), room;
 	char buf[XATTR_NAME_MAX + 1];
+	struct fs_handle *h;
 	const char *name;
 	ssize_t n;
 	int fd, rc = xattr_name(rq, &off, &name);
@@ -193,17 +209,17 @@ int fs_op_getxattr(struct fs_req *rq)
 		return rc;
 	if (!has_xattrs(rq->node))
 		return -ENODATA;
-	fd = fs_node_open(rq->s, rq->node, O_RDONLY | O_NONBLOCK);
+	fd = attr_fd(rq, &h);
 	if (fd < 0)
 		return fd;
 	room = min_t(size_t, in.size, rq->out_room);
 	if (in.size && !room) { /* to the host, no room would be the question for the size */
-		close(fd);
+		attr_fd_put(rq, h, fd);
 		return -ERANGE;
 	}
 	n = fgetxattr(fd, name, in.size ? rq->out : NULL, in.size ? room : 0);
 	rc = n < 0 ? -errno : 0;
-	close(fd);
+	attr_fd_put(rq, h, fd);
 	/* A file system without access lists has none; the guest's kernel would fail the look-up that asked. */
 	if (rc == -EOPNOTSUPP && is_acl(name))
 		return -ENODATA;
