@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fs-watch DIR: watches each folder in DIR, what lies in these, and DIR, for all that changes; a second time the folders by
- * fanotify. Then, for each line of input, which it runs by the shell in DIR, prints what has been told, one event a line, and "--".
- * What only looks (open, access, close of what was read) is not asked for.
+ * fs-watch DIR: watches each folder in DIR, what lies in these, and DIR, for all that changes; a second
+ * time the folders by fanotify. Then, for each line of input, which it runs by the shell in DIR, prints
+ * what has been told, one event a line, and "--". What only looks (open, access, close of what was read)
+ * is not asked for.
  */
 #include <dirent.h>
 #include <err.h>
