@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The first process of a guest that measures a share: mounts the virtiofs "data", does each piece of
- * work below in its folder (kernel command line: "files=FOLDER"; "only=NAME,…": these alone), prints "figure: NAME JOBS SECONDS"
- * and powers off. What it expects there it makes itself, when it is run on the host with that folder as
- * its argument: tree/ of 20,000 files and big.0 to big.3.
+ * work below in its folder (kernel command line: "files=FOLDER"; "only=NAME,…": these alone), prints
+ * "figure: NAME JOBS SECONDS" and powers off. What it expects there it makes itself, when it is run on
+ * the host with that folder as its argument: tree/ of many files and big.0 to big.3.
  */
 #include <errno.h>
 #include <fcntl.h>
