@@ -5,7 +5,7 @@ RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/syste
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/source runtime/container/exec runtime/container/destroy \
-	runtime/container/attend runtime/container/pause runtime/container/preserve runtime/container/update \
+	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/preserve runtime/container/update \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_HOST_OBJS += runtime/host/config
@@ -17,7 +17,7 @@ PROGRAMS += husk husk-proxy husk-systemd-cgroup
 husk_STATIC := 1
 husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/create \
 	runtime/cli/start runtime/cli/state runtime/cli/kill runtime/cli/delete runtime/cli/run \
-	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause runtime/cli/events \
+	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause runtime/cli/console runtime/cli/events \
 	runtime/cli/events_json runtime/cli/find runtime/cli/ps_format runtime/cli/checkpoint runtime/cli/update \
 	runtime/cli/features \
 	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)

@@ -64,7 +64,7 @@ struct cli_command {
 
 extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run,
 	cli_exec, cli_list, cli_ps, cli_spec, cli_pause, cli_resume, cli_features, cli_events,
-	cli_checkpoint, cli_restore, cli_update, cli_doctor;
+	cli_checkpoint, cli_restore, cli_update, cli_doctor, cli_console;
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_option cli_global_options[];
 

@@ -19,7 +19,7 @@
 #define EXIT_UNKNOWN 3 /* runc's, for a command that is none */
 
 const struct cli_command *const cli_commands[] = {
-	&cli_checkpoint, &cli_create, &cli_delete, &cli_doctor, &cli_events,  &cli_exec,
+	&cli_checkpoint, &cli_console, &cli_create, &cli_delete, &cli_doctor, &cli_events,  &cli_exec,
 	&cli_features,	 &cli_kill,   &cli_list,   &cli_pause,	&cli_ps,      &cli_restore,
 	&cli_resume,	 &cli_run,    &cli_spec,   &cli_start,	&cli_state,   &cli_update,
 	NULL,

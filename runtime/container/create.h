@@ -79,6 +79,10 @@ int container_program_status(int rc);
 /* What `pause` and `resume` do: runc's words when the container is in no state for it. */
 int container_pause(const struct container_host *h, const char *id, struct err *e);
 int container_resume(const struct container_host *h, const char *id, struct err *e);
+/* *ret_sock: a stream socket on which the console of the container's machine speaks, from what it has kept on (@once: that alone,
+ * then it closes), and, where *input, listens; *input becomes false where somebody else has that already. What
+ * comes is the guest's. */
+int container_console(const struct container_host *h, const char *id, bool once, bool *input, int *ret_sock, struct err *e);
 /* A connection to a living container's proxy. */
 int container_proxy(int dir, int *ret_sock, struct err *e);
 

@@ -290,6 +290,150 @@ static void test_readable_input(void **state)
 	close(sv[0]);
 }
 
+/* --- watchers ------------------------------------------------------------------------------------ */
+
+struct watched {
+	struct fakedrv f;
+	int sv[2];
+};
+
+static void watch(struct watched *w, bool input, bool once)
+{
+	begin(&w->f, -1, -1);
+	assert_int_equal(fdv_request(&w->f, TXQ, "before\n", 7, NULL, 0), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, w->sv), 0);
+	io_set_nonblock(w->sv[0], true);
+	assert_int_equal(console_attach(w->f.d, w->sv[1], input ? dup(w->sv[1]) : -1, once, NULL), 0);
+}
+
+static void reads(int fd, const char *want)
+{
+	char b[64] = "";
+
+	assert_int_equal(read(fd, b, sizeof(b) - 1), strlen(want));
+	assert_string_equal(b, want);
+}
+
+static bool ended(int fd)
+{
+	char b;
+
+	return read(fd, &b, 1) == 0;
+}
+
+static void test_watch(void **state)
+{
+	struct watched w;
+	uint16_t head;
+	uint32_t len;
+	gpa_t a;
+
+	(void)state;
+	watch(&w, true, false);
+	reads(w.sv[0], "before\n");
+	assert_int_equal(fdv_request(&w.f, TXQ, "after\n", 6, NULL, 0), 0);
+	reads(w.sv[0], "after\n");
+	assert_true(loop_sleeps(w.f.loop));
+	/* It writes, too. */
+	add_input(&w.f, 64, &a);
+	fdv_kick(&w.f, RXQ);
+	assert_int_equal(write(w.sv[0], "key", 3), 3);
+	assert_true(fdv_wait_used(&w.f, RXQ, &head, &len, 1000));
+	assert_int_equal(len, 3);
+	assert_memory_equal(fdv_ptr(&w.f, a, 3), "key", 3);
+	/* Its input ends, its output goes on; then it goes, and its place is free. */
+	assert_int_equal(shutdown(w.sv[0], SHUT_WR), 0);
+	fdv_run(&w.f, 5);
+	assert_int_equal(fdv_request(&w.f, TXQ, "more\n", 5, NULL, 0), 0);
+	reads(w.sv[0], "more\n");
+	close(w.sv[0]);
+	fdv_run(&w.f, 5);
+	assert_int_equal(fdv_request(&w.f, TXQ, "alone\n", 6, NULL, 0), 0);
+	assert_true(loop_sleeps(w.f.loop));
+	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, w.sv), 0);
+		assert_int_equal(console_attach(w.f.d, w.sv[1], -1, false, NULL), 0);
+		assert_int_equal(recv(w.sv[0], &head, 2, MSG_DONTWAIT), 2);
+		if (i + 1 < CONSOLE_WATCHERS) {
+			close(w.sv[0]);
+			fdv_run(&w.f, 5);
+		}
+	}
+	fdv_done(&w.f);
+	close(w.sv[0]);
+}
+
+static void test_watch_once(void **state)
+{
+	struct watched w;
+
+	(void)state;
+	watch(&w, false, true);
+	reads(w.sv[0], "before\n");
+	assert_true(ended(w.sv[0]));
+	close(w.sv[0]);
+	fdv_done(&w.f);
+}
+
+/* The device's end is the watcher's, behind the last byte. */
+static void test_watch_end(void **state)
+{
+	struct watched w;
+
+	(void)state;
+	watch(&w, false, false);
+	assert_int_equal(fdv_request(&w.f, TXQ, "last\n", 5, NULL, 0), 0);
+	fdv_done(&w.f);
+	reads(w.sv[0], "before\nlast\n");
+	assert_true(ended(w.sv[0]));
+	close(w.sv[0]);
+}
+
+/* Who does not read misses the middle; the newest CONSOLE_TAIL bytes are there when it reads again, and the guest never waited. */
+static void test_watch_stalled(void **state)
+{
+	static const unsigned requests = 200;
+	struct watched w;
+	uint64_t got;
+
+	(void)state;
+	watch(&w, false, false);
+	for (unsigned i = 0; i < requests; i++)
+		put_repeated(&w.f, 'a', 4000, 10);
+	got = drain(&w.f, w.sv[0]);
+	assert_true(got >= CONSOLE_TAIL);
+	assert_true(got < requests * UINT64_C(40000));
+	put_repeated(&w.f, 'z', 10, 1);
+	reads(w.sv[0], "zzzzzzzzzz");
+	close(w.sv[0]);
+	fdv_done(&w.f);
+}
+
+static void test_watchers_full(void **state)
+{
+	int sv[CONSOLE_WATCHERS + 1][2];
+	struct fakedrv f;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	begin(&f, -1, -1);
+	for (unsigned i = 0; i <= CONSOLE_WATCHERS; i++)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv[i]), 0);
+	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++) {
+		if (i == 1)
+			assert_int_equal(console_attach(f.d, sv[1][1], sv[1][1], false, &e), -EEXIST);
+		assert_int_equal(console_attach(f.d, sv[i][1], i == 0 ? dup(sv[i][1]) : -1, false, &e), 0);
+	}
+	assert_int_equal(console_attach(f.d, sv[CONSOLE_WATCHERS][1], -1, false, &e), -EBUSY);
+	close(sv[2][0]);
+	fdv_run(&f, 5);
+	assert_int_equal(console_attach(f.d, sv[CONSOLE_WATCHERS][1], -1, false, &e), 0);
+	fdv_done(&f);
+	for (unsigned i = 0; i <= CONSOLE_WATCHERS; i++)
+		if (i != 2)
+			close(sv[i][0]);
+}
+
 static void test_resize(void **state)
 {
 	uint16_t size[2];
@@ -321,6 +465,11 @@ int main(void)
 		cmocka_unit_test(test_regular_file),
 		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_readable_input),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_watch_once),
+		cmocka_unit_test(test_watch_end),
+		cmocka_unit_test(test_watch_stalled),
+		cmocka_unit_test(test_watchers_full),
 		cmocka_unit_test(test_resize),
 	};
 

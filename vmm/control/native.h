@@ -43,6 +43,7 @@ enum nc_cmd {
 	NC_DEVICE_ADD = 19, /* nc_device_add + its descriptors, answered by nc_device_place */
 	NC_DEVICE_REMOVE = 20, /* nc_named */
 	/* The next free number is 21. */
+	NC_CONSOLE = 40,    /* the first console: nc_console + one or two stream sockets */
 	NC_EVENT = 64,
 };
 #define NC_REPLY 0x8000u
@@ -215,6 +216,14 @@ struct nc_device_add {
 struct nc_device_place {         /* reply */
 	struct nc_hdr hdr;
 	uint32_t segment, slot;  /* bus 0, function 0 */
+};
+
+/* The first descriptor is sent what the console has kept and then all it says; from the second, where there is one, comes its
+ * input. -EBUSY: it has all the watchers it can have; -EEXIST: it has an input. */
+struct nc_console {
+	struct nc_hdr hdr;
+	uint32_t once;           /* 1: what it has kept, then the descriptor is closed */
+	uint32_t pad;
 };
 
 struct nc_client_add {

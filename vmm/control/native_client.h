@@ -76,6 +76,11 @@ int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct er
 int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,
 		   struct err *e);
 
+/* What the machine's first console has kept and, unless @once, then says goes to @out, a stream socket's end; what comes from @in
+ * (a descriptor of a stream socket, may be @out; -1: none) is its input. They stay the caller's. -EBUSY: others watch
+ * already; -EEXIST: another one has its input. */
+int ncl_console(struct ncl *c, int out, int in, bool once, int timeout_ms, struct err *e);
+
 /* Answers an NC_EV_HOST_PORT: @sock connected (it stays the caller's) and @error 0, or -1 and a negative
  * errno. */
 int ncl_host_port(struct ncl *c, uint64_t token, int sock, int error, int timeout_ms,

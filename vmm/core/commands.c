@@ -337,6 +337,20 @@ static int do_host_port(void *arg, struct control_request *r, struct err *e)
 	return rc;
 }
 
+static int do_console(void *arg, struct control_request *r, struct err *e)
+{
+	const struct nc_console *m = r->msg;
+	struct commands *c = arg;
+	int in = r->nfds > 1 ? r->fds[1] : -1;
+	int rc = need_machine(c, e);
+
+	if (rc == 0)
+		rc = machine_console_attach(c->machine, r->fds[0], in, m->once == 1, e);
+	if (rc == 0)
+		r->fds[0] = r->fds[r->nfds - 1] = -1;
+	return rc;
+}
+
 #define SIMPLE sizeof(struct nc_simple)
 
 static const struct control_cmd cmds[] = {
@@ -357,6 +371,7 @@ static const struct control_cmd cmds[] = {
 	{ NC_NET_INFO, sizeof(struct nc_named), 0, 0, NC_MAY_WATCH, do_net_info },
 	{ NC_DEVICE_ADD, sizeof(struct nc_device_add), 0, NC_MAX_FDS, NC_MAY_DEVICES, do_device_add },
 	{ NC_DEVICE_REMOVE, sizeof(struct nc_named), 0, 0, NC_MAY_DEVICES, do_device_remove },
+	{ NC_CONSOLE, sizeof(struct nc_console), 1, 2, NC_MAY_WATCH, do_console },
 };
 
 static const struct control_ops control_ops = {

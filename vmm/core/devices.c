@@ -247,12 +247,26 @@ int machine_share_remove(struct machine *m, const char *device, const char *name
 	return fs_share_remove(d->fs, name, e);
 }
 
-size_t machine_console_tail(const struct machine *m, char *dst, size_t size)
+/* The first console: where a kernel's messages go. */
+static struct vdev *first_console(const struct machine *m)
 {
-	/* The first console: where a kernel's messages go. */
 	for (unsigned i = 0; i < m->ndevs; i++)
 		if (m->dev[i].transport && m->dev[i].cfg->type == NC_DEV_CONSOLE)
-			return console_tail(m->dev[i].vdev, dst, size);
+			return m->dev[i].vdev;
+	return NULL;
+}
+
+size_t machine_console_tail(const struct machine *m, char *dst, size_t size)
+{
+	struct vdev *d = first_console(m);
+
 	dst[0] = 0;
-	return 0;
+	return d ? console_tail(d, dst, size) : 0;
+}
+
+int machine_console_attach(struct machine *m, int out, int in, bool once, struct err *e)
+{
+	struct vdev *d = first_console(m);
+
+	return d ? console_attach(d, out, in, once, e) : err_set(e, ENODEV, "the machine has no console");
 }

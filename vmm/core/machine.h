@@ -77,5 +77,7 @@ enum nc_state machine_state(const struct machine *m);
 void machine_info(const struct machine *m, struct nc_info_reply *ret); /* all but the header */
 /* Last output of all consoles, printable. Returns its length. */
 size_t machine_console_tail(const struct machine *m, char *dst, size_t size);
+/* console_attach() of the first console; -ENODEV without one. */
+int machine_console_attach(struct machine *m, int out, int in, bool once, struct err *e);
 
 #endif

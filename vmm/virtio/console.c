@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "vmm/virtio/console_tail.h"
+#include "vmm/virtio/console_watch.h"
 
 enum { RXQ, TXQ, NQUEUES };
 
@@ -32,6 +33,7 @@ struct console {
 	uint8_t buf[CONSOLE_OUT_BUF]; /* output that out has not taken yet */
 	uint32_t buf_head, buf_len;
 	struct console_ring tail;
+	struct console_watch watchers[CONSOLE_WATCHERS];
 	struct vq_chain chain;
 	struct iovec iov[VQ_MAX_SEGS];
 	uint8_t piece[PIECE];
@@ -150,6 +152,8 @@ static int drain_output(struct console *con)
 		budget--;
 	} while (vq_enable_kicks(q));
 	out_flush(con);
+	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++)
+		console_watch_flush(&con->watchers[i]);
 	vdev_signal(&con->d, TXQ);
 	return rc < 0 ? rc : !budget || bytes >= TURN_BYTES;
 }
@@ -255,6 +259,8 @@ static int console_create(struct vdev *d, const void *cfg_arg, struct err *e)
 	int out = cfg->out_fd, rc;
 
 	console_ring_init(&con->tail);
+	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++)
+		console_watch_init(&con->watchers[i], d->loop, &con->tail);
 	con->in = (struct evsrc){ .fd = -1, .fn = in_ready, .name = "console-in" };
 	con->out = (struct evsrc){ .fd = -1, .fn = out_ready, .name = "console-out" };
 	if (out >= 0 && out == cfg->in_fd) {
@@ -287,6 +293,8 @@ static void console_destroy(struct vdev *d)
 	out_flush(con); /* as much as goes without waiting */
 	end_side(&con->in);
 	end_side(&con->out);
+	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++)
+		console_watch_end(&con->watchers[i]);
 	console_ring_done(&con->tail);
 }
 
@@ -337,6 +345,63 @@ size_t console_tail(struct vdev *d, char *dst, size_t size)
 uint64_t console_dropped(struct vdev *d)
 {
 	return atomic_load(&to_console(d)->dropped);
+}
+
+/* --- a watcher ----------------------------------------------------------------------------------- */
+
+struct attach {
+	struct console *con;
+	int out, in, rc;
+	bool once;
+};
+
+static int attach(struct attach *a)
+{
+	struct console *con = a->con;
+	struct console_watch *w = NULL;
+	int rc;
+
+	for (unsigned i = 0; i < CONSOLE_WATCHERS && !w; i++)
+		if (con->watchers[i].src.fd < 0)
+			w = &con->watchers[i];
+	if (!w)
+		return -EBUSY;
+	if (a->in >= 0 && con->in.fd >= 0)
+		return -EEXIST;
+	rc = console_watch_begin(w, a->out, a->once);
+	if (rc < 0 || a->in < 0)
+		return rc;
+	con->in.fd = a->in;
+	con->in_polls = true;
+	/* Watched where the driver is there; else at its start. */
+	if (con->d.active && !con->d.quiesced)
+		watch(con, &con->in, true, EPOLLIN);
+	return 0;
+}
+
+static void attach_on_loop(void *arg)
+{
+	struct attach *a = arg;
+
+	a->rc = attach(a);
+}
+
+int console_attach(struct vdev *d, int out, int in, bool once, struct err *e)
+{
+	struct attach a = { .con = to_console(d), .out = out, .in = in, .once = once };
+	int rc = io_set_nonblock(out, true);
+
+	if (rc == 0 && in >= 0)
+		rc = io_set_nonblock(in, true);
+	if (rc == 0)
+		rc = evloop_call(d->loop, attach_on_loop, &a);
+	if (rc < 0)
+		return err_errno(e, -rc, "console");
+	if (a.rc == -EBUSY)
+		return err_set(e, EBUSY, "the console has all the watchers it can have");
+	if (a.rc == -EEXIST)
+		return err_set(e, EEXIST, "the console has an input already");
+	return a.rc < 0 ? err_errno(e, -a.rc, "console") : 0;
 }
 
 void console_resize(struct vdev *d, uint16_t cols, uint16_t rows)

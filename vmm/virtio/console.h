@@ -10,6 +10,7 @@
 #include "vmm/virtio/vdev.h"
 
 #define CONSOLE_TAIL    (64u << 10)
+#define CONSOLE_WATCHERS 4
 #define CONSOLE_OUT_BUF (64u << 10)
 
 struct console_cfg {
@@ -27,6 +28,10 @@ extern const struct vdev_class console_class; /* cfg: struct console_cfg */
 size_t console_tail(struct vdev *d, char *dst, size_t size);
 /* Bytes that a slow or dead out_fd, or a request beyond all measure, lost. Any thread. */
 uint64_t console_dropped(struct vdev *d);
+/* Shows @out (a connected stream socket) what the ring holds and, unless @once, then all output until it closes or the
+ * device ends; what comes from @in (a stream socket, or -1: none) is the console's input until its end. Both are the device's on
+ * success. -EBUSY: there are CONSOLE_WATCHERS already; -EEXIST: there is an input. Not on the device's loop. */
+int console_attach(struct vdev *d, int out, int in, bool once, struct err *e);
 /* New terminal size; the guest is told. Any thread. */
 void console_resize(struct vdev *d, uint16_t cols, uint16_t rows);
 

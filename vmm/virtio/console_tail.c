@@ -34,6 +34,25 @@ void console_ring_put(struct console_ring *r, const void *src, size_t len)
 	pthread_mutex_unlock(&r->lock);
 }
 
+size_t console_ring_read(struct console_ring *r, uint64_t *at, void *dst, size_t size)
+{
+	uint8_t *p = dst;
+	size_t len, done = 0;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->total - *at > CONSOLE_TAIL)
+		*at = r->total - CONSOLE_TAIL;
+	len = min_t(size_t, size, r->total - *at);
+	while (done < len) {
+		size_t from = (*at + done) % CONSOLE_TAIL, n = min_t(size_t, len - done, CONSOLE_TAIL - from);
+
+		memcpy(p + done, r->data + from, n);
+		done += n;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return len;
+}
+
 /* What a terminal would take as control, by ECMA-48: where in a sequence we are. */
 enum esc { TEXT, ESC, CSI, STRING, STRING_ESC };
 

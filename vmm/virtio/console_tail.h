@@ -21,6 +21,8 @@ struct console_ring {
 void console_ring_init(struct console_ring *r); /* of zeroed memory */
 void console_ring_done(struct console_ring *r);
 void console_ring_put(struct console_ring *r, const void *src, size_t len);
+/* Bytes from the place *@at on, at most @size; what the ring has dropped meanwhile is skipped (*@at is moved). 0: none yet. */
+size_t console_ring_read(struct console_ring *r, uint64_t *at, void *dst, size_t size);
 size_t console_ring_text(struct console_ring *r, char *dst, size_t size);
 
 #endif

@@ -8,7 +8,7 @@ VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn 
 VMM_RNG_OBJS := vmm/virtio/rng
 VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state) \
 	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS)
-VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail
+VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail vmm/virtio/console_watch
 
 # What a device's test links beside the device: the fake driver and the suite that every device passes.
 # A fuzz target takes the first alone.
