@@ -9,7 +9,6 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
-#include "runtime/container/id.h"
 
 struct values {
 	const char *console_socket, *cwd, *user, *process, *pid_file;
@@ -175,12 +174,8 @@ static int plan(struct cli_global *g, struct plan *p, const struct values *v, ch
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
 	enum container_status status;
-	int rc = container_id_check(args[0], e);
+	int rc = container_find(g->host.root, args[0], &dir, &s, e);
 
-	if (rc == 0)
-		rc = container_open(g->host.root, args[0], false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, &s);

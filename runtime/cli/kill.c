@@ -5,7 +5,6 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
-#include "runtime/container/id.h"
 #include "runtime/container/signame.h"
 #include "runtime/proxy/client.h"
 
@@ -48,14 +47,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
 	enum container_status status;
-	int signo, rc = container_id_check(args[0], e);
+	int signo, rc = cli_find(g, args[0], &dir, &s, e);
 
-	if (rc == 0)
-		rc = cli_open_root(g, false, e);
-	if (rc == 0)
-		rc = container_open(g->host.root, args[0], false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	signo = signal_by_name(nargs > 1 ? args[1] : "SIGTERM", e);

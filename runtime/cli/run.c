@@ -7,26 +7,13 @@
 #include "runtime/container/timeline.h"
 
 static const struct cli_option options[] = {
-	{ "bundle", "b", CLI_STRING, offsetof(struct cli_create_values, bundle),
-	  "path to the root of the bundle directory, defaults to the current directory" },
-	{ "console-socket", NULL, CLI_STRING, offsetof(struct cli_create_values, console_socket),
-	  "path to an AF_UNIX socket which will receive a file descriptor "
-	  "referencing the master end of the console's pseudoterminal" },
+	CLI_CREATE_OPTIONS,
 	{ "detach", "d", CLI_BOOL, offsetof(struct cli_create_values, detach),
 	  "detach from the container's process" },
 	{ "keep", NULL, CLI_BOOL, offsetof(struct cli_create_values, keep),
 	  "do not delete the container after it exits" },
-	{ "pid-file", NULL, CLI_STRING, offsetof(struct cli_create_values, pid_file),
-	  "specify the file to write the process id to" },
 	{ "no-subreaper", NULL, CLI_BOOL, offsetof(struct cli_create_values, no_subreaper),
 	  "accepted without effect: no process of the container runs on the host" },
-	{ "no-pivot", NULL, CLI_BOOL, offsetof(struct cli_create_values, no_pivot),
-	  "accepted without effect: the container's root is pivoted into inside its machine" },
-	{ "no-new-keyring", NULL, CLI_BOOL, offsetof(struct cli_create_values, no_new_keyring),
-	  "accepted without effect: the host's keyrings do not reach into the machine" },
-	{ "preserve-fds", NULL, CLI_INT, offsetof(struct cli_create_values, preserve_fds),
-	  "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total): "
-	  "pipes and connected stream sockets (default: 0)" },
 	{ .name = NULL },
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/cleanup.h"
 #include "runtime/cli/cli.h"
-#include "runtime/container/id.h"
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
@@ -9,16 +8,10 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int sock = -1;
 	enum container_status status;
-	int program, rc = container_id_check(args[0], e);
+	int program, rc = cli_find(g, args[0], &dir, &s, e);
 
 	(void)values;
 	(void)nargs;
-	if (rc == 0)
-		rc = cli_open_root(g, false, e);
-	if (rc == 0)
-		rc = container_open(g->host.root, args[0], false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, &s);

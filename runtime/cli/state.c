@@ -4,7 +4,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "runtime/cli/cli.h"
-#include "runtime/container/id.h"
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
@@ -12,16 +11,10 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
 	struct json_w w;
-	int rc = container_id_check(args[0], e);
+	int rc = cli_find(g, args[0], &dir, &s, e);
 
 	(void)values;
 	(void)nargs;
-	if (rc == 0)
-		rc = cli_open_root(g, false, e);
-	if (rc == 0)
-		rc = container_open(g->host.root, args[0], false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	jw_init(&w, &text, true);

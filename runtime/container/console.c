@@ -4,19 +4,14 @@
 
 #include "lib/cleanup.h"
 #include "runtime/container/create_internal.h"
-#include "runtime/container/id.h"
 
 /* The name of the sandbox of a container that may be in any state with a machine. */
 static int find_machine(const struct container_host *h, const char *id, int *ret_sock, struct err *e)
 {
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
-	int rc = container_id_check(id, e);
+	int rc = container_find(h->root, id, &dir, &s, e);
 
-	if (rc == 0)
-		rc = container_open(h->root, id, false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	if (container_status(dir, &s) == CONTAINER_STOPPED)

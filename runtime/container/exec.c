@@ -11,7 +11,6 @@
 #include "lib/cleanup.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/group.h"
-#include "runtime/container/id.h"
 #include "runtime/container/timeline.h"
 
 /* The living container: its folder's state, and the proxy that holds its namespaces. */
@@ -20,12 +19,8 @@ static int find(const struct exec_request *r, struct container_state *st, int *r
 {
 	_cleanup_close_ int dir = -1;
 	enum container_status status;
-	int rc = container_id_check(r->id, e);
+	int rc = container_find(r->host->root, r->id, &dir, st, e);
 
-	if (rc == 0)
-		rc = container_open(r->host->root, r->id, false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, st, e);
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, st);

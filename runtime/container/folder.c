@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "runtime/container/id.h"
 #include "runtime/host/flat.h"
 
 static int make_parents(const char *path)
@@ -85,6 +86,20 @@ int container_open(int root, const char *id, bool want_lock, int *ret_dir, struc
 		*ret_dir = steal_fd(&dir);
 		return 0;
 	}
+}
+
+int container_find(int root, const char *id, int *ret_dir, struct container_state *ret, struct err *e)
+{
+	_cleanup_close_ int dir = -1;
+	int rc = container_id_check(id, e);
+
+	if (rc == 0)
+		rc = container_open(root, id, false, &dir, e);
+	if (rc == 0)
+		rc = container_state_load(dir, ret, e);
+	if (rc == 0)
+		*ret_dir = steal_fd(&dir);
+	return rc;
 }
 
 int container_make(int root, const char *id, int *ret_dir, bool *ret_leftover, struct err *e)

@@ -6,7 +6,6 @@
  */
 #include "lib/cleanup.h"
 #include "runtime/container/create_internal.h"
-#include "runtime/container/id.h"
 #include "runtime/proxy/client.h"
 
 static int ask(const struct container_host *h, const char *id, enum proxy_cmd cmd, struct err *e)
@@ -16,12 +15,8 @@ static int ask(const struct container_host *h, const char *id, enum proxy_cmd cm
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int sock = -1;
 	enum container_status status;
-	int rc = container_id_check(id, e);
+	int rc = container_find(h->root, id, &dir, &s, e);
 
-	if (rc == 0)
-		rc = container_open(h->root, id, false, &dir, e);
-	if (rc == 0)
-		rc = container_state_load(dir, &s, e);
 	if (rc < 0)
 		return rc;
 	status = container_status(dir, &s);

@@ -71,6 +71,8 @@ enum container_status container_status(int dir, const struct container_state *s)
 void container_state_print(struct json_w *w, const struct container_state *s,
 			   enum container_status status, const char *owner);
 
+/* The folder and the state of container @id, which is checked first. Both are the caller's (close, container_state_done()). */
+int container_find(int root, const char *id, int *ret_dir, struct container_state *ret, struct err *e);
 /* Opens the folder of container @id. @lock: and takes its lock, waiting. -ENOENT with runc's words. */
 int container_open(int root, const char *id, bool lock, int *ret_dir, struct err *e);
 /* Makes and locks the folder. One that only a killed command left is handed over, with

@@ -389,7 +389,8 @@ static void test_watch_end(void **state)
 	close(w.sv[0]);
 }
 
-/* Who does not read misses the middle; the newest CONSOLE_TAIL bytes are there when it reads again, and the guest never waited. */
+/* Who does not read misses the middle; the newest CONSOLE_TAIL bytes are there when it reads again, and the
+ * guest never waited. */
 static void test_watch_stalled(void **state)
 {
 	static const unsigned requests = 200;

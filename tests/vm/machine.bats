@@ -25,6 +25,22 @@ teardown() { vm_teardown; }
 	says "config.json: vm.kernel.path: $share/vmlinux is in none of the folders"
 }
 
+@test "console: what the guest's kernel says, live and kept; its keys" {
+	expect 1 husk console nobody
+	says "container does not exist"
+	bundle "$(args sleep 1000)"
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
+	{ printf '\0178\017h'; sleep 2; } | { timeout -s KILL 3 "$HUSK" --root "$ROOT" console "$ID" >live || [ $? = 137 ]; }
+	grep -q 'sysrq: HELP : loglevel(0-9) reboot(b)' live
+	expect 0 husk console --dump "$ID"
+	[[ $out == *'sysrq: HELP : '* ]]
+	husk kill "$ID" KILL
+	eventually is_status "$ID" stopped
+	expect 1 husk console "$ID"
+	says "container not running"
+	husk delete "$ID"
+}
+
 @test "doctor finds no problem where machines run" {
 	expect 0 husk doctor
 	[[ $out == *'kvm: a guest'"'"'s ring 0 runs at '* ]]

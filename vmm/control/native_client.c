@@ -321,7 +321,7 @@ int ncl_console(struct ncl *c, int out, int in, bool once, int timeout_ms, struc
 	const int fds[] = { out, in };
 	struct nc_console req = { .once = once };
 
-	return transact_simple(c, NC_CONSOLE, &req, sizeof(req), fds, in < 0 ? 1 : 2, timeout_ms, e);
+	return ncl_transact_simple(c, NC_CONSOLE, &req, sizeof(req), fds, in < 0 ? 1 : 2, timeout_ms, e);
 }
 
 int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct err *e)

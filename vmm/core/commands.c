@@ -342,7 +342,7 @@ static int do_console(void *arg, struct control_request *r, struct err *e)
 	const struct nc_console *m = r->msg;
 	struct commands *c = arg;
 	int in = r->nfds > 1 ? r->fds[1] : -1;
-	int rc = need_machine(c, e);
+	int rc = commands_need_machine(c, e);
 
 	if (rc == 0)
 		rc = machine_console_attach(c->machine, r->fds[0], in, m->once == 1, e);
