@@ -5,7 +5,7 @@ RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/syste
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/source runtime/container/exec runtime/container/destroy \
-	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/preserve runtime/container/update \
+	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_HOST_OBJS += runtime/host/config

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <signal.h>
 #include <stddef.h>
 
 #include "lib/cleanup.h"
-#include "lib/log.h"
 #include "runtime/cli/cli.h"
 #include "runtime/container/signame.h"
-#include "runtime/proxy/client.h"
-
-#define ANSWER_TIMEOUT_MS 10000
 
 struct values {
 	bool all;
@@ -29,16 +24,7 @@ static int send_signal(int dir, const struct container_state *s, int signo, bool
 		return rc;
 	if (signo == 0)
 		return 0;
-	rc = proxy_signal(sock, signo, all, ANSWER_TIMEOUT_MS, e);
-	/* It may have ended while it was being told; and one that must not live on does not depend on
-	 * its guest's goodwill: without its proxy the machine ends. */
-	if (rc == -EPIPE)
-		return signo == SIGKILL ? 0 : err_set(e, ESRCH, "container not running");
-	if (rc < 0 && rc != -ESRCH && signo == SIGKILL) {
-		log_debug("%s; ending the machine", e->msg);
-		return proc_kill(&s->proxy, ANSWER_TIMEOUT_MS);
-	}
-	return rc;
+	return container_signal(sock, s, signo, all, e);
 }
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)

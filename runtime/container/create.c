@@ -155,7 +155,7 @@ static int claim_folder(struct creation *c, struct err *e)
 	container_state_load(c->dir, &old, NULL);
 	rc = container_destroy(h, c->dir, c->req->id, &old, e);
 	if (rc == 0 && old.id)
-		hooks_after(&old, OCI_POSTSTOP);
+		hooks_poststop(&old);
 	container_state_done(&old);
 	close_and_reset(&c->dir);
 	return rc < 0 ? rc : container_make(h->root, c->req->id, &c->dir, &leftover, e);
@@ -383,7 +383,7 @@ static void undo(struct creation *c)
 	if (container_destroy(c->req->host, c->dir, c->req->id, &c->st, &e) < 0)
 		log_warn("after a failed start: %s", e.msg);
 	else
-		hooks_after(&c->st, OCI_POSTSTOP);
+		hooks_poststop(&c->st);
 }
 
 int container_create(const struct container_request *r, struct container_made *ret, struct err *e)

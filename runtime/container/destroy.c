@@ -88,7 +88,7 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 		end_in_order(dir, &s, status);
 		rc = container_destroy(h, dir, id, &s, e);
 		if (rc == 0)
-			hooks_after(&s, OCI_POSTSTOP);
+			hooks_poststop(&s);
 	}
 	container_state_done(&s);
 	return rc;

@@ -216,10 +216,14 @@ int hooks_create(const struct container_state *s, const struct proc_id *proxy, i
 	return rc < 0 ? rc : run_inside(s, proxy, e);
 }
 
-void hooks_after(const struct container_state *s, enum oci_hook_kind kind)
+int hooks_poststart(const struct container_state *s, struct err *e)
 {
-	bool ended = kind == OCI_POSTSTOP;
+	return run_all(s, OCI_POSTSTART, CONTAINER_RUNNING, s->proxy.pid, NULL, false, e);
+}
+
+void hooks_poststop(const struct container_state *s)
+{
 	struct err e = ERR_INIT;
 
-	run_all(s, kind, ended ? CONTAINER_STOPPED : CONTAINER_RUNNING, ended ? 0 : s->proxy.pid, NULL, true, &e);
+	run_all(s, OCI_POSTSTOP, CONTAINER_STOPPED, 0, NULL, true, &e);
 }

@@ -8,7 +8,9 @@
  *	createContainer           in those of the proxy; "/" is the host's, as everywhere, and the root file system
  *	                          with the bind mounts stands at its path
  *	startContainer            in the guest (agent-proto/agent/starthooks.h)
- *	poststart, poststop       in the runtime's namespaces; a failure is a warning
+ *	poststart                 in the runtime's namespaces; a failure ends the container, as the specification says since
+ *	                          1.3 and runc has always done
+ *	poststop                  in the runtime's namespaces; a failure is a warning
  */
 #ifndef RUNTIME_CONTAINER_HOOKS_H
 #define RUNTIME_CONTAINER_HOOKS_H
@@ -18,8 +20,10 @@
 /* The three kinds that `create` runs, with the proxy @sock, @proxy, which has had its mounts. The first
  * failure ends it. Without any hook nothing is done. */
 int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct err *e);
-/* OCI_POSTSTART or OCI_POSTSTOP: all of them, failures are logged as warnings. */
-void hooks_after(const struct container_state *s, enum oci_hook_kind kind);
+/* Of a running container. The first failure ends it; what becomes of the container is the caller's business. */
+int hooks_poststart(const struct container_state *s, struct err *e);
+/* All of them; failures are logged as warnings. */
+void hooks_poststop(const struct container_state *s);
 
 /* The state that a hook reads. @pid 0: none. */
 int hooks_state(const struct container_state *s, enum container_status status, pid_t pid, struct buf *out);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <limits.h>
+#include <signal.h>
 
 #include "runtime/container/create_internal.h"
 #include "runtime/container/hooks.h"
@@ -17,12 +18,17 @@ static int timeout_ms(const struct container_state *s)
 
 int container_start(int sock, const struct container_state *s, int *ret_program, struct err *e)
 {
+	struct err ignored = ERR_INIT;
 	int rc = proxy_call(sock, PROXY_START, NULL, timeout_ms(s), e);
 
 	*ret_program = container_program_status(rc);
 	if (rc == -ESRCH)
 		return err_set(e, ESRCH, "cannot start a container that has stopped");
-	if (rc == 0 && s)
-		hooks_after(s, OCI_POSTSTART);
+	if (rc < 0 || !s)
+		return rc;
+	rc = hooks_poststart(s, e);
+	/* It is left to be deleted, which runs the poststop hooks. */
+	if (rc < 0)
+		container_signal(sock, s, SIGKILL, true, &ignored);
 	return rc;
 }

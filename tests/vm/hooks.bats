@@ -125,12 +125,25 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 	says 'error running startContainer hook #0: exec /nowhere: No such file or directory'
 }
 
-@test "poststart and poststop fail: a warning each, and on it goes" {
-	bundle "$(args sh -c 'sleep 1; exit 7')" "$(hook poststart 'echo because >&2; exit 3')" "$(hook poststart)" \
-		"$(hook poststop 'kill -9 $$')" "$(hook poststop)"
+@test "poststart fails: told, the container is stopped, later hooks do not run; run leaves nothing" {
+	bundle "$(args sleep 1000)" "$(hook poststart 'echo because >&2; exit 3')" "$(hook poststart)" "$(hook poststop)"
+	husk create -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	expect 1 husk start "$ID"
+	[ "$err" = "husk: error running poststart hook #0: exit status 3, stdout: , stderr: because" ]
+	eventually is_status "$ID" stopped
+	[ "$(names)" = 'poststart running ' ]
+	expect 0 husk delete "$ID"
+	[ "$(names)" = 'poststart running poststop stopped ' ]
+	expect 1 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$err" = "husk: run failed: error running poststart hook #0: exit status 3, stdout: , stderr: because" ]
+	[ "$(names)" = 'poststart running poststop stopped poststart running poststop stopped ' ]
+}
+
+@test "poststop fails: a warning each, and on it goes" {
+	bundle "$(args sh -c 'exit 7')" "$(hook poststop 'kill -9 $$')" "$(hook poststop)"
 	expect 7 husk run -b "$BUNDLE" "$ID" </dev/null
-	says 'error running poststart hook #0: exit status 3, stdout: , stderr: because' 'error running poststop hook #0: killed by signal 9'
-	[ "$(names)" = 'poststart running poststart running poststop stopped poststop stopped ' ]
+	says 'error running poststop hook #0: killed by signal 9'
+	[ "$(names)" = 'poststop stopped poststop stopped ' ]
 }
 
 @test "a hook that hangs, one that reads nothing, one that writes much, one that is not there" {

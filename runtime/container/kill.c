@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+
+#include "lib/log.h"
+#include "runtime/container/create_internal.h"
+#include "runtime/proxy/client.h"
+
+int container_signal(int sock, const struct container_state *s, int signo, bool all, struct err *e)
+{
+	int rc = proxy_signal(sock, signo, all, CALL_TIMEOUT_MS, e);
+
+	/* It may have ended while it was being told; and one that must not live on does not depend on
+	 * its guest's goodwill: without its proxy the machine ends. */
+	if (rc == -EPIPE)
+		return signo == SIGKILL ? 0 : err_set(e, ESRCH, "container not running");
+	if (rc < 0 && rc != -ESRCH && signo == SIGKILL) {
+		log_debug("%s; ending the machine", e->msg);
+		return proc_kill(&s->proxy, CALL_TIMEOUT_MS);
+	}
+	return rc;
+}
