@@ -1,13 +1,20 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Whatever is killed at whatever moment, delete --force ends with nothing left, and the id can be used again.
+# Whatever is killed at whatever moment, delete --force ends with nothing left, and the id can be used again. HUSK_KILLS: so
+# many random moments for each (seed HUSK_SEED) instead of the few that are listed.
 load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
+moments() { # MS…
+	[ -n "${HUSK_KILLS-}" ] || { echo "$@"; return; }
+	# The longest that is listed is beyond the end; early moments are as likely as late ones on a scale of logarithms.
+	awk -v n="$HUSK_KILLS" -v seed="${HUSK_SEED:-7}" -v max="${*: -1}" 'BEGIN { srand(seed); for (i = 0; i < n; i++) print int(exp(rand() * log(max + 1)) * 10) / 10 - 1 }'
+}
+
 @test "husk create killed at 20 moments" {
 	bundle "$(args sleep 1000)"
-	for ms in 0 2 5 10 20 35 50 75 100 150 200 300 400 550 700 900 1200 1600 2200 3000; do
+	for ms in $(moments 0 2 5 10 20 35 50 75 100 150 200 300 400 550 700 900 1200 1600 2200 3000); do
 		"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null &
 		pid=$!
 		sleep "$(awk "BEGIN { print $ms / 1000 }")"
@@ -20,7 +27,7 @@ teardown() { vm_teardown; }
 
 @test "a killed create's id can be created again at once" {
 	bundle "$(args true)"
-	for ms in 100 500 1200; do
+	for ms in $(moments 100 500 1200); do
 		"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null &
 		pid=$!
 		sleep "$(awk "BEGIN { print $ms / 1000 }")"
@@ -49,7 +56,7 @@ teardown() { vm_teardown; }
 
 @test "delete killed: the next one finishes it" {
 	bundle "$(args sleep 1000)"
-	for ms in 0 10 50 150; do
+	for ms in $(moments 0 10 50 150); do
 		husk run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null
 		"$HUSK" --root "$ROOT" delete --force "$ID" &
 		pid=$!
@@ -59,6 +66,22 @@ teardown() { vm_teardown; }
 		expect 0 husk delete --force "$ID"
 		nothing_left || { echo "after $ms ms"; false; }
 	done
+}
+
+@test "exec killed: its process ends or goes on, and the container takes others" {
+	bundle "$(args sleep 1000)"
+	husk run -d -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null
+	for ms in $(moments 0 5 20 50 120); do
+		"$HUSK" --root "$ROOT" exec "$ID" sleep 1 >/dev/null 2>&1 </dev/null &
+		pid=$!
+		sleep "$(awk "BEGIN { print $ms / 1000 }")"
+		kill -9 $pid 2>/dev/null || :
+		wait $pid 2>/dev/null || :
+		expect 0 husk exec "$ID" echo "$ms"
+		[ "$out" = "$ms" ]
+	done
+	eventually sh -c "[ \$(ps -eo comm= | grep -c '^husk-proxy') = 1 ]"
+	expect 0 husk delete --force "$ID"
 }
 
 @test "state files that were overwritten: delete --force all the same" {
@@ -102,14 +125,14 @@ kill_part() { # NAME MS
 
 @test "husk-machine killed at 16 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000; do
+	for ms in $(moments 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000); do
 		kill_part husk-machine $ms
 	done
 }
 
 @test "husk-proxy killed at 16 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000; do
+	for ms in $(moments 20 40 60 90 130 180 250 340 450 600 800 1050 1350 1700 2300 3000); do
 		kill_part husk-proxy $ms
 	done
 }
