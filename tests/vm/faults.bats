@@ -18,13 +18,13 @@ errno_of() { # CALL
 }
 
 # The calls of a command, in order, as "NAME K": its Kth of that name. Not its start nor its end, which nothing can be done about,
-# nor brk, which does not fail with a number.
+# nor brk, which does not fail with a number, nor mprotect, which is the loader's.
 calls_of() { # FILE COMMAND…
 	local file=$1
 	shift
 	strace -o "$file.trace" "$@" >"$file.out" 2>&1 </dev/null || { cat "$file.out"; return 1; }
 	sed -n 's/^\([a-z0-9_]*\)(.*/\1/p' "$file.trace" | awk '{ n[$1]++; print $1, n[$1] }' |
-		grep -vE '^(execve|brk|exit_group|arch_prctl|set_tid_address|set_robust_list|rseq|rt_sigreturn|restart_syscall|exit) ' >"$file"
+		grep -vE '^(execve|brk|mprotect|exit_group|arch_prctl|set_tid_address|set_robust_list|rseq|rt_sigreturn|restart_syscall|exit) ' >"$file"
 	[ "$(wc -l <"$file")" -gt 10 ]
 }
 

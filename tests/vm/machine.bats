@@ -30,8 +30,15 @@ teardown() { vm_teardown; }
 	says "container does not exist"
 	bundle "$(args sleep 1000)"
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
-	{ printf '\0178\017h'; sleep 2; } | { timeout -s KILL 3 "$HUSK" --root "$ROOT" console "$ID" >live || [ $? = 137 ]; }
-	grep -q 'sysrq: HELP : loglevel(0-9) reboot(b)' live
+	mkfifo keys
+	"$HUSK" --root "$ROOT" console "$ID" <keys >live 3>&- 4>&- &
+	pid=$!
+	exec 7>keys
+	printf '\0178\017h' >&7
+	eventually grep -q 'sysrq: HELP : loglevel(0-9) reboot(b)' live
+	exec 7>&-
+	kill $pid
+	wait $pid || :
 	expect 0 husk console --dump "$ID"
 	[[ $out == *'sysrq: HELP : '* ]]
 	husk kill "$ID" KILL
