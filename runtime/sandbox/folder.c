@@ -125,8 +125,11 @@ int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
 	struct proc_id machine;
 	int rc = open_dir(root, name, &dir);
 
-	if (rc == -ENOENT)
+	if (rc == -ENOENT) {
+		/* Whoever was to make it may have come as far as the folder of all. */
+		unlinkat(root, SANDBOX_FOLDER, AT_REMOVEDIR);
 		return 0;
+	}
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot open the sandbox's folder");
 	if (load(dir, &machine, NULL) == 0) {

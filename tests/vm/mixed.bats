@@ -26,7 +26,7 @@ delete  created:none stopped:none
 force   none:none created:none running:none paused:none stopped:none
 state   created:created running:running paused:paused stopped:stopped
 ps      created:created running:running paused:paused
-update  created:created running:running
+update  created:created running:running paused:paused
 '
 
 do_it() { # COMMAND ID
