@@ -76,8 +76,8 @@ int container_exec(const struct exec_request *r, struct container_made *ret, str
 int container_start(int sock, const struct container_state *s, int *ret_program, struct err *e);
 /* 127, 126 or 0 for the number that a proxy answered with. */
 int container_program_status(int rc);
-/* Sends the process (@all: every process) of the container behind @sock a signal, which is not 0. -ESRCH when it is not running; a
- * SIGKILL that the guest does not carry out ends the machine. */
+/* Sends the process (@all: every process) of the container behind @sock a signal, which is not 0. -ESRCH when it is not
+ * running; a SIGKILL that the guest does not carry out ends the machine. */
 int container_signal(int sock, const struct container_state *s, int signo, bool all, struct err *e);
 /* What `pause` and `resume` do: runc's words when the container is in no state for it. */
 int container_pause(const struct container_host *h, const char *id, struct err *e);
