@@ -200,14 +200,14 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/share/husk \
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 755 $(B)/bin/husk $(B)/bin/husk-vmm $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(B)/bin/husk-machine $(B)/bin/husk-proxy $(B)/bin/husk-systemd-cgroup $(DESTDIR)$(LIBEXEC)/
+	install -m 755 $(B)/bin/husk-machine $(B)/bin/husk-proxy $(B)/bin/husk-net $(B)/bin/husk-systemd-cgroup $(DESTDIR)$(LIBEXEC)/
 	install -m 644 $(SHARE)/vmlinux $(SHARE)/initramfs $(DESTDIR)$(PREFIX)/share/husk/
 	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/husk $(DESTDIR)$(PREFIX)/bin/husk-vmm
-	rm -f $(addprefix $(DESTDIR)$(LIBEXEC)/,husk-machine husk-proxy husk-systemd-cgroup)
+	rm -f $(addprefix $(DESTDIR)$(LIBEXEC)/,husk-machine husk-proxy husk-net husk-systemd-cgroup)
 	rm -f $(DESTDIR)$(PREFIX)/share/husk/vmlinux $(DESTDIR)$(PREFIX)/share/husk/initramfs
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard docs/man/*.8)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard docs/man/*.5)))

@@ -6,7 +6,7 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
-	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group runtime/container/network
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
 RUNTIME_HOST_OBJS += runtime/host/config
 RUNTIME_SANDBOX_OBJS += runtime/sandbox/choice
@@ -27,7 +27,7 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra \
+	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward \
 	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
@@ -55,12 +55,16 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/relay runtime/proxy/client \
+proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
 
+UNIT_TESTS += proxy_resolver
+proxy_resolver_TEST_OBJS := runtime/proxy/resolver $(LIB_BASE)
+FUZZ_TARGETS += resolver
+resolver_FUZZ_OBJS := runtime/proxy/resolver $(LIB_BASE)
 FUZZ_TARGETS += container_state systemd
 systemd_FUZZ_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/helper/props \
 	runtime/oci/cpuset $(LIB_BASE)

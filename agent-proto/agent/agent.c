@@ -115,13 +115,17 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 	clock_gettime(CLOCK_BOOTTIME, &born);
 	a->born_ns = (uint64_t)born.tv_sec * 1000000000u + (uint64_t)born.tv_nsec;
 	a->cfg = *cfg;
-	a->cfg.control_fd = a->cfg.stream_fd = -1;
+	a->cfg.control_fd = a->cfg.stream_fd = a->cfg.resolver_fd = a->cfg.forward_fd = -1;
 	a->loop = l;
 	a->null = a->own_pidns = -1;
+	a->network.again.src.fd = -1;
 	a->control.fd = a->stream.fd = a->signals.fd = -1;
 	rc = open_files(a, e);
 	if (rc == 0)
 		rc = stream_hub_new(&a->streams, l, e);
+	if (rc == 0 && (network_init(&a->network, a, l) < 0 || resolver_init(&a->resolver, l, cfg->resolver_fd) < 0 ||
+			forwards_init(&a->forwards, l, cfg->forward_fd) < 0))
+		rc = err_errno(e, errno, "event loop");
 	if (rc < 0)
 		goto fail;
 	rc = take_signals(a);
@@ -138,7 +142,9 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 fail:
 	evloop_del(&a->control);
 	evloop_del(&a->stream);
-	a->control.fd = a->stream.fd = -1;
+	evloop_del(&a->resolver.listen);
+	evloop_del(&a->forwards.listen);
+	a->control.fd = a->stream.fd = a->resolver.listen.fd = a->forwards.listen.fd = -1;
 	agent_free(a);
 	return rc;
 }
@@ -151,6 +157,9 @@ void agent_free(struct agent *a)
 		conn_close(a->conns);
 	while (a->containers)
 		container_abandon(a->containers);
+	network_done(&a->network);
+	resolver_done(&a->resolver);
+	forwards_done(&a->forwards);
 	stream_hub_free(a->streams);
 	evloop_del(&a->control);
 	evloop_del(&a->stream);
@@ -161,6 +170,16 @@ void agent_free(struct agent *a)
 	close_and_reset(&a->null);
 	close_and_reset(&a->own_pidns);
 	free(a);
+}
+
+int agent_need_sysfs(struct agent *a, struct err *e)
+{
+	int rc = 0;
+
+	if (!a->sysfs_mounted && a->cfg.mount_sysfs)
+		rc = a->cfg.mount_sysfs(e);
+	a->sysfs_mounted = rc == 0;
+	return rc;
 }
 
 void agent_owner_gone(struct agent *a, const struct conn *owner)

@@ -9,6 +9,7 @@
  *	child.c      between fork and exec; mounts.c rootfs.c devices.c tty.c creds.c program.c belong to it
  *	stream.c relay.c  standard streams         cgroup.c update.c freezer.c oom.c stats.c procs.c
  *	devfilter.c  what their names say
+ *	network.c rtn.c   interfaces, addresses, routes as the host tells them
  *	boot.c main.c     the guest's world around it
  */
 #ifndef AGENT_PROTO_AGENT_AGENT_H
@@ -16,18 +17,26 @@
 
 #include <time.h>
 
+#include "agent-proto/agent/forward.h"
+#include "agent-proto/agent/network.h"
+#include "agent-proto/agent/resolver.h"
 #include "agent-proto/proto/limits.h"
 #include "lib/err.h"
 #include "lib/evloop.h"
 
 struct agent_config {
 	int control_fd, stream_fd;     /* listening sockets; owned by the agent */
+	int resolver_fd, forward_fd;   /* likewise; -1: none */
 	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
 	const char *shares_dir;        /* where the shared file system is mounted */
 	int (*mount_shares)(struct err *e); /* called once, before the first container; NULL: it is */
-	/* Called once, before the first container with a user namespace: in there the kernel lets nobody mount a
-	 * sysfs who does not see one already. NULL: one is seen. */
+	/* Called once, before the first container with a user namespace (in there the kernel lets nobody mount a
+	 * sysfs who does not see one already), or when devices come or go. NULL: one is seen. */
 	int (*mount_sysfs)(struct err *e);
+	/* Of the sysfs that mount_sysfs() mounts: devices that have come are looked for; that of an interface is let go of.
+	 * NULL: they come and go by themselves. */
+	void (*find_devices)(void);
+	void (*remove_device)(const char *interface);
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
@@ -44,6 +53,9 @@ struct agent {
 	struct evloop *loop;
 	struct evsrc control, stream, signals;
 	struct stream_hub *streams;
+	struct network network;
+	struct resolver resolver;
+	struct forwards forwards;
 	struct conn *conns;
 	unsigned nconns;
 	struct container *containers;
@@ -59,6 +71,9 @@ struct agent {
 int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *cfg, struct err *e);
 /* Kills what is left of the containers, without waiting. */
 void agent_free(struct agent *a);
+
+/* Mounts the sysfs unless it is. */
+int agent_need_sysfs(struct agent *a, struct err *e);
 
 /* The control connection @owner has ended: what it made and did not delete is killed. */
 void agent_owner_gone(struct agent *a, const struct conn *owner);

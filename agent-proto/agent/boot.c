@@ -94,6 +94,20 @@ int boot_sysfs(struct err *e)
 	return mount("sysfs", BOOT_SYS, "sysfs", SECURE, NULL) < 0 ? err_errno(e, errno, "sysfs") : 0;
 }
 
+void boot_find_devices(void)
+{
+	io_write_str(AT_FDCWD, BOOT_SYS "/bus/pci/rescan", "1");
+}
+
+void boot_remove_device(const char *interface)
+{
+	char path[128];
+
+	/* The virtio device's PCI device. */
+	snprintf(path, sizeof(path), BOOT_SYS "/class/net/%s/device/../remove", interface);
+	io_write_str(AT_FDCWD, path, "1");
+}
+
 bool boot_shares_quiet(void)
 {
 	_cleanup_close_ int fd = waiting[0] ? open(waiting, O_RDONLY | O_CLOEXEC) : -1;

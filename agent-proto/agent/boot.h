@@ -19,6 +19,9 @@ int boot_world(struct err *e);
 int boot_shares(struct err *e);
 /* A sysfs on BOOT_SYS. */
 int boot_sysfs(struct err *e);
+/* With that: looks at the PCI bus for devices that have come; lets go of an interface's. */
+void boot_find_devices(void);
+void boot_remove_device(const char *interface);
 /* The kernel has no request to that device under way. */
 bool boot_shares_quiet(void);
 int boot_loopback(struct err *e);

@@ -80,6 +80,7 @@ static void container_free(struct container *ct)
 	close_and_reset(&ct->events.fd);
 	evtimer_done(&ct->retry);
 	close_and_reset(&ct->mntns);
+	close_and_reset(&ct->netns);
 	freezer_done(&ct->freezer);
 	oom_done(&ct->oom);
 	cgroup_done(&ct->cgroup);
@@ -195,7 +196,7 @@ static struct container *new_container(struct agent *a, const char *id)
 	oom_init(&ct->oom, &ct->cgroup, a->loop);
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
 	ct->events = (struct evsrc){ .fd = -1, .fn = on_cgroup_event, .name = "cgroup" };
-	ct->retry.src.fd = ct->mntns = -1;
+	ct->retry.src.fd = ct->mntns = ct->netns = -1;
 	ct->id = strdup(id);
 	if (!ct->id || evtimer_init(a->loop, &ct->retry, "container", on_retry) < 0) {
 		container_free(ct);
@@ -232,14 +233,11 @@ static int mount_shares(struct agent *a, struct err *e)
 /* What a user namespace needs of the agent before there is one. */
 static int prepare_userns(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
 {
-	struct agent *a = ct->agent;
-	int rc = 0;
+	int rc;
 
 	if (!(ct->ns_flags & CLONE_NEWUSER))
 		return 0;
-	if (!a->sysfs_mounted && a->cfg.mount_sysfs)
-		rc = a->cfg.mount_sysfs(e);
-	a->sysfs_mounted = rc == 0;
+	rc = agent_need_sysfs(ct->agent, e);
 	return rc < 0 ? rc : userns_own_cgroup(ct->cgroup.fd, spec, e);
 }
 
@@ -254,6 +252,9 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)
 		ct->ns_flags |= ns_flag[spec->new_namespaces[i]];
+	/* The machine's network is nobody else's. Only root of a user namespace needs one that is its own to rule. */
+	if (!(ct->ns_flags & CLONE_NEWUSER))
+		ct->ns_flags &= ~CLONE_NEWNET;
 	ct->kept = inherit_keep(spec);
 	if (!ct->kept)
 		return err_set(e, ENOMEM, "out of memory");
@@ -274,6 +275,11 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	}
 	snprintf(name, sizeof(name), "/proc/%d/ns/mnt", ct->init.pid);
 	ct->mntns = open(name, O_RDONLY | O_CLOEXEC);
+	if (ct->ns_flags & CLONE_NEWNET) {
+		snprintf(name, sizeof(name), "/proc/%d/ns/net", ct->init.pid);
+		ct->netns = open(name, O_RDONLY | O_CLOEXEC);
+		network_follow(&ct->agent->network, ct);
+	}
 	return 0;
 }
 

@@ -36,6 +36,7 @@ struct container {
 	 * behind (a read-ahead that ends in a late release of its file), and the kernel takes a share's
 	 * superblock away under them when its last mount goes. -1: none. */
 	int mntns;
+	int netns; /* its own network namespace; -1: the machine's */
 };
 
 /* Checked requests only (check.h). Each keeps or answers @call in any case. */

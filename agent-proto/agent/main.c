@@ -31,6 +31,8 @@ static int serve(struct evloop *l, struct err *e)
 				    .shares_dir = BOOT_SHARES,
 				    .mount_shares = boot_shares,
 				    .mount_sysfs = boot_sysfs,
+				    .find_devices = boot_find_devices,
+				    .remove_device = boot_remove_device,
 				    .is_quiet = boot_shares_quiet,
 				    .rootfs_dir = BOOT_ROOTFS,
 				    .cgroup_dir = BOOT_CGROUP,
@@ -46,6 +48,12 @@ static int serve(struct evloop *l, struct err *e)
 	cfg.stream_fd = boot_listen(AGENT_PORT_STREAM, e);
 	if (cfg.stream_fd < 0)
 		return cfg.stream_fd;
+	cfg.resolver_fd = boot_listen(AGENT_PORT_RESOLVER, e);
+	if (cfg.resolver_fd < 0)
+		return cfg.resolver_fd;
+	cfg.forward_fd = boot_listen(AGENT_PORT_FORWARD, e);
+	if (cfg.forward_fd < 0)
+		return cfg.forward_fd;
 	rc = agent_new(&a, l, &cfg, e);
 	if (rc < 0)
 		return rc;

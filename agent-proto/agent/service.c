@@ -248,7 +248,7 @@ static void stats(struct conn *c, struct ttrpc_call *call, const void *msg)
 	struct container *ct = find(c, call, req->container_id, "");
 
 	if (ct)
-		stats_reply(&ct->cgroup, call);
+		stats_reply(&ct->cgroup, ct->netns, call);
 }
 
 static void wait_oom(struct conn *c, struct ttrpc_call *call, const void *msg)
@@ -258,6 +258,17 @@ static void wait_oom(struct conn *c, struct ttrpc_call *call, const void *msg)
 
 	if (ct)
 		oom_wait(&ct->oom, req->seen, call);
+}
+
+static void update_network(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	struct err e = ERR_INIT;
+	int rc = network_check(msg, &e);
+
+	if (rc < 0)
+		ttrpc_reply_err(call, rc, e.msg);
+	else
+		network_update(&conn_agent(c)->network, msg, call);
 }
 
 static void delete(struct conn *c, struct ttrpc_call *call, const void *msg)
@@ -288,6 +299,7 @@ METHOD(resume, container_request, resume)
 METHOD(update, update_request, update)
 METHOD(stats, container_request, stats)
 METHOD(wait_oom, wait_oom_request, wait_oom)
+METHOD(update_network, update_network_request, update_network)
 METHOD(delete, process_request, delete)
 
 #define AGENT "husk.agent.v1.Agent"
@@ -305,6 +317,7 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "Update", on_update },
 	{ AGENT, "Stats", on_stats },
 	{ AGENT, "WaitOom", on_wait_oom },
+	{ AGENT, "UpdateNetwork", on_update_network },
 	{ AGENT, "Delete", on_delete },
 	{ NULL, NULL, NULL },
 };

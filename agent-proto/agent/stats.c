@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent-proto/agent/rtn.h"
 #include "agent-proto/proto/limits.h"
 #include "agent-proto/proto/stats.h"
 #include "agent-proto/ttrpc/arena.h"
@@ -26,6 +28,7 @@ struct answer {
 	Husk__Agent__V1__Counter *counters[AGENT_MAX_COUNTERS];
 	Husk__Agent__V1__BlockStat *block[AGENT_MAX_BLOCK_STATS];
 	Husk__Agent__V1__HugePages *huge[AGENT_MAX_HUGE_SIZES];
+	Husk__Agent__V1__InterfaceStat *interfaces[AGENT_MAX_INTERFACE_STATS];
 };
 
 /* A file of one number or "max"; 0 when it is not there. */
@@ -197,7 +200,46 @@ static void take_huge(struct answer *a)
 	}
 }
 
-void stats_reply(const struct cgroup *cg, struct ttrpc_call *call)
+static void take_interface(void *arg, const struct rtn_link *l)
+{
+	struct answer *a = arg;
+	Husk__Agent__V1__InterfaceStat *s;
+
+	/* A name that would have to be escaped is the container's own making. */
+	if (l->flags & IFF_LOOPBACK || !*l->name || strspn(l->name, AGENT_INTERFACE_CHARS) != strlen(l->name) ||
+	    a->m.n_interfaces == AGENT_MAX_INTERFACE_STATS)
+		return;
+	s = arena_alloc(&a->arena, sizeof(*s));
+	if (!s)
+		return;
+	husk__agent__v1__interface_stat__init(s);
+	s->name = arena_alloc(&a->arena, sizeof(l->name));
+	if (!s->name)
+		return;
+	memcpy(s->name, l->name, sizeof(l->name));
+	s->rx_bytes = l->rx_bytes;
+	s->rx_packets = l->rx_packets;
+	s->rx_errors = l->rx_errors;
+	s->rx_dropped = l->rx_dropped;
+	s->tx_bytes = l->tx_bytes;
+	s->tx_packets = l->tx_packets;
+	s->tx_errors = l->tx_errors;
+	s->tx_dropped = l->tx_dropped;
+	a->interfaces[a->m.n_interfaces++] = s;
+}
+
+static void take_interfaces(struct answer *a, int netns)
+{
+	struct rtn *n = calloc(1, sizeof(*n));
+
+	if (n && (netns < 0 ? rtn_open(n, NULL) : rtn_open_in(n, netns, NULL)) == 0) {
+		rtn_links(n, take_interface, a);
+		rtn_close(n);
+	}
+	free(n);
+}
+
+void stats_reply(const struct cgroup *cg, int netns, struct ttrpc_call *call)
 {
 	struct answer a = { .fd = cg->fd };
 
@@ -206,6 +248,7 @@ void stats_reply(const struct cgroup *cg, struct ttrpc_call *call)
 	a.m.memory_stat = a.counters;
 	a.m.block = a.block;
 	a.m.huge = a.huge;
+	a.m.interfaces = a.interfaces;
 	a.m.memory = &a.memory;
 	a.m.swap = &a.swap;
 	a.m.pids = &a.pids;
@@ -218,6 +261,7 @@ void stats_reply(const struct cgroup *cg, struct ttrpc_call *call)
 	each_number(&a, "pids.events", take_pids_event);
 	take_block(&a);
 	take_huge(&a);
+	take_interfaces(&a, netns);
 	ttrpc_reply(call, &a.m.base);
 	arena_free(&a.arena);
 }

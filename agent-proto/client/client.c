@@ -30,6 +30,7 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_STATS] = "Stats",
 	[AGENT_WAIT_OOM] = "WaitOom",
 	[AGENT_UPDATE] = "Update",
+	[AGENT_NETWORK] = "UpdateNetwork",
 };
 
 struct agent_client {

@@ -62,6 +62,11 @@ struct agent_ps_info {
 	char command[1024];
 };
 
+struct agent_network_info {
+	uint32_t n;
+	uint32_t resolver[AGENT_MAX_RESOLVERS]; /* IPv4, network byte order, below 127.0.0.0/8, not 127.0.0.1 */
+};
+
 struct agent_reply {
 	int rc;              /* 0 or -errno, see below */
 	struct err err;      /* rc < 0: the text, the agent's own words where it answered */
@@ -71,6 +76,7 @@ struct agent_reply {
 		struct agent_exit_info exit; /* wait */
 		struct agent_stats stats;
 		uint64_t oom_kills;          /* wait_oom */
+		struct agent_network_info network;
 	};
 };
 
@@ -132,6 +138,9 @@ int agent_resume(struct agent_client *c, const char *container_id, agent_reply_f
 /* @req/@len: a packed UpdateRequest, sent as it is. */
 int agent_update(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
 		 struct err *e);
+/* @req/@len: a packed UpdateNetworkRequest, sent as it is. */
+int agent_network(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
+		  struct err *e);
 int agent_stats(struct agent_client *c, const char *container_id, agent_reply_fn *fn, void *arg,
 		struct err *e);
 /* Without deadline: answers when the number of processes that the OOM killer ended is not @seen (UINT64_MAX: at once);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/client/decode.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "agent-proto/client/internal.h"
@@ -123,6 +124,21 @@ static int take_list(const Husk__Agent__V1__ListProcessesResponse *m, agent_ps_f
 	return 0;
 }
 
+static int take_network(const Husk__Agent__V1__UpdateNetworkResponse *m, struct agent_network_info *ret, struct err *e)
+{
+	if (m->n_resolvers > AGENT_MAX_RESOLVERS)
+		return err_set(e, EPROTO, "%zu name servers", m->n_resolvers);
+	for (size_t i = 0; i < m->n_resolvers; i++) {
+		uint32_t a = ntohl(m->resolvers[i]);
+
+		/* Others are reached by the container's own interfaces, or not at all. */
+		if (a >> 24 != 127 || a == INADDR_LOOPBACK)
+			return bad(e, "name server is not below 127.0.0.0/8");
+		ret->resolver[ret->n++] = m->resolvers[i];
+	}
+	return 0;
+}
+
 static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_HELLO] = &husk__agent__v1__hello_response__descriptor,
 	[AGENT_CREATE] = &husk__agent__v1__create_container_response__descriptor,
@@ -138,6 +154,7 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_STATS] = &husk__agent__v1__stats_response__descriptor,
 	[AGENT_WAIT_OOM] = &husk__agent__v1__wait_oom_response__descriptor,
 	[AGENT_UPDATE] = &husk__agent__v1__empty__descriptor,
+	[AGENT_NETWORK] = &husk__agent__v1__update_network_response__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,
@@ -158,6 +175,8 @@ static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *a
 	case AGENT_WAIT_OOM:
 		ret->oom_kills = ((const Husk__Agent__V1__WaitOomResponse *)msg)->oom_kills;
 		return 0;
+	case AGENT_NETWORK:
+		return take_network(msg, &ret->network, e);
 	case AGENT_LIST:
 		return take_list(msg, each, arg, e);
 	default: /* Empty */

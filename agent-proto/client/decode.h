@@ -23,6 +23,7 @@ enum agent_method {
 	AGENT_STATS,
 	AGENT_WAIT_OOM,
 	AGENT_UPDATE,
+	AGENT_NETWORK,
 	AGENT_METHODS
 };
 

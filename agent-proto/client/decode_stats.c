@@ -31,7 +31,30 @@ static int check_counts(const Husk__Agent__V1__StatsResponse *m, struct err *e)
 		return err_set(e, EPROTO, "%zu block devices", m->n_block);
 	if (m->n_huge > AGENT_MAX_HUGE_SIZES)
 		return err_set(e, EPROTO, "%zu sizes of pages", m->n_huge);
+	if (m->n_interfaces > AGENT_MAX_INTERFACE_STATS)
+		return err_set(e, EPROTO, "%zu interfaces", m->n_interfaces);
 	return 0;
+}
+
+static int take_interfaces(const Husk__Agent__V1__StatsResponse *m, struct agent_stats *ret, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < m->n_interfaces; i++) {
+		const Husk__Agent__V1__InterfaceStat *f = m->interfaces[i];
+		struct agent_interface *to = &ret->interfaces[ret->n_interfaces++];
+
+		*to = (struct agent_interface){ .rx_bytes = f->rx_bytes,
+						.rx_packets = f->rx_packets,
+						.rx_errors = f->rx_errors,
+						.rx_dropped = f->rx_dropped,
+						.tx_bytes = f->tx_bytes,
+						.tx_packets = f->tx_packets,
+						.tx_errors = f->tx_errors,
+						.tx_dropped = f->tx_dropped };
+		rc = take_name(to->name, f->name, sizeof(to->name) - 1, AGENT_INTERFACE_CHARS, e);
+	}
+	return rc;
 }
 
 int agent_take_stats(const Husk__Agent__V1__StatsResponse *m, struct agent_stats *ret,
@@ -72,5 +95,5 @@ int agent_take_stats(const Husk__Agent__V1__StatsResponse *m, struct agent_stats
 		rc = take_name(h->size, m->huge[i]->size, AGENT_MAX_HUGE_NAME,
 			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", e);
 	}
-	return rc;
+	return rc < 0 ? rc : take_interfaces(m, ret, e);
 }

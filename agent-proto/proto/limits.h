@@ -10,6 +10,8 @@
 
 #define AGENT_PORT_READY   1    /* guest dials host: "I am up" */
 #define AGENT_PORT_CONTROL 1024 /* host dials guest: ttrpc */
+#define AGENT_PORT_RESOLVER 1026 /* host dials guest: questions to name servers (resolver.h) */
+#define AGENT_PORT_FORWARD  1027 /* host dials guest: a connection to a port of the container (forward.h) */
 #define AGENT_PORT_STREAM  1025 /* host dials guest: u64 token, then bytes */
 
 #define AGENT_MAX_FRAME       (4u << 20)
@@ -31,6 +33,14 @@
 #define AGENT_MAX_SECCOMP     4096 /* instructions, 8 bytes each; as the kernel's BPF_MAXINSNS */
 #define AGENT_MAX_CPU_BYTES   128  /* of a set of CPUs or memory nodes */
 #define AGENT_MAX_ID_MAPPINGS 340  /* the kernel's limit */
+
+#define AGENT_MAX_INTERFACES  32
+#define AGENT_MAX_ADDRESSES   256 /* of one interface */
+#define AGENT_MAX_ROUTES      1024
+#define AGENT_MAX_HOPS        64 /* of one route */
+#define AGENT_MAX_NEIGHBOURS  1024
+#define AGENT_MAX_RESOLVERS   4
+#define AGENT_DEVICE_MS       5000 /* for a device that was told of to be there */
 
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000

@@ -127,6 +127,32 @@ static void write_block(struct json_w *w, const struct agent_stats *s)
 	jw_end_object(w);
 }
 
+/* runc names the fields of this object as its source does. */
+static void write_interfaces(struct json_w *w, const struct agent_stats *s)
+{
+	if (!s->n_interfaces) {
+		jw_str(w, "network_interfaces", NULL);
+		return;
+	}
+	jw_array(w, "network_interfaces");
+	for (uint32_t i = 0; i < s->n_interfaces; i++) {
+		const struct agent_interface *f = &s->interfaces[i];
+
+		jw_object(w, NULL);
+		jw_str(w, "Name", f->name);
+		jw_uint(w, "RxBytes", f->rx_bytes);
+		jw_uint(w, "RxPackets", f->rx_packets);
+		jw_uint(w, "RxErrors", f->rx_errors);
+		jw_uint(w, "RxDropped", f->rx_dropped);
+		jw_uint(w, "TxBytes", f->tx_bytes);
+		jw_uint(w, "TxPackets", f->tx_packets);
+		jw_uint(w, "TxErrors", f->tx_errors);
+		jw_uint(w, "TxDropped", f->tx_dropped);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
 static void write_rest(struct json_w *w, const struct agent_stats *s)
 {
 	jw_object(w, "pids");
@@ -147,7 +173,7 @@ static void write_rest(struct json_w *w, const struct agent_stats *s)
 	jw_end_object(w);
 	jw_object(w, "intel_rdt");
 	jw_end_object(w);
-	jw_str(w, "network_interfaces", NULL);
+	write_interfaces(w, s);
 }
 
 static void begin(struct json_w *w, const char *type, const char *id)

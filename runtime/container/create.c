@@ -19,6 +19,7 @@
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
+#include "runtime/container/network.h"
 #include "runtime/container/timeline.h"
 #include "runtime/host/netns.h"
 #include "runtime/host/sock.h"
@@ -37,6 +38,7 @@ struct creation {
 	struct machine_choice choice;
 	struct sandbox vm;
 	struct stand_in proxy;
+	struct network net;
 	struct share_list shares;
 	const char **env; /* the process's, where it is not the configuration's own */
 };
@@ -229,8 +231,38 @@ static int start_proxy(struct creation *c, struct err *e)
 	}
 	if (rc == 0)
 		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
-	close_and_reset(&c->netns);
 	timeline_mark("husk-proxy started");
+	return rc;
+}
+
+/* A namespace that was made just now and that no hook was shown holds nothing yet. */
+static bool may_have_links(const struct creation *c)
+{
+	const struct oci_hook_list *of = c->spec->hooks.of;
+
+	return c->netns >= 0 || c->spec->n_net_devices || of[OCI_PRESTART].n || of[OCI_CREATE_RUNTIME].n ||
+	       of[OCI_CREATE_CONTAINER].n;
+}
+
+/* Who plugs something in later does it by way of the proxy's pid, or the namespace's name. */
+static int start_network(struct creation *c, struct err *e)
+{
+	char path[48];
+	int rc = 0;
+
+	if (c->netns < 0) {
+		/* It is in its own namespace when it answers. */
+		rc = proxy_call(c->proxy.made.sock, PROXY_SYNC, NULL, CALL_TIMEOUT_MS, e);
+		if (rc < 0)
+			return rc;
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", c->proxy.made.proxy.pid);
+		c->netns = open(path, O_RDONLY | O_CLOEXEC);
+		if (c->netns < 0)
+			return err_errno(e, errno, "%s", path);
+	}
+	rc = network_start(&c->net, c->req->host, c->req->id, c->netns, c->spec, e);
+	close_and_reset(&c->netns);
+	timeline_mark("husk-net started");
 	return rc;
 }
 
@@ -268,7 +300,7 @@ static int attach(struct creation *c, struct err *e)
 		rc = oci_pack_create(c->spec, c->req->id, &c->shares.packed[0], &c->shares.packed[1],
 				     &c->proxy.tokens, &hook_state, &request, e);
 	if (rc == 0)
-		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, e);
+		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, c->net.proxy_end, e);
 	buf_free(&request);
 	buf_free(&state);
 	/* Nobody's but the machine's and the proxy's from here on. */
@@ -280,6 +312,7 @@ static int attach(struct creation *c, struct err *e)
 static int boot(struct creation *c, struct err *e)
 {
 	struct nc_info_reply info;
+	bool plugged = c->net.proc.pid != 0;
 	int rc = sandbox_boot(&c->vm, e);
 
 	timeline_mark("machine told to run");
@@ -288,12 +321,19 @@ static int boot(struct creation *c, struct err *e)
 		rc = oci_seccomp_compile(c->spec, e);
 		timeline_mark("seccomp filter made");
 	}
+	/* While the guest boots: nobody waits for it there. */
+	if (rc == 0 && !c->net.proc.pid)
+		rc = start_network(c, e);
+	if (rc == 0 && !plugged)
+		rc = network_plug(&c->net, &c->vm, e);
 	if (rc == 0)
 		rc = attach(c, e);
 	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
 	 * and keep it from being removed. */
 	if (rc == 0 && c->group.fd >= 0)
 		rc = group_enter(&c->st, c->group.fd, c->vm.machine.pid, e);
+	if (rc == 0 && c->group.fd >= 0)
+		rc = group_enter(&c->st, c->group.fd, c->net.proc.pid, e);
 	group_release(&c->group);
 	if (rc == 0)
 		rc = sandbox_save(&c->vm, 1, e);
@@ -323,13 +363,19 @@ static int make_all(struct creation *c, struct err *e)
 	/* After the hooks: what they mounted is in the shares. */
 	if (rc == 0)
 		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
+	if (rc == 0 && may_have_links(c))
+		rc = start_network(c, e);
 	if (rc == 0)
 		rc = build_machine(c, e);
+	/* Devices that are there from the start need no looking for. */
+	if (rc == 0 && c->net.proc.pid)
+		rc = network_plug(&c->net, &c->vm, e);
 	if (rc == 0)
 		rc = boot(c, e);
 	if (rc < 0)
 		return rc;
 	c->st.proxy = c->proxy.made.proxy;
+	c->st.net = c->net.proc;
 	rc = container_state_save(c->dir, &c->st, e);
 	return rc < 0 ? rc : stand_in_commit(&c->proxy, c->req->pid_file, e);
 }
@@ -373,6 +419,7 @@ static void undo(struct creation *c)
 	struct err e = ERR_INIT;
 
 	stand_in_done(&c->proxy, true);
+	network_done(&c->net, true);
 	group_release(&c->group);
 	sandbox_close(&c->vm);
 	if (c->vm.machine.pid) {
@@ -400,7 +447,8 @@ int container_create(const struct container_request *r, struct container_made *r
 				.netns = -1,
 				.vm = SANDBOX_INIT,
 				.choice = MACHINE_CHOICE_INIT,
-				.proxy = STAND_IN_INIT };
+				.proxy = STAND_IN_INIT,
+				.net = NETWORK_INIT };
 	group_init(&c->group);
 	rc = check(c, &local);
 	if (rc == 0)
@@ -421,6 +469,7 @@ int container_create(const struct container_request *r, struct container_made *r
 		*e = local;
 	ret->program = c->proxy.made.program;
 	stand_in_done(&c->proxy, rc < 0);
+	network_done(&c->net, rc < 0);
 	share_list_close(&c->shares);
 	sandbox_close(&c->vm);
 	group_done(&c->group);

@@ -39,7 +39,7 @@ int stand_in_setup(struct stand_in *p, const struct container_host *h, struct pr
 		   const int *fds, size_t nfds, struct err *e);
 /* @request: the packed message. Sends PROXY_ATTACH; the answer is awaited by stand_in_wait(). */
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
-		    int machine, int ready, struct err *e);
+		    int machine, int ready, int net, struct err *e);
 int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e);
 /* Gives the terminal's master away, tells the pid, commits. */
 int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e);

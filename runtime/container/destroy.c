@@ -9,6 +9,7 @@
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
+#include "runtime/container/network.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 
@@ -38,6 +39,7 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 
 	if (rc < 0)
 		return err_errno(e, -rc, "husk-proxy (process %d) does not end", s->proxy.pid);
+	network_end(&s->net);
 	rc = sandbox_remove(h->root, s->sandbox ? s->sandbox : id, KILL_TIMEOUT_MS, e);
 	if (rc == 0)
 		rc = group_remove(s, id, KILL_TIMEOUT_MS, e);

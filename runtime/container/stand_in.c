@@ -142,10 +142,11 @@ int stand_in_setup(struct stand_in *p, const struct container_host *h, struct pr
 }
 
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
-		    int machine, int ready, struct err *e)
+		    int machine, int ready, int net, struct err *e)
 {
 	_cleanup_close_ int mem = memfd_create("request", MFD_CLOEXEC);
-	int fds[3] = { machine, mem, ready };
+	int fds[4] = { machine, mem };
+	size_t n = 2;
 	int rc;
 
 	if (mem < 0)
@@ -160,9 +161,15 @@ int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf
 	m->token[2] = p->tokens.err;
 	if (p->terminal)
 		m->flags |= PROXY_ATTACH_TERMINAL;
-	if (ready >= 0)
+	if (ready >= 0) {
 		m->flags |= PROXY_ATTACH_READY;
-	return proxy_send(p->made.sock, PROXY_ATTACH, m, sizeof(*m), fds, ready >= 0 ? 3 : 2, e);
+		fds[n++] = ready;
+	}
+	if (net >= 0) {
+		m->flags |= PROXY_ATTACH_NET;
+		fds[n++] = net;
+	}
+	return proxy_send(p->made.sock, PROXY_ATTACH, m, sizeof(*m), fds, n, e);
 }
 
 int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e)

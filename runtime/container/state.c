@@ -37,7 +37,9 @@ bool container_status_lives(enum container_status s)
 
 enum field_kind {
 	F_STR,
-	F_NEW_STR, /* one that older state files do not have: "" */
+	F_NEW_STR, /* ones that older state files do not have: "", 0 */
+	F_NEW_PID,
+	F_NEW_U64,
 	F_U32,
 	F_PID,
 	F_U64
@@ -60,6 +62,8 @@ static const struct field {
 	{ "owner", F_U32, offsetof(struct container_state, owner) },
 	{ "proxyPid", F_PID, offsetof(struct container_state, proxy.pid) },
 	{ "proxyStart", F_U64, offsetof(struct container_state, proxy.start) },
+	{ "netPid", F_NEW_PID, offsetof(struct container_state, net.pid) },
+	{ "netStart", F_NEW_U64, offsetof(struct container_state, net.start) },
 };
 
 static int read_field(const struct field *f, const struct json *v, struct container_state *s)
@@ -72,7 +76,7 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 		return 0;
 	}
 	if (!v)
-		return -EINVAL;
+		return f->kind == F_NEW_PID || f->kind == F_NEW_U64 ? 0 : -EINVAL;
 	switch (f->kind) {
 	case F_STR:
 	case F_NEW_STR:
@@ -82,11 +86,13 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 		return 0;
 	case F_U32:
 	case F_PID:
-		if (json_uint64(v, &n) < 0 || n > (f->kind == F_PID ? INT32_MAX : UINT32_MAX))
+	case F_NEW_PID:
+		if (json_uint64(v, &n) < 0 || n > (f->kind == F_U32 ? UINT32_MAX : INT32_MAX))
 			return -EINVAL;
 		*(uint32_t *)(void *)at = (uint32_t)n;
 		return 0;
 	case F_U64:
+	case F_NEW_U64:
 		if (json_uint64(v, &n) < 0)
 			return -EINVAL;
 		*(uint64_t *)(void *)at = n;
@@ -233,9 +239,11 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 			break;
 		case F_U32:
 		case F_PID:
+		case F_NEW_PID:
 			jw_uint(&w, fields[i].name, *(const uint32_t *)(const void *)at);
 			break;
 		case F_U64:
+		case F_NEW_U64:
 			jw_uint(&w, fields[i].name, *(const uint64_t *)(const void *)at);
 			break;
 		}

@@ -48,6 +48,7 @@ struct container_state {
 	const char *bus; /* of the user's manager whose unit that is, "": the system's */
 	uint32_t owner; /* uid */
 	struct proc_id proxy; /* pid 0: still being created */
+	struct proc_id net; /* husk-net; pid 0: none */
 	struct oci_pair *annotations;
 	size_t n_annotations;
 	struct oci_hooks hooks; /* what later commands run; config.json may change or go */

@@ -12,7 +12,7 @@
 
 void doctor_programs(struct doctor_line *l, const char *config)
 {
-	static const char *const names[] = { "husk-machine", "husk-proxy" };
+	static const char *const names[] = { "husk-machine", "husk-proxy", "husk-net" };
 	struct err e = ERR_INIT;
 	char path[4096];
 
@@ -26,7 +26,7 @@ void doctor_programs(struct doctor_line *l, const char *config)
 		doctor_say(l, DOCTOR_WARNING, "install husk whole (make install)",
 			   "husk-systemd-cgroup is missing, which --systemd-cgroup needs");
 	else
-		doctor_say(l, DOCTOR_OK, NULL, "husk-machine, husk-proxy and husk-systemd-cgroup are there");
+		doctor_say(l, DOCTOR_OK, NULL, "husk-machine, husk-proxy, husk-net and husk-systemd-cgroup are there");
 }
 
 /* The kernel and the initramfs that a container gets which asks for none. */

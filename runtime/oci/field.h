@@ -97,6 +97,7 @@ oci_read_fn oci_read_uid_mappings, oci_read_gid_mappings; /* struct oci_spec; us
 int oci_read_mappings(struct oci_ctx *c, const struct json *v, struct oci_id_mapping **ret,
 		      size_t *ret_n);
 oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
+oci_read_fn oci_read_net_devices; /* struct oci_spec; netdev.c */
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
 oci_read_fn oci_read_count;     /* uint64_t, any */
@@ -121,7 +122,7 @@ extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_
 	oci_memory_fields[], oci_cpu_fields[], oci_pids_fields[], oci_block_fields[],
 	oci_block_weight_fields[], oci_block_rate_fields[], oci_hugepages_fields[], oci_hooks_fields[], oci_hook_fields[],
 	oci_seccomp_fields[], oci_scheduler_fields[], oci_io_priority_fields[], oci_affinity_fields[],
-	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[],
+	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[], oci_net_device_fields[],
 	oci_vm_fields[], oci_vm_hypervisor_fields[], oci_vm_kernel_fields[], oci_vm_hw_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
 

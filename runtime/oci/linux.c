@@ -159,7 +159,7 @@ const struct oci_field oci_linux_fields[] = {
 	OCI_WHOLE("timeOffsets", OCI_GUEST, oci_read_time_offsets),
 	OCI_FIELD("seccomp", OCI_GUEST, struct oci_spec, seccomp, oci_read_seccomp),
 	OCI_REFUSE("intelRdt"),
-	OCI_REFUSE("netDevices"),
+	OCI_WHOLE("netDevices", OCI_HOST, oci_read_net_devices),
 	OCI_WHOLE("memoryPolicy", OCI_GUEST, oci_read_memory_policy),
 	OCI_END,
 };

@@ -116,6 +116,7 @@ const struct oci_table oci_tables[] = {
 	{ "linux.memoryPolicy.", oci_memory_policy_fields },
 	{ "linux.personality.", oci_personality_fields },
 	{ "linux.timeOffsets.", oci_time_offset_fields },
+	{ "linux.netDevices.NAME.", oci_net_device_fields },
 	{ "linux.resources.blockIO.", oci_block_fields },
 	{ "linux.resources.blockIO.weightDevice[].", oci_block_weight_fields },
 	{ "linux.resources.blockIO.throttle*Device[].", oci_block_rate_fields },

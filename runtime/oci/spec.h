@@ -111,6 +111,12 @@ struct oci_namespace {
 	const char *path; /* NULL: a new one */
 };
 
+#define OCI_MAX_NET_DEVICES 16
+
+struct oci_net_device {
+	char host[16], name[16]; /* there, and in the container */
+};
+
 struct oci_device {
 	const char *path;
 	char type; /* c b p u */
@@ -262,6 +268,8 @@ struct oci_spec {
 	struct oci_mount *mounts;
 	size_t n_mounts;
 	struct oci_namespace ns[OCI_NS_COUNT];
+	struct oci_net_device *net_devices;
+	size_t n_net_devices;
 	struct oci_device *devices;
 	size_t n_devices;
 	struct oci_strv masked_paths, readonly_paths;

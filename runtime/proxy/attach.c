@@ -201,6 +201,8 @@ static int begin(struct session *s, const void *request, int ready, struct err *
 	}
 	rc = agent_hello(s->agent, greeted, s, e);
 	if (rc == 0)
+		network_begin(s);
+	if (rc == 0)
 		rc = is_exec(s)
 			     ? agent_exec(s->agent, request, s->at.request_len,
 					  s->at.flags & PROXY_ATTACH_PATIENT ? INT_MAX : 0, created,

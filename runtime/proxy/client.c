@@ -156,8 +156,7 @@ static bool is_name(const char *s, size_t size)
 {
 	size_t len = strnlen(s, size);
 
-	return len > 0 && len < size &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == len;
+	return len > 0 && len < size && strspn(s, AGENT_INTERFACE_CHARS) == len;
 }
 
 /* 0, the proxy's refusal, or -EPROTO. */
@@ -165,7 +164,7 @@ static int take_stats(struct proxy_stats *m, struct agent_stats *ret, struct err
 {
 	struct agent_stats *s = &m->s;
 	bool good = s->n_memory_stat <= AGENT_MAX_COUNTERS && s->n_block <= AGENT_MAX_BLOCK_STATS &&
-		    s->n_huge <= AGENT_MAX_HUGE_SIZES;
+		    s->n_huge <= AGENT_MAX_HUGE_SIZES && s->n_interfaces <= AGENT_MAX_INTERFACE_STATS;
 
 	m->text[sizeof(m->text) - 1] = 0;
 	if (m->hdr.rc < 0)
@@ -174,6 +173,8 @@ static int take_stats(struct proxy_stats *m, struct agent_stats *ret, struct err
 		good = is_name(s->memory_stat[i].name, sizeof(s->memory_stat[i].name));
 	for (uint32_t i = 0; good && i < s->n_huge; i++)
 		good = is_name(s->huge[i].size, sizeof(s->huge[i].size));
+	for (uint32_t i = 0; good && i < s->n_interfaces; i++)
+		good = is_name(s->interfaces[i].name, sizeof(s->interfaces[i].name));
 	if (!good)
 		return err_set(e, EPROTO, "husk-proxy sent malformed figures");
 	*ret = *s;

@@ -44,6 +44,8 @@ static const struct {
 	{ SYS_close, "connections end" },
 	{ SYS_shutdown, "end of standard input" },
 	{ SYS_accept4, "connections of husk" },
+	{ SYS_getsockname, "which port of the namespace was dialled" },
+	{ SYS_connect, "name servers in the container's network namespace" },
 	{ SYS_ppoll, "answers of the machine" },
 #ifdef SYS_poll
 	{ SYS_poll, "answers of the machine" },
@@ -74,6 +76,7 @@ static const struct {
 	{ SYS_fcntl, 1, 4 /* F_SETFL */, "streams are made non-blocking" },
 	{ SYS_fcntl, 1, 1030 /* F_DUPFD_CLOEXEC */, "a terminal's stream goes both ways" },
 	{ SYS_ioctl, 1, 0x5413 /* TIOCGWINSZ */, "the size of a terminal" },
+	{ SYS_socket, 0, 2 /* AF_INET */, "name servers in the container's network namespace" },
 	{ SYS_prctl, 0, PR_SET_NAME, "the name tells the stage" },
 	{ SYS_mmap, 2, PROT_READ | PROT_WRITE, "memory" },
 	{ SYS_mprotect, 2, PROT_READ | PROT_WRITE, "memory" },

@@ -104,7 +104,7 @@ static int receive_attach(struct proxy *p, const struct proxy_attach *m, const i
 {
 	struct proxy_attach *at = &p->session.at;
 
-	if (nfds != ((m->flags & PROXY_ATTACH_READY) ? 3 : 2) || m->nshares > PROXY_MAX_SHARES ||
+	if (nfds != 2u + !!(m->flags & PROXY_ATTACH_READY) + !!(m->flags & PROXY_ATTACH_NET) || m->nshares > PROXY_MAX_SHARES ||
 	    m->request_len > AGENT_MAX_FRAME)
 		return err_set(e, EBADMSG, "attach: malformed");
 	*at = *m;
@@ -113,7 +113,9 @@ static int receive_attach(struct proxy *p, const struct proxy_attach *m, const i
 	at->fs_device[sizeof(at->fs_device) - 1] = 0;
 	at->share_prefix[sizeof(at->share_prefix) - 1] = 0;
 	p->machine = fds[0];
-	p->ready = nfds == 3 ? fds[2] : -1;
+	p->ready = m->flags & PROXY_ATTACH_READY ? fds[2] : -1;
+	if (m->flags & PROXY_ATTACH_NET)
+		network_take(&p->session, fds[nfds - 1]);
 	p->request = malloc(at->request_len ? at->request_len : 1);
 	if (!p->request)
 		return err_set(e, ENOMEM, "out of memory");

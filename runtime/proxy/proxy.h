@@ -146,11 +146,13 @@ enum proxy_attach_flags {
 	PROXY_ATTACH_LAST = 1u << 2, /* the machine has no other container: end it at the end */
 	PROXY_ATTACH_READY = 1u << 3, /* a third descriptor comes: wait for it to be readable */
 	PROXY_ATTACH_PATIENT = 1u << 4, /* an exec that may have to wait for a paused container */
+	PROXY_ATTACH_NET = 1u << 5, /* the last descriptor is the connection to husk-net (runtime/net/wire.h) */
 };
 #define PROXY_MAX_SHARES 250
 
 /* Descriptors: a connected client of the machine's control socket (native.h); a memfd with the packed
- * CreateContainerRequest or ExecRequest; with PROXY_ATTACH_READY the ready socket.
+ * CreateContainerRequest or ExecRequest; with PROXY_ATTACH_READY the ready socket; with PROXY_ATTACH_NET the
+ * connection to husk-net.
  * The shares called SHARE_PREFIX0 to nshares - 1 are removed at the end (not by an exec). */
 struct proxy_attach {
 	struct proxy_hdr hdr;

@@ -119,9 +119,33 @@ static void resize_answered(void *arg, const struct agent_reply *r)
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
+static int start_process(struct session_client *c, struct err *e)
+{
+	struct session *s = c->s;
+
+	return agent_start(s->agent, s->at.container_id, "", s->at.start_timeout_ms, start_answered, c, e);
+}
+
+/* The network is as the host's: the process may go. */
+static void start_connected(struct session_client *c, int rc, const struct err *why)
+{
+	struct err e = *why;
+
+	if (rc == 0 && !c->s->agent)
+		rc = err_set(&e, ESRCH, "container not running");
+	if (rc == 0)
+		rc = start_process(c, &e);
+	if (rc == 0)
+		return;
+	c->s->starting = false;
+	serve_reply(c, PROXY_START, rc, e.msg);
+	serve_done(c);
+}
+
 static int do_start(struct session_client *c, const void *msg, struct err *e)
 {
 	struct session *s = c->s;
+	int rc;
 
 	(void)msg;
 	if (s->state != PROXY_ST_CREATED || s->starting)
@@ -131,7 +155,10 @@ static int do_start(struct session_client *c, const void *msg, struct err *e)
 		return err_set(e, EBUSY, "cannot start a container in the paused state");
 	s->starting = true;
 	s->committed = true;
-	return agent_start(s->agent, s->at.container_id, "", s->at.start_timeout_ms, start_answered, c, e);
+	rc = network_sync(c, start_connected, e);
+	if (rc < 0)
+		s->starting = false;
+	return rc == 0 ? start_process(c, e) : min_t(int, rc, 0);
 }
 
 static int do_signal(struct session_client *c, const void *msg, struct err *e)

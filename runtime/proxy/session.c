@@ -74,6 +74,7 @@ static void finish(struct session *s)
 	s->agent = NULL;
 	if (s->machine)
 		tear_down_machine(s);
+	network_stop(s);
 	stamp(s, PROXY_T_TORN_DOWN);
 	if (s->first)
 		serve_reply(s->first, PROXY_EXITED, s->why[0] ? -EIO : 0, s->why);
@@ -223,6 +224,7 @@ void session_fail(struct session *s, int rc, const struct err *e)
 		return;
 	s->exit_code = EXIT_LOST;
 	s->torn_down = true;
+	network_stop(s);
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, rc, e->msg);
 	evloop_stop(s->loop);

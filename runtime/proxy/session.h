@@ -39,6 +39,23 @@ struct session_client {
 	bool watches; /* is told when memory runs out */
 };
 
+/* network.c */
+struct session_net {
+	bool has; /* a husk-net was told of */
+	struct evsrc src; /* it; fd -1: gone */
+	bool told; /* the agent knows of an interface, or did */
+	bool busy; /* the agent is making a state so; until then no other is read */
+	uint64_t number, state_token; /* of that */
+	uint64_t token, last_token; /* a state that is waited for, 0: none */
+	struct session_client *starter; /* by whom, */
+	void (*then)(struct session_client *c, int rc, const struct err *e); /* and what comes then */
+	bool listens;
+	struct evsrc listen[2]; /* forward.c: connections to the namespace itself */
+	struct session_forward *forwards;
+	unsigned n_forwards;
+	struct resolver *resolver; /* NULL: the container needs none */
+};
+
 struct session {
 	struct evloop *loop;
 	struct proxy_attach at;
@@ -68,6 +85,7 @@ struct session {
 	struct evsrc listen, signals;
 	struct relay_end stdio[3]; /* prepared before privileges were given up */
 	struct relay in, out, err;
+	struct session_net net;
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
 };
@@ -105,6 +123,19 @@ void serve_send(struct session_client *c, const void *packet, size_t len);
 /* A command's answer has come; afterwards the client may be gone. */
 void serve_done(struct session_client *c);
 void serve_close(struct session_client *c);
+
+/* network.c: the container's network. @fd: the connection to husk-net, from before privileges were given up. */
+void network_take(struct session *s, int fd);
+/* The agent is greeted: it is told what is known. */
+void network_begin(struct session *s);
+/* Has the namespace listed again and the guest's made so: 1, and @then is called later; 0: there is nothing to do; -errno. */
+int network_sync(struct session_client *c, void (*then)(struct session_client *c, int rc, const struct err *e), struct err *e);
+/* Waits for husk-net to have taken away what it made. */
+void network_stop(struct session *s);
+
+/* forward.c: connections to the network namespace itself. Takes the listening sockets. */
+void forward_listen(struct session *s, const int *fds, size_t n);
+void forward_stop(struct session *s);
 
 /* figures.c: PROXY_PS, PROXY_STATS and PROXY_WATCH. */
 int figures_ps(struct session_client *c, struct err *e);

@@ -179,6 +179,21 @@ int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
 	return rc;
 }
 
+int sandbox_devices(struct sandbox *s, int *ret_fd, struct err *e)
+{
+	int pair[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	rc = ncl_client_add(s->ctl, pair[1], NC_MAY_DEVICES, false, CALL_TIMEOUT_MS, e);
+	close(pair[1]);
+	if (rc < 0)
+		close(pair[0]);
+	else
+		*ret_fd = pair[0];
+	return rc;
+}
+
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
 		  bool nocache, struct err *e)
 {

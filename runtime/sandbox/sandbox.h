@@ -64,6 +64,8 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 int sandbox_listen(struct sandbox *s, struct err *e);
 /* A new client that keeps the machine alive. Close-on-exec. */
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
+/* A client that may add and remove devices. */
+int sandbox_devices(struct sandbox *s, int *ret_fd, struct err *e);
 /* @fd: dissolved (lib/mounttree.h); stays the caller's. */
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
 		  bool nocache, struct err *e);

@@ -104,7 +104,10 @@ refused() { # TEXT…
 	done <<-'END'
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_NOTIFY"}|linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}|linux.seccomp.listenerPath
-		.linux.netDevices = {"eth0": {}}|linux.netDevices
+		.linux.netDevices = {"a/b": {}}|linux.netDevices["a/b"]: invalid network device name "a/b"
+		.linux.netDevices = {"eth0": {"name": "an interface"}}|invalid network device name "an interface"
+		.linux.netDevices = {"eth0": {"name": "abcdefghijklmnop"}}|invalid network device name "abcdefghijklmnop"
+		.linux.netDevices = {"eth0": {}, "eth1": {"name": "eth0"}}|linux.netDevices.eth1: another is named "eth0"
 		.linux.namespaces[1].path = "/proc/self/ns/net"|linux.namespaces: network: /proc/self/ns/net is the host's: sharing the host's network
 		.linux.namespaces[1].path = "/proc/self/ns/ipc"|network: /proc/self/ns/ipc is not a network namespace
 		.linux.namespaces[1].path = "/dev/null"|network: /dev/null is not a network namespace

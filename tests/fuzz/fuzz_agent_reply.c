@@ -42,6 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		printable(r.hello.kernel_release, sizeof(r.hello.kernel_release));
 		printable(r.hello.agent_version, sizeof(r.hello.agent_version));
 	}
+	bug_on(m == AGENT_NETWORK && r.network.n > AGENT_MAX_RESOLVERS);
+	for (uint32_t i = 0; m == AGENT_NETWORK && i < r.network.n; i++)
+		bug_on((r.network.resolver[i] & 0xff) != 127);
 	if (m == AGENT_STATS) {
 		bug_on(r.stats.n_memory_stat > AGENT_MAX_COUNTERS ||
 		       r.stats.n_block > AGENT_MAX_BLOCK_STATS ||

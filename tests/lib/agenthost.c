@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -99,6 +101,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 	snprintf(shares, sizeof(shares), "%s/shares", h->dir);
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", h->dir);
 	snprintf(cgroup, sizeof(cgroup), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
+	cfg.resolver_fd = cfg.forward_fd = -1;
 	cfg.control_fd = unix_socket(h->dir, "control", true);
 	cfg.stream_fd = unix_socket(h->dir, "stream", true);
 	if (evloop_new(&l, &e) < 0 || agent_new(&a, l, &cfg, &e) < 0) {
@@ -129,13 +132,25 @@ static bool clear_cgroups(const struct agenthost *h)
 	return rmdir(path) == 0 || errno == ENOENT;
 }
 
+/* As the agent's boot does it. */
+static bool loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &ifr) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 /* Between the test and the agent: makes the namespaces, clears the cgroups away at the end. */
 static _Noreturn void be_outer(const struct agenthost *h, int pid_pipe, int ready)
 {
 	pid_t pid;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET) < 0 || !loopback_up())
 		_exit(94);
 	pid = fork();
 	if (pid == 0)

@@ -93,6 +93,7 @@ static void figures(void **state)
 		{ "counters", BYTES(0x52, 3, 0x0a, 1, 'a'), AGENT_MAX_COUNTERS },
 		{ "block devices", BYTES(0x5a, 2, 0x08, 8), AGENT_MAX_BLOCK_STATS },
 		{ "sizes of pages", BYTES(0x62, 3, 0x0a, 1, '2'), AGENT_MAX_HUGE_SIZES },
+		{ "interfaces", BYTES(0xc2, 0x0c, 3, 0x0a, 1, 'e'), AGENT_MAX_INTERFACE_STATS },
 	};
 	uint8_t packed[1024];
 
@@ -109,7 +110,7 @@ static void figures(void **state)
 				  (more ? -EPROTO : 0));
 			if (!more)
 				check_row(lists[i].why, r.stats.n_memory_stat + r.stats.n_block +
-					  r.stats.n_huge == lists[i].n);
+					  r.stats.n_huge + r.stats.n_interfaces == lists[i].n);
 		}
 }
 

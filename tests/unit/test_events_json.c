@@ -73,6 +73,8 @@ static void a_busy_one(void **state)
 		.block = { { 8, 16, 1, 2, 3, 0 } },
 		.n_huge = 1,
 		.huge = { { "2MB", { 5, 6, 7, 8 } } },
+		.n_interfaces = 1,
+		.interfaces = { { "eth0", 1, 2, 3, 4, 5, 6, 7, 8 } },
 	};
 	char out[8192];
 
@@ -91,7 +93,8 @@ static void a_busy_one(void **state)
 		"{\"major\":8,\"minor\":16,\"op\":\"Read\",\"value\":3},"
 		"{\"major\":8,\"minor\":16,\"op\":\"Write\"}]},"
 		"\"hugetlb\":{\"2MB\":{\"usage\":5,\"max\":7,\"failcnt\":8}},\"intel_rdt\":{},"
-		"\"network_interfaces\":null}}");
+		"\"network_interfaces\":[{\"Name\":\"eth0\",\"RxBytes\":1,\"RxPackets\":2,\"RxErrors\":3,\"RxDropped\":4,"
+		"\"TxBytes\":5,\"TxPackets\":6,\"TxErrors\":7,\"TxDropped\":8}]}}");
 }
 
 static void an_oom(void **state)

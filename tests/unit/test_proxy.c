@@ -275,17 +275,19 @@ static void figures_out_of_range(void **state)
 {
 	static const struct {
 		const char *why;
-		uint32_t n_memory, n_block, n_huge;
+		uint32_t n_memory, n_block, n_huge, n_interfaces;
 		char name[AGENT_MAX_COUNTER_NAME + 1];
 		int rc;
 	} rows[] = {
-		{ "good", AGENT_MAX_COUNTERS, AGENT_MAX_BLOCK_STATS, 0, "a_9", 0 },
-		{ "counters", AGENT_MAX_COUNTERS + 1, 0, 0, "a", -EPROTO },
-		{ "block devices", 0, AGENT_MAX_BLOCK_STATS + 1, 0, "a", -EPROTO },
-		{ "sizes", 0, 0, AGENT_MAX_HUGE_SIZES + 1, "a", -EPROTO },
-		{ "an empty name", 1, 0, 0, "", -EPROTO },
-		{ "a name with a quote", 1, 0, 0, "\"", -EPROTO },
-		{ "a name without an end", 1, 0, 0,
+		{ "good", AGENT_MAX_COUNTERS, AGENT_MAX_BLOCK_STATS, 0, AGENT_MAX_INTERFACE_STATS, "a_9", 0 },
+		{ "counters", AGENT_MAX_COUNTERS + 1, 0, 0, 0, "a", -EPROTO },
+		{ "block devices", 0, AGENT_MAX_BLOCK_STATS + 1, 0, 0, "a", -EPROTO },
+		{ "sizes", 0, 0, AGENT_MAX_HUGE_SIZES + 1, 0, "a", -EPROTO },
+		{ "interfaces", 0, 0, 0, AGENT_MAX_INTERFACE_STATS + 1, "a", -EPROTO },
+		{ "an empty name of an interface", 0, 0, 0, 1, "", -EPROTO },
+		{ "an empty name", 1, 0, 0, 0, "", -EPROTO },
+		{ "a name with a quote", 1, 0, 0, 0, "\"", -EPROTO },
+		{ "a name without an end", 1, 0, 0, 0,
 		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", -EPROTO },
 	};
 
@@ -299,6 +301,9 @@ static void figures_out_of_range(void **state)
 		m.s.n_memory_stat = rows[i].n_memory;
 		m.s.n_block = rows[i].n_block;
 		m.s.n_huge = rows[i].n_huge;
+		m.s.n_interfaces = rows[i].n_interfaces;
+		for (size_t k = 0; k < AGENT_MAX_INTERFACE_STATS; k++)
+			memcpy(m.s.interfaces[k].name, rows[i].name, 15);
 		for (size_t k = 0; k < AGENT_MAX_COUNTERS; k++)
 			memcpy(m.s.memory_stat[k].name, rows[i].name, sizeof(rows[i].name));
 		assert_int_equal(send(pair[1], &m, sizeof(m), 0), sizeof(m));

@@ -1,24 +1,178 @@
 # SPDX-License-Identifier: Apache-2.0
-# The network of a container: the host's namespaces and what is in them.
+# The network of a container: $NS is its namespace, $PEER that of those it speaks to. The whole of it in few machines.
 load helper
 
 setup() {
-	NS=n$$-$BATS_TEST_NUMBER
+	NS=n$$-$BATS_TEST_NUMBER PEER=p$$-$BATS_TEST_NUMBER
 	ip netns add "$NS"
+	ip netns add "$PEER"
+	ip -n "$NS" link set lo up
+	ip -n "$PEER" link set lo up
 	vm_setup
 }
 teardown() {
 	local rc=0
 	vm_teardown || rc=1
 	ip netns del "$NS"
+	ip netns del "$PEER"
 	return $rc
 }
 
 inode() { stat -Lc %i "$1"; }
+peer() { ip netns exec "$PEER" "$@"; }
+reaches() { peer "$BUSYBOX/bin/busybox" ping -c 1 -W 2 "$1"; }
+guest() { husk exec "$ID" "$@"; }
 
-@test "a network namespace by path is the proxy's" {
-	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
+# veth NAME OURS/LEN THEIRS/LEN [mtu N]: one end in the container's namespace, the other with the peer
+veth() {
+	ip link add "$1" netns "$NS" "${@:4}" type veth peer name "far-$1" netns "$PEER" "${@:4}" || return 1
+	ip -n "$NS" addr add "$2" dev "$1" && ip -n "$NS" link set "$1" up &&
+		ip -n "$PEER" addr add "$3" dev "far-$1" && ip -n "$PEER" link set "far-$1" up
+}
+has() { guest ip -o addr show | grep -qF "$1"; }
+has_not() { ! has "$1"; }
+
+# A name server as an engine's: on the namespace's loopback. Every name's IPv4 address is 203.0.113.7.
+name_server() {
+	cat >server.py <<-'END'
+		import socket, threading
+		def answer(q):
+		    end = q.index(0, 12) + 5
+		    a = q[end - 4:end - 2] == b"\0\1"
+		    return q[:2] + b"\x81\x80\0\1\0" + (b"\1" if a else b"\0") + b"\0\0\0\0" + q[12:end] + \
+		        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\7" if a else b"")
+		def tcp(s):
+		    while True:
+		        c = s.accept()[0]
+		        q = c.recv(4096)
+		        r = answer(q[2:])
+		        c.sendall(len(r).to_bytes(2, "big") + r)
+		        c.close()
+		t = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+		t.bind(("127.0.0.11", 53)); t.listen()
+		threading.Thread(target=tcp, args=(t,), daemon=True).start()
+		u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		u.bind(("127.0.0.11", 53))
+		while True:
+		    q, who = u.recvfrom(4096)
+		    u.sendto(answer(q), who)
+	END
+	ip netns exec "$NS" /usr/bin/python3 server.py 3>&- &
+	SERVER=$!
+	echo 'nameserver 127.0.0.11' >"$BUNDLE/rootfs/etc/resolv.conf"
+}
+
+# What is added to the namespace for the machine's sake.
+traces() {
+	ip -n "$NS" -o link | grep -o 'husk[0-9]*' || :
+	tc -n "$NS" qdisc | grep ingress || :
+}
+no_trace() { [ -z "$(traces)" ]; }
+
+@test "interfaces of every kind, before the start and while it runs, carry what the host's do" {
+	veth eth0 10.77.0.2/24 10.77.0.1/24 mtu 1400
+	ip -n "$NS" -6 addr add fd77::2/64 dev eth0 nodad
+	ip -n "$PEER" -6 addr add fd77::1/64 dev far-eth0 nodad
+	ip -n "$NS" route add default via 10.77.0.1
+	ip -n "$NS" route add 198.51.100.0/24 via 10.77.0.1 metric 50 src 10.77.0.2
+	ip -n "$NS" -6 route add default via fd77::1
+	ip -n "$NS" neigh add 10.77.0.9 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
+	ip -n "$PEER" link add m0 type veth peer name m1
+	ip -n "$PEER" addr add 10.79.0.1/24 dev m0
+	ip -n "$PEER" link set m0 up
+	ip -n "$PEER" link set m1 up
+	ip -n "$PEER" link add mv0 link m1 type macvlan mode bridge
+	ip -n "$PEER" link set mv0 netns "$NS"
+	ip -n "$NS" addr add 10.79.0.2/24 dev mv0
+	ip -n "$NS" link set mv0 up
+	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
+
+	name_server
+
+	# What cannot be carried is named, and nothing stays.
+	ip -n "$NS" tuntap add dev tun9 mode tun
+	ip -n "$NS" link set tun9 up
+	expect 1 husk create -b "$BUNDLE" "$ID" </dev/null
+	says 'network: interface tun9: a virtual machine cannot have one that is not Ethernet'
+	one_line
+	no_trace
+	ip -n "$NS" link del tun9
+
 	expect 0 husk create -b "$BUNDLE" --pid-file pid "$ID" </dev/null
 	[ "$(inode "/proc/$(cat pid)/ns/net")" = "$(inode "/run/netns/$NS")" ]
+	# As an engine does that plugs between create and start.
+	veth net1 10.78.0.2/24 10.78.0.1/24
+	expect 0 husk start "$ID"
+	guest ip addr >addr
+	guest ip route >route
+	guest ip -6 route >>route
+	guest ip neigh >neigh
+	cat addr route neigh
+	grep -q 'eth0: .*UP.* mtu 1400 ' addr
+	for a in 10.77.0.2/24 fd77::2/64 10.78.0.2/24 10.79.0.2/24; do grep -qF " $a " addr; done
+	[ "$(guest cat /sys/class/net/mv0/address)" = "$(ip netns exec "$NS" cat /sys/class/net/mv0/address)" ]
+	grep -q 'default via 10.77.0.1 dev eth0' route
+	grep -q '198.51.100.0/24 via 10.77.0.1 dev eth0 *metric 50 *src 10.77.0.2\|198.51.100.0/24 via 10.77.0.1 dev eth0 *src 10.77.0.2 *metric 50' route
+	grep -q 'default via fd77::1 dev eth0' route
+	grep -q '10.77.0.9 .*02:00:00:00:00:99 .*PERMANENT' neigh
+
+	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2; do reaches "$a"; done
+	# There and back by the guest's server; then to one of the peer's over IPv6.
+	head -c 300000 /dev/urandom >data
+	peer socat -t 5 - TCP:10.77.0.2:7000 <data >back
+	cmp data back
+	peer socat -u TCP6-LISTEN:7001,reuseaddr CREATE:got 3>&- &
+	listener=$!
+	eventually peer sh -c 'ss -ltn | grep -q :7001'
+	guest sh -c 'head -c 100000 /dev/zero | nc fd77::1 7001'
+	wait $listener
+	[ "$(stat -c %s got)" = 100000 ]
+
+	# Who connects to the namespace itself means the container; where it does not listen the connection ends.
+	for a in TCP:127.0.0.1 TCP6:[::1] TCP:10.77.0.2; do
+		ip netns exec "$NS" socat -t 5 - "$a:7000" <data >back
+		cmp data back
+	done
+	[ -z "$(ip netns exec "$NS" socat -t 5 - TCP:127.0.0.1:7009 </dev/null 2>/dev/null | head -c 100)" ]
+
+	# The engine's name server, by UDP and by TCP.
+	guest nslookup db.test >names
+	cat names
+	grep -q 203.0.113.7 names
+	guest sh -c 'printf "\0\31\22\64\1\0\0\1\0\0\0\0\0\0\2db\4test\0\0\1\0\1" | nc 127.0.0.11 53 | hexdump -C' | tee names
+	grep -q 'cb *00 71 07' names
+	kill $SERVER
+
+	# Its figures are the guest's.
+	expect 0 husk events --stats "$ID"
+	[ "$(jq -r '.data.network_interfaces[] | select(.Name == "eth0") | .RxBytes > 300000 and .TxBytes > 400000' <<<"$out")" = true ]
+
+	# Another machine would take it away from this one.
+	expect 1 husk create -b "$BUNDLE" "$ID-2" </dev/null
+	says 'leads to husk' 'another virtual machine has it'
+
+	veth net2 10.80.0.2/24 10.80.0.1/24
+	eventually has 10.80.0.2/24
+	reaches 10.80.0.2
+	ip -n "$NS" addr add 10.80.0.22/24 dev net2
+	eventually has 10.80.0.22/24
+	ip -n "$NS" link del net1
+	eventually has_not net1
+	reaches 10.77.0.2
+	expect 0 husk delete --force "$ID"
+	no_trace
+}
+
+@test "a device of the host moves in; a machine that is killed leaves nothing in a namespace that stays" {
+	veth eth0 10.77.0.2/24 10.77.0.1/24
+	ip link add "d$$" type veth peer name "e$$"
+	ip link set "e$$" netns "$PEER"
+	ip addr add 10.81.0.2/24 dev "d$$"
+	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'" | .linux.netDevices = {"d'$$'": {"name": "net9"}}'
+	expect 0 husk run -d -b "$BUNDLE" --pid-file pid "$ID" </dev/null
+	[ "$(traces | wc -l)" = 6 ]
+	guest ip -o addr | grep 'net9.* 10.81.0.2/24 '
+	kill -9 "$(cat pid)"
+	eventually no_trace
 	expect 0 husk delete --force "$ID"
 }

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent-proto/agent/network.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/container.h"
+#include "agent-proto/agent/resolver.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+
+#define LOOK_NS UINT64_C(3000000) /* for a device that is on its way */
+
+static pb_network *copy_of(const pb_network *m)
+{
+	size_t len = husk__agent__v1__update_network_request__get_packed_size(m);
+	_cleanup_free_ uint8_t *bytes = malloc(len + 1);
+
+	if (!bytes)
+		return NULL;
+	husk__agent__v1__update_network_request__pack(m, bytes);
+	return husk__agent__v1__update_network_request__unpack(NULL, len, bytes);
+}
+
+static void drop(pb_network **m)
+{
+	if (*m)
+		husk__agent__v1__update_network_request__free_unpacked(*m, NULL);
+	*m = NULL;
+}
+
+static int apply(const pb_network *was, const pb_network *next, int netns, struct network_gone *gone, struct err *e)
+{
+	struct rtn *n = calloc(2, sizeof(*n)), *there = netns >= 0 ? n + 1 : n;
+	int rc;
+
+	if (!n)
+		return err_set(e, ENOMEM, "out of memory");
+	n[1].fd = -1;
+	rc = rtn_open(n, e);
+	if (rc == 0 && netns >= 0)
+		rc = rtn_open_in(there, netns, e);
+	if (rc == 0)
+		rc = network_set(there, netns >= 0 ? n : NULL, netns, was, next, gone, e);
+	rtn_close(&n[0]);
+	rtn_close(&n[1]);
+	free(n);
+	return rc;
+}
+
+static int netns_of(const struct network *n, const char *id)
+{
+	const struct container *ct = container_find(n->agent, id);
+
+	return ct ? ct->netns : -1;
+}
+
+static void answer(struct network *n, int rc, const struct err *e)
+{
+	const struct container *ct = rc < 0 ? NULL : container_find(n->agent, n->now->container_id);
+	struct ttrpc_call *call = n->call;
+	Husk__Agent__V1__UpdateNetworkResponse m;
+	uint32_t list[AGENT_MAX_RESOLVERS];
+
+	n->call = NULL;
+	if (!call)
+		return;
+	call->cancel = NULL;
+	if (rc < 0) {
+		ttrpc_reply_err(call, rc == -EINVAL || rc == -ENOSPC || rc == -EBUSY ? rc : -EIO, e->msg);
+		return;
+	}
+	husk__agent__v1__update_network_response__init(&m);
+	m.resolvers = list;
+	m.n_resolvers = resolver_look(ct, list);
+	/* Before the start they are those that will count; later nothing is looked at, and they stay. */
+	if (ct && ct->init.state == PROC_CREATED)
+		resolver_serve(&n->agent->resolver, ct->netns, list, m.n_resolvers);
+	ttrpc_reply(call, &m.base);
+}
+
+/* By sysfs: the machine tells nobody that it has a device more, and takes none away before the guest has let go. */
+static void look_for_devices(struct network *n)
+{
+	const struct agent_config *cfg = &n->agent->cfg;
+
+	if (cfg->find_devices && agent_need_sysfs(n->agent, NULL) == 0)
+		cfg->find_devices();
+}
+
+static void let_go(struct network *n, const struct network_gone *gone)
+{
+	const struct agent_config *cfg = &n->agent->cfg;
+
+	for (size_t i = 0; i < gone->n; i++)
+		if (cfg->remove_device && agent_need_sysfs(n->agent, NULL) == 0)
+			cfg->remove_device(gone->name[i]);
+}
+
+static void try(struct network *n)
+{
+	struct network_gone gone = { .n = 0 };
+	struct err e = ERR_INIT;
+	int rc = apply(n->now, n->next, netns_of(n, n->next->container_id), &gone, &e);
+
+	if (rc == -EAGAIN && io_now_ns() < n->give_up_ns) {
+		look_for_devices(n);
+		evtimer_set_ns(&n->again, LOOK_NS);
+		return;
+	}
+	let_go(n, &gone);
+	/* Half done is not undone: what is told next is told as a whole. */
+	if (rc == 0) {
+		drop(&n->now);
+		n->now = steal_ptr(&n->next);
+	}
+	drop(&n->next);
+	answer(n, rc, &e);
+}
+
+static void on_again(struct evtimer *t)
+{
+	try(container_of(t, struct network, again));
+}
+
+static void canceled(struct ttrpc_call *call)
+{
+	struct network *n = call->arg;
+
+	n->call = NULL;
+	ttrpc_reply_err(call, -ECANCELED, "");
+}
+
+void network_update(struct network *n, const pb_network *req, struct ttrpc_call *call)
+{
+	if (n->next) {
+		ttrpc_reply_err(call, -EBUSY, "the network is being changed");
+		return;
+	}
+	n->next = copy_of(req);
+	if (!n->next) {
+		ttrpc_reply_err(call, -EIO, "out of memory");
+		return;
+	}
+	n->call = call;
+	call->arg = n;
+	call->cancel = canceled;
+	n->give_up_ns = io_now_ns() + AGENT_DEVICE_MS * UINT64_C(1000000);
+	try(n);
+}
+
+void network_follow(struct network *n, const struct container *ct)
+{
+	struct err e = ERR_INIT;
+
+	/* The host tells all of it again before the start; what fails here fails there. */
+	if (n->now && ct->netns >= 0 && strcmp(n->now->container_id, ct->id) == 0 &&
+	    apply(NULL, n->now, ct->netns, NULL, &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+int network_init(struct network *n, struct agent *a, struct evloop *l)
+{
+	n->agent = a;
+	n->again.src.fd = -1;
+	return evtimer_init(l, &n->again, "network", on_again);
+}
+
+void network_done(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, ECANCELED, "the agent ends");
+	if (n->call)
+		answer(n, -ECANCELED, &e);
+	evtimer_done(&n->again);
+	drop(&n->now);
+	drop(&n->next);
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/net/devices.h"
+#include "runtime/net/net.h"
+#include "runtime/net/steer.h"
+
+#define CONTROL_FD 3
+/* An engine makes a link, its addresses and routes in a dozen steps: the guest is told when it is quiet, or after a while. */
+#define QUIET_NS   UINT64_C(10000000)
+#define PATIENT_NS UINT64_C(100000000)
+
+struct helper {
+	int control, proxy, events; /* -1: none any more */
+	int steering; /* its end is that of steering */
+	char id[1025];
+	struct nl_sock *sk;
+	struct net_links links;
+	struct buf last; /* the packed state as it was told */
+	uint64_t number; /* of that */
+	uint64_t look_at, look_by; /* when to list again; 0: nothing has happened */
+	bool is_set_up;
+	char complaint[500]; /* what could not be done, said once */
+};
+
+static void reply(struct helper *h, int rc, const struct err *e)
+{
+	struct net_reply r = { .hdr = { .version = NET_VERSION, .cmd = NET_REPLY, .rc = rc, .size = sizeof(r) },
+			       .links = (uint32_t)links_count(&h->links) };
+
+	if (rc < 0)
+		snprintf(r.text, sizeof(r.text), "%s", e->msg);
+	io_send_fds(h->control, &r, sizeof(r), NULL, 0);
+}
+
+/* ---- what the proxy is told ------------------------------------------------------------------------------ */
+
+static void tell(struct helper *h, int rc, const struct err *e, uint64_t token)
+{
+	const uint32_t len = rc < 0 ? 0 : (uint32_t)h->last.len;
+	struct net_state s = { .hdr = { .version = NET_VERSION,
+					.cmd = NET_STATE,
+					.rc = rc,
+					.size = (uint32_t)sizeof(s) + len },
+			       .token = token,
+			       .number = h->number,
+			       .links = (uint32_t)links_count(&h->links),
+			       .len = len };
+	struct iovec iov[2] = { { &s, sizeof(s) }, { h->last.data, len } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (rc < 0)
+		snprintf(s.text, sizeof(s.text), "%s", e->msg);
+	if (sendmsg(h->proxy, &m, MSG_NOSIGNAL) < 0)
+		log_debug("husk-proxy: %m");
+}
+
+static int pack(struct helper *h, const struct net_scan *links, bool *changed, struct err *e)
+{
+	struct buf now = BUF_INIT(NET_MAX_STATE);
+	int rc = scan_pack(h->sk, h->id, links, &now, e);
+
+	if (rc < 0) {
+		buf_free(&now);
+		return rc;
+	}
+	*changed |= now.len != h->last.len || (now.len && memcmp(now.data, h->last.data, now.len) != 0);
+	buf_free(&h->last);
+	h->last = now;
+	return 0;
+}
+
+/* Lists, and makes taps of what is new. */
+static int look(struct helper *h, bool *changed, struct err *e)
+{
+	struct net_scan links;
+	int rc = links_update(&h->links, h->number + 1, &links, changed, e);
+
+	if (rc == 0)
+		rc = pack(h, &links, changed, e);
+	if (*changed)
+		h->number++;
+	h->look_at = h->look_by = 0;
+	return rc;
+}
+
+static void look_again(struct helper *h)
+{
+	struct err e = ERR_INIT;
+	bool changed = false;
+	int rc = look(h, &changed, &e);
+
+	/* What cannot be had is said once, not at every event. */
+	if (rc < 0 && strcmp(h->complaint, e.msg) == 0)
+		return;
+	snprintf(h->complaint, sizeof(h->complaint), "%s", e.msg);
+	if (rc < 0 || (changed && h->links.machine))
+		tell(h, rc, &e, 0);
+}
+
+/* ---- who speaks to us ------------------------------------------------------------------------------------ */
+
+static int open_sockets(struct helper *h, struct err *e)
+{
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+				      RTNLGRP_IPV6_ROUTE };
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+
+	h->sk = nl_socket_alloc();
+	if (!h->sk || nl_connect(h->sk, NETLINK_ROUTE) < 0)
+		return err_set(e, EIO, "netlink: cannot connect");
+	h->events = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (h->events < 0 || bind(h->events, (struct sockaddr *)&any, sizeof(any)) < 0)
+		return err_errno(e, errno, "netlink");
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		setsockopt(h->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i]));
+	return 0;
+}
+
+static void loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		log_debug("loopback: %m");
+}
+
+/* Before the right to do so is given up. Without (in a user namespace, say) nobody reaches the guest by the namespace's
+ * loopback, and all else is as it is. */
+static void steer(struct helper *h, int netns)
+{
+	struct net_simple m = { .hdr = { .version = NET_VERSION, .cmd = NET_LISTEN, .size = sizeof(m) } };
+	int all[STEER_SOCKETS], fds[STEER_SOCKETS];
+	struct err e = ERR_INIT;
+	size_t n = 0;
+
+	if (steer_start(netns, all, &h->steering, &e) < 0) {
+		log_debug("connections to the network namespace itself do not reach the guest: %s", e.msg);
+		return;
+	}
+	for (size_t i = 0; i < STEER_SOCKETS; i++)
+		if (all[i] >= 0)
+			fds[n++] = all[i];
+	io_send_fds(h->proxy, &m, sizeof(m), fds, n);
+	while (n)
+		close(fds[--n]);
+}
+
+static int set_up(struct helper *h, const struct net_setup *m, int *fds, size_t nfds, struct err *e)
+{
+	struct nl_sock *host = m->n_devices ? nl_socket_alloc() : NULL;
+	bool changed = false;
+	int rc = 0;
+
+	if (h->is_set_up || m->n_devices > NET_MAX_LINKS || nfds != (m->flags & NET_SETUP_LOG ? 3u : 2u))
+		return err_set(e, EBADMSG, "setup: malformed");
+	h->is_set_up = true;
+	h->proxy = fds[1];
+	if (m->flags & NET_SETUP_LOG) {
+		tzset();
+		log_open(fds[2], m->flags & NET_SETUP_LOG_JSON ? LOG_JSON : LOG_TEXT,
+			 m->flags & NET_SETUP_DEBUG ? LOG_DEBUG : LOG_WARN, "husk-net");
+	}
+	snprintf(h->id, sizeof(h->id), "%.*s", (int)sizeof(m->container_id) - 1, m->container_id);
+	if (m->n_devices && (!host || nl_connect(host, NETLINK_ROUTE) < 0))
+		rc = err_set(e, EIO, "netlink: cannot connect");
+	if (rc == 0)
+		rc = setns(fds[0], CLONE_NEWNET) < 0 ? err_errno(e, errno, "cannot join the network namespace") : 0;
+	if (rc == 0)
+		rc = open_sockets(h, e);
+	if (rc == 0 && m->flags & NET_SETUP_FRESH)
+		loopback_up();
+	for (uint32_t i = 0; rc == 0 && i < m->n_devices; i++)
+		rc = devices_move(host, h->sk, fds[0], &m->device[i], e);
+	nl_socket_free(host);
+	if (rc == 0)
+		steer(h, fds[0]);
+	close(fds[0]);
+	if (rc < 0)
+		return rc;
+	links_init(&h->links, h->sk);
+	rc = net_drop_privileges(e);
+	return rc < 0 ? rc : look(h, &changed, e);
+}
+
+static int take_machine(struct helper *h, const int *fds, size_t nfds, struct err *e)
+{
+	struct ncl *machine;
+	int rc;
+
+	if (!h->is_set_up || h->links.machine || nfds != 1)
+		return err_set(e, EBADMSG, "machine: malformed");
+	rc = ncl_new(&machine, fds[0], e);
+	if (rc == 0)
+		rc = links_plug(&h->links, machine, e);
+	if (rc == 0 && links_count(&h->links))
+		tell(h, 0, NULL, 0);
+	return rc;
+}
+
+static void from_husk(struct helper *h)
+{
+	static union {
+		struct net_hdr hdr;
+		struct net_setup setup;
+	} m;
+	struct err e = ERR_INIT;
+	int fds[3] = { -1, -1, -1 };
+	size_t nfds = ARRAY_SIZE(fds);
+	ssize_t n = io_recv_fds(h->control, &m, sizeof(m), fds, &nfds, 0);
+	int rc = -EBADMSG;
+
+	if (n <= 0) {
+		close_and_reset(&h->control);
+		return;
+	}
+	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != NET_VERSION || m.hdr.size != (size_t)n)
+		err_set(&e, EBADMSG, "malformed packet");
+	else if (m.hdr.cmd == NET_SETUP && (size_t)n == sizeof(m.setup))
+		rc = set_up(h, &m.setup, fds, nfds, &e);
+	else if (m.hdr.cmd == NET_MACHINE && (size_t)n == sizeof(struct net_simple))
+		rc = take_machine(h, fds, nfds, &e);
+	reply(h, rc, &e);
+}
+
+static void from_proxy(struct helper *h)
+{
+	union {
+		struct net_hdr hdr;
+		struct net_sync sync;
+		struct net_done done;
+	} m;
+	struct err e = ERR_INIT;
+	bool changed = false;
+	ssize_t n = io_recv_fds(h->proxy, &m, sizeof(m), NULL, NULL, 0);
+	int rc;
+
+	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != NET_VERSION || m.hdr.size != (size_t)n) {
+		close_and_reset(&h->proxy);
+	} else if (m.hdr.cmd == NET_SYNC && (size_t)n == sizeof(m.sync)) {
+		rc = look(h, &changed, &e);
+		tell(h, rc, &e, m.sync.token);
+	} else if (m.hdr.cmd == NET_DONE && (size_t)n == sizeof(m.done) && m.hdr.rc == 0) {
+		links_settle(&h->links, m.done.number);
+	}
+}
+
+/* What it says does not matter: all of it is listed again. */
+static void from_kernel(struct helper *h)
+{
+	uint64_t now = io_now_ns();
+	char skipped[8192];
+
+	while (recv(h->events, skipped, sizeof(skipped), MSG_TRUNC) >= 0 || errno == ENOBUFS)
+		;
+	if (!h->look_by)
+		h->look_by = now + PATIENT_NS;
+	h->look_at = min_t(uint64_t, now + QUIET_NS, h->look_by);
+}
+
+static int timeout_ms(const struct helper *h)
+{
+	uint64_t now = io_now_ns();
+
+	if (!h->look_at)
+		return -1;
+	return h->look_at <= now ? 0 : (int)((h->look_at - now) / 1000000u) + 1;
+}
+
+static void serve(struct helper *h)
+{
+	while (h->proxy >= 0 || h->control >= 0) {
+		struct pollfd p[] = {
+			{ .fd = h->control, .events = POLLIN },
+			{ .fd = h->proxy, .events = POLLIN },
+			{ .fd = h->events, .events = POLLIN },
+		};
+		int n = poll(p, ARRAY_SIZE(p), timeout_ms(h));
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n > 0 && p[0].revents)
+			from_husk(h);
+		if (n > 0 && p[1].revents)
+			from_proxy(h);
+		/* The one it was for is gone. */
+		if (h->is_set_up && h->proxy < 0)
+			return;
+		if (n > 0 && p[2].revents)
+			from_kernel(h);
+		if (h->look_at && h->look_at <= io_now_ns())
+			look_again(h);
+	}
+}
+
+int main(void)
+{
+	static struct helper h = { .proxy = -1, .events = -1, .steering = -1, .last = BUF_INIT(NET_MAX_STATE) };
+	sigset_t all;
+
+	log_open(-1, LOG_TEXT, LOG_ERR, "husk-net");
+	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
+		return 1;
+	/* It ends when the container does, not before. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	h.control = CONTROL_FD;
+	io_set_cloexec(CONTROL_FD, true);
+	serve(&h);
+	links_done(&h.links);
+	return 0;
+}
