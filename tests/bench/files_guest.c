@@ -21,14 +21,14 @@
 #include <unistd.h>
 
 #define JOBS_MAX      4u
-#define BIG_SIZE      (8u << 20) /* bytes of each big file */
+#define BIG_SIZE      (16u << 20) /* bytes of each big file */
 #define CHUNK         (128u << 10)
 #define SMALL         4096u
-#define SMALL_READS   300u
-#define SYNCED        100u
-#define TREE_DIRS     40u
-#define TREE_FILES    50u /* in each */
-#define ARCHIVE_DIRS  3u
+#define SMALL_READS   500u
+#define SYNCED        200u
+#define TREE_DIRS     200u
+#define TREE_FILES    100u /* in each */
+#define ARCHIVE_DIRS  5u
 #define ARCHIVE_FILES 20u /* in each directory */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
