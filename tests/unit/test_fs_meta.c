@@ -266,6 +266,15 @@ static void special_files(void **state)
 		close(fd);
 		assert_int_equal(fc_lookup(&f->c, f->root, "odd", &e), 0);
 		assert_int_equal(e.attr.mode, S_IFREG | 01600);
+		/* So is what only looks like one. */
+		for (unsigned i = 0; i < 2; i++) {
+			fsfix_host_file(f, "sticky", "", 01644);
+			fd = openat(f->share_fd, "sticky", O_RDONLY);
+			assert_true(i == 0 || fsetxattr(fd, "user.husk.special", "", 0, 0) == 0);
+			close(fd);
+			assert_int_equal(fc_lookup(&f->c, f->root, "sticky", &e), 0);
+			assert_int_equal(e.attr.mode, S_IFREG | 01644);
+		}
 	}
 	assert_int_equal(fc_mknod(&f->c, f->root, "dir", S_IFDIR | 0755, 0, &e), -EINVAL);
 	/* The host's own are shown, and never opened. */
