@@ -23,6 +23,7 @@ struct forward {
 	size_t got;
 	struct forward_head head;
 	struct relay relay;
+	bool over;
 };
 
 static void drop(struct forward *f)
@@ -39,9 +40,21 @@ static void drop(struct forward *f)
 	free(f);
 }
 
+/* The relay is still to look at itself once more: it goes when the next one comes. */
 static void done(struct relay *r)
 {
-	drop(container_of(r, struct forward, relay));
+	container_of(r, struct forward, relay)->over = true;
+}
+
+static void sweep(struct forwards *all)
+{
+	struct forward *next;
+
+	for (struct forward *f = all->first; f; f = next) {
+		next = f->next;
+		if (f->over)
+			drop(f);
+	}
 }
 
 /* A socket in the network namespace that the containers of this machine have. */
@@ -112,6 +125,7 @@ static void on_listen(struct evsrc *src, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
+	sweep(all);
 	f = all->n < FORWARD_MAX && (!a->cfg.is_host || a->cfg.is_host(fd)) ? calloc(1, sizeof(*f)) : NULL;
 	if (!f) {
 		close(fd);

@@ -104,7 +104,7 @@ refused() { # TEXT…
 	done <<-'END'
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_NOTIFY"}|linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}|linux.seccomp.listenerPath
-		.linux.netDevices = {"a/b": {}}|linux.netDevices["a/b"]: invalid network device name "a/b"
+		.linux.netDevices = {"a/b": {}}|linux.netDevices.a/b: invalid network device name "a/b"
 		.linux.netDevices = {"eth0": {"name": "an interface"}}|invalid network device name "an interface"
 		.linux.netDevices = {"eth0": {"name": "abcdefghijklmnop"}}|invalid network device name "abcdefghijklmnop"
 		.linux.netDevices = {"eth0": {}, "eth1": {"name": "eth0"}}|linux.netDevices.eth1: another is named "eth0"

@@ -101,7 +101,8 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 	snprintf(shares, sizeof(shares), "%s/shares", h->dir);
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", h->dir);
 	snprintf(cgroup, sizeof(cgroup), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
-	cfg.resolver_fd = cfg.forward_fd = -1;
+	cfg.resolver_fd = unix_socket(h->dir, "resolver", true);
+	cfg.forward_fd = unix_socket(h->dir, "forward", true);
 	cfg.control_fd = unix_socket(h->dir, "control", true);
 	cfg.stream_fd = unix_socket(h->dir, "stream", true);
 	if (evloop_new(&l, &e) < 0 || agent_new(&a, l, &cfg, &e) < 0) {
@@ -273,6 +274,11 @@ int agenthost_stream(const struct agenthost *h, uint64_t token)
 
 	assert_int_equal(io_write_full(fd, &token, sizeof(token)), 0);
 	return fd;
+}
+
+int agenthost_dial(const struct agenthost *h, const char *name)
+{
+	return dial(h, name);
 }
 
 char *agenthost_read_all(int fd, size_t *ret_len)
