@@ -103,7 +103,8 @@ $(B)/bin/$(1): $$($(1)_OBJS:%=$(B)/%.o) $$($(1)_GEN_OBJS:%=$(B)/gen/%.o)
 endef
 # What only measures is built by its name: make build/VARIANT/bin/NAME.
 BENCH_PROGRAMS ?=
-$(foreach p,$(PROGRAMS) $(BENCH_PROGRAMS),$(eval $(call program_rule,$(p))))
+TEST_PROGRAMS ?=
+$(foreach p,$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS),$(eval $(call program_rule,$(p))))
 
 define unit_rule
 $(B)/tests/unit/$(1): $(B)/tests/unit/test_$(1).o $$($(1)_TEST_OBJS:%=$(B)/%.o) $$($(1)_TEST_GEN_OBJS:%=$(B)/gen/%.o)

@@ -9,6 +9,7 @@
  *	connect:N  connects to the host's vsock port N, says hello, prints the answer
  *	entropy    reads the hardware random number generator
  *	reset, panic, hang, triple   ends otherwise
+ *	net:, ping:, put: …          networks, see net.c
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,9 @@
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+#include "tests/guest/guest.h"
 
-static void say(const char *fmt, ...)
+void say(const char *fmt, ...)
 {
 	char line[512];
 	va_list ap;
@@ -170,13 +171,14 @@ static void act(const char *word)
 	} else if (strcmp(word, "entropy") == 0) {
 		do_entropy();
 	} else if (strcmp(word, "reset") == 0) {
+		say("resetting");
 		reboot(RB_AUTOBOOT);
 	} else if (strcmp(word, "panic") == 0) {
 		sysrq('c');
 	} else if (strcmp(word, "hang") == 0) {
 		for (;;)
 			pause();
-	} else {
+	} else if (!net_word(word)) {
 		say("%s: FAILED unknown word", word);
 	}
 }
@@ -192,6 +194,7 @@ int main(void)
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("run", "/run", "tmpfs", 0, NULL);
+	mount("sys", "/sys", "sysfs", 0, NULL);
 	fd = open("/dev/console", O_RDWR);
 	if (fd >= 0)
 		for (int i = 0; i < 3; i++)

@@ -615,7 +615,9 @@ static void networks(void **state)
 	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 17, NULL, 0, 0, CALL_MS, NULL), -EINVAL);
 	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, group, 0, 0, CALL_MS, NULL), -EINVAL);
 	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 67, 0, CALL_MS, NULL), -EINVAL);
-	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 0, 2, CALL_MS, NULL), -ENOTSUP);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 0, 4, CALL_MS, NULL), -ENOTSUP);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 1, NULL, 0, NC_NET_ATTACH_VHOST, CALL_MS, NULL), -EINVAL);
+	assert_int_equal(ncl_net_attach(f->c, "net0", fds, 2, NULL, 0, NC_NET_ATTACH_VHOST, CALL_MS, NULL), -EINVAL);
 	assert_int_equal(ncl_net_detach(f->c, "net0", CALL_MS, NULL), -ENOTCONN);
 	assert_int_equal(ncl_net_link(f->c, "net0", true, CALL_MS, NULL), 0);
 	assert_int_equal(ncl_net_info(f->c, "net0", &info, CALL_MS, NULL), 0);

@@ -81,6 +81,39 @@ static void refused(void **state)
 		{ "seccomp unknown", "--kernel k --seccomp maybe", -EINVAL, NULL },
 		{ "on-reset", "--kernel k --on-reset poweroff", -EINVAL, NULL },
 		{ "both monitors", "--kernel k --event-monitor path=x,fd=3", -EINVAL, NULL },
+		{ "an unknown key of a network", "--kernel k --net tap=t,speed=10", -EINVAL,
+		  "--net: unknown key \"speed\"" },
+		{ "vhost-user", "--kernel k --net vhost_user=on,socket=s", -ENOTSUP,
+		  "--net vhost_user: not supported" },
+		{ "a network's IOMMU", "--kernel k --net tap=t,iommu=on", -ENOTSUP, "--net iommu: not supported" },
+		{ "an odd number of queues", "--kernel k --net tap=t,num_queues=3", -EINVAL,
+		  "--net num_queues: 3 is not even" },
+		{ "too many queues", "--kernel k --cpus boot=64 --net tap=t,num_queues=34", -ERANGE, NULL },
+		{ "more pairs than vCPUs", "--kernel k --net tap=t,num_queues=4", -EINVAL,
+		  "--net num_queues: 2 pairs for 1 vCPUs" },
+		{ "queue size", "--kernel k --net tap=t,queue_size=300", -EINVAL, NULL },
+		{ "a large queue", "--kernel k --net tap=t,queue_size=2048", -ERANGE, NULL },
+		{ "a MAC address cut", "--kernel k --net tap=t,mac=02:00:00:00:00", -EINVAL, NULL },
+		{ "a MAC address too long", "--kernel k --net tap=t,mac=02:00:00:00:00:00:00", -EINVAL, NULL },
+		{ "short bytes", "--kernel k --net tap=t,mac=2:0:0:0:0:1", -EINVAL, NULL },
+		{ "a group's address", "--kernel k --net tap=t,mac=03:00:00:00:00:01", -EINVAL, NULL },
+		{ "no address", "--kernel k --net tap=t,host_mac=00:00:00:00:00:00", -EINVAL, NULL },
+		{ "no IP address", "--kernel k --net tap=t,ip=10.0.0", -EINVAL,
+		  "--net ip: \"10.0.0\" is no IPv4 address" },
+		{ "a mask alone", "--kernel k --net tap=t,mask=255.0.0.0", -EINVAL, NULL },
+		{ "a small MTU", "--kernel k --net tap=t,mtu=1279", -ERANGE, NULL },
+		{ "standard input as a tap", "--kernel k --net fd=0", -EINVAL, NULL },
+		{ "a list without end", "--kernel k --net fd=[3", -EINVAL, NULL },
+		{ "a list with a hole", "--kernel k --net fd=[3,,4],num_queues=4", -EINVAL, NULL },
+		{ "a range backwards", "--kernel k --net fd=[4-3]", -EINVAL, NULL },
+		{ "an endless range", "--kernel k --net fd=[3-99]", -EINVAL, NULL },
+		{ "text behind a list", "--kernel k --net fd=[3]x", -EINVAL, NULL },
+		{ "two descriptors for a pair", "--kernel k --net fd=[3,4]", -EINVAL, NULL },
+		{ "a descriptor and a name", "--kernel k --net fd=3,tap=t", -EINVAL, NULL },
+		{ "a long name", "--kernel k --net tap=abcdefghijklmnop", -EINVAL, NULL },
+		{ "TSO without checksums", "--kernel k --net tap=t,offload_csum=off", -EINVAL, NULL },
+		{ "a rate without its time", "--kernel k --net tap=t,bw_size=1000", -EINVAL, NULL },
+		{ "a burst without a rate", "--kernel k --net tap=t,ops_one_time_burst=1", -EINVAL, NULL },
 	};
 
 	(void)state;
@@ -140,6 +173,45 @@ static void taken(void **state)
 	options_free(&o);
 }
 
+static void networks_taken(void **state)
+{
+	struct err e = ERR_INIT;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o,
+			       "--kernel k --cpus boot=4 --net tap=t0 fd=[3,5-7],num_queues=8,id=n "
+			       "tap=t1,ip=10.0.0.1,mask=255.255.0.0,mac=02:aB:00:00:00:01,"
+			       "host_mac=02:00:00:00:00:02,mtu=9000,queue_size=512,offload_csum=off,offload_tso=off,"
+			       "offload_ufo=off,bw_size=1000,bw_one_time_burst=2000,bw_refill_time=100,ops_size=5,"
+			       "ops_refill_time=7,pci_device_id=9",
+			       &e),
+			 0);
+	assert_int_equal(o.nnets, 3);
+	assert_string_equal(o.net[0].tap, "t0");
+	assert_int_equal(o.net[0].queues, 2);
+	assert_int_equal(o.net[0].queue_size, 256);
+	assert_int_equal(o.net[0].slot, -1);
+	assert_true(o.net[0].csum && o.net[0].tso && o.net[0].ufo && o.net[0].uso);
+	assert_int_equal(o.net[1].nfds, 4);
+	assert_int_equal(o.net[1].fd[0], 3);
+	assert_int_equal(o.net[1].fd[3], 7);
+	assert_string_equal(o.net[1].id, "n");
+	assert_string_equal(o.net[2].ip, "10.0.0.1");
+	assert_string_equal(o.net[2].mask, "255.255.0.0");
+	assert_memory_equal(o.net[2].mac, "\2\xab\0\0\0\1", 6);
+	assert_memory_equal(o.net[2].host_mac, "\2\0\0\0\0\2", 6);
+	assert_int_equal(o.net[2].mtu, 9000);
+	assert_true(!o.net[2].csum && !o.net[2].tso && !o.net[2].ufo && !o.net[2].uso);
+	assert_int_equal(o.net[2].bw_size, 1000);
+	assert_int_equal(o.net[2].bw_burst, 2000);
+	assert_int_equal(o.net[2].bw_refill, 100);
+	assert_int_equal(o.net[2].ops_size, 5);
+	assert_int_equal(o.net[2].ops_refill, 7);
+	assert_int_equal(o.net[2].slot, 9);
+	options_free(&o);
+}
+
 static void help_needs_no_kernel(void **state)
 {
 	struct err e = ERR_INIT;
@@ -187,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused),
 		cmocka_unit_test(taken),
+		cmocka_unit_test(networks_taken),
 		cmocka_unit_test(help_needs_no_kernel),
 		cmocka_unit_test(sizes),
 	};

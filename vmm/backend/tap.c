@@ -27,6 +27,10 @@ static int prepare(int fd, unsigned *ret_offloads, struct err *e)
 	int header = TAP_HEADER, rc;
 	struct ifreq ifr;
 
+	/* Whoever had it before may have left it switched off. */
+	memset(&ifr, 0, sizeof(ifr));
+	ifr.ifr_flags = IFF_ATTACH_QUEUE;
+	ioctl(fd, TUNSETQUEUE, &ifr);
 	memset(&ifr, 0, sizeof(ifr));
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
 		return err_set(e, EINVAL, "the descriptor is no attached tap");

@@ -188,7 +188,9 @@ struct nc_net_attach {
 	uint8_t mac[6];          /* all 0: stays. A driver at work does not look at it again */
 	uint16_t mtu;            /* 0: stays; likewise */
 };
-#define NC_NET_ATTACH_DOWN (1u << 0)     /* the guest sees no carrier until NC_NET_LINK */
+#define NC_NET_ATTACH_DOWN  (1u << 0)    /* the guest sees no carrier until NC_NET_LINK */
+#define NC_NET_ATTACH_VHOST (1u << 1)    /* as many descriptors of /dev/vhost-net follow: the kernel moves the
+					  * frames. No limits, no counters, and no filter but the tap's */
 
 struct nc_net_link {
 	struct nc_hdr hdr;

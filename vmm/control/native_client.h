@@ -58,7 +58,8 @@ int ncl_share_remove(struct ncl *c, const char *device, const char *name, int ti
 		     struct err *e);
 /* NC_PAUSE, NC_RESUME, NC_QUIT, NC_POWER_BUTTON, NC_SUBSCRIBE. */
 int ncl_command(struct ncl *c, enum nc_cmd cmd, int timeout_ms, struct err *e);
-/* @taps stay the caller's, who may close them. @mac NULL, @mtu 0: as described. @flags: NC_NET_ATTACH_… */
+/* @taps (with NC_NET_ATTACH_VHOST: and behind them as many of vhost-net) stay the caller's, who may close
+ * them. @mac NULL, @mtu 0: as described. @flags: NC_NET_ATTACH_… */
 int ncl_net_attach(struct ncl *c, const char *device, const int *taps, size_t ntaps,
 		   const uint8_t *mac, uint16_t mtu, uint32_t flags, int timeout_ms, struct err *e);
 int ncl_net_detach(struct ncl *c, const char *device, int timeout_ms, struct err *e);

@@ -14,12 +14,12 @@ husk-machine_GEN_OBJS = $(VMM_JAIL_GEN_OBJS)
 husk-machine_LIBS = $(VMM_JAIL_LIBS)
 husk-machine_STATIC := 1
 
-# The test guest: tests/guest/init.c as the only program.
+# The test guest: its files make up the only program.
 TEST_GUEST := $(B)/tests/guest/initramfs
-$(B)/tests/guest/init: tests/guest/init.c $(B)/flags
+$(B)/tests/guest/init: tests/guest/init.c tests/guest/net.c tests/guest/guest.h $(B)/flags
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(ALL_CFLAGS)) -static -o $@ $<
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(ALL_CFLAGS)) -static -o $@ $(filter %.c,$^)
 $(TEST_GUEST): $(B)/tests/guest/init rootfs-tools/initramfs/pack
 	$(call say,PACK,$@)
 	$(Q)rootfs-tools/initramfs/pack $< $@

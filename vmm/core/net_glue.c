@@ -36,22 +36,28 @@ static void attach(void *arg)
 int machine_net_attach(struct machine *m, const struct nc_net_attach *a, const int *fds, size_t nfds,
 		       struct err *e)
 {
+	const uint32_t known = NC_NET_ATTACH_DOWN | NC_NET_ATTACH_VHOST;
 	static const uint8_t none[6];
-	struct net_attachment at = { .nfds = (unsigned)nfds, .mtu = a->mtu,
+	bool vhost = a->flags & NC_NET_ATTACH_VHOST;
+	size_t ntaps = vhost ? nfds / 2 : nfds;
+	struct net_attachment at = { .nfds = (unsigned)ntaps, .mtu = a->mtu, .vhost = vhost,
 				     .link = !(a->flags & NC_NET_ATTACH_DOWN) };
 	struct call c = { .attach = &at, .e = e };
 
-	if (a->flags & ~NC_NET_ATTACH_DOWN)
-		return err_set(e, ENOTSUP, "net: flags %#x are unknown", a->flags & ~NC_NET_ATTACH_DOWN);
-	if (nfds > NET_MAX_PAIRS)
-		return err_set(e, EINVAL, "net: %zu taps are more than %d", nfds, NET_MAX_PAIRS);
+	if (a->flags & ~known)
+		return err_set(e, ENOTSUP, "net: flags %#x are unknown", a->flags & ~known);
+	if (vhost && nfds % 2)
+		return err_set(e, EINVAL, "net: %zu descriptors are no pairs of tap and vhost-net", nfds);
+	if (ntaps > NET_MAX_PAIRS)
+		return err_set(e, EINVAL, "net: %zu taps are more than %d", ntaps, NET_MAX_PAIRS);
 	if (memcmp(a->mac, none, sizeof(none)))
 		at.mac = a->mac;
 	if (a->mac[0] & 1)
 		return err_set(e, EINVAL, "net: the MAC address is not one of a station");
 	if (a->mtu && a->mtu < 68)
 		return err_set(e, EINVAL, "net: MTU %u is not 68 to 65535", a->mtu);
-	memcpy(at.fd, fds, nfds * sizeof(fds[0]));
+	memcpy(at.fd, fds, ntaps * sizeof(fds[0]));
+	memcpy(at.vhost_fd, fds + ntaps, (nfds - ntaps) * sizeof(fds[0]));
 	return on_loop(m, a->device, attach, &c);
 }
 

@@ -68,6 +68,17 @@ static int open_shares(struct files *f, const struct options *o, struct err *e)
 	return 0;
 }
 
+static int open_nets(struct files *f, const struct options *o, struct err *e)
+{
+	for (; f->nnets < o->nnets; f->nnets++) {
+		int rc = front_net_open(&f->net[f->nnets], &o->net[f->nnets], f->nnets, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 int files_open(struct files *f, const struct options *o, struct err *e)
 {
 	int rc;
@@ -96,6 +107,8 @@ int files_open(struct files *f, const struct options *o, struct err *e)
 		rc = open_file("KVM", "/dev/kvm", O_RDWR, &f->kvm, e);
 	if (rc == 0)
 		rc = open_shares(f, o, e);
+	if (rc == 0)
+		rc = open_nets(f, o, e);
 	if (rc < 0)
 		files_close(f);
 	return rc;
@@ -110,6 +123,8 @@ void files_close(struct files *f)
 		close_and_reset(all[i]);
 	for (unsigned i = 0; i < OPTIONS_MAX_FS; i++)
 		close_and_reset(&f->fs[i]);
+	while (f->nnets)
+		front_net_close(&f->net[--f->nnets]);
 }
 
 /* --- description ------------------------------------------------------------------------------------- */
@@ -180,6 +195,8 @@ static int describe_devices(const struct files *f, const struct options *o, stru
 		memcpy(dev->fs.tag, o->fs[i].tag, strlen(o->fs[i].tag));
 		dev->fs.queues = (uint32_t)o->fs[i].queues;
 	}
+	for (unsigned i = 0; rc == 0 && i < f->nnets; i++)
+		rc = front_net_describe(&f->net[i], d, e);
 	return rc;
 }
 

@@ -7,6 +7,7 @@
 #define VMM_FRONT_FILES_H
 
 #include "vmm/control/native_client.h"
+#include "vmm/front/net.h"
 #include "vmm/front/options.h"
 
 struct files {
@@ -14,6 +15,8 @@ struct files {
 	int console, serial, debug; /* of PORT_FILE and PORT_PTY */
 	int fs[OPTIONS_MAX_FS];     /* dissolved mounts */
 	bool fs_is_dir[OPTIONS_MAX_FS];
+	unsigned nnets;
+	struct front_net net[OPTIONS_MAX_NET];
 };
 
 /* On failure nothing stays open. */

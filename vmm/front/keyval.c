@@ -115,6 +115,21 @@ static int parse_pair(const char *option, char *pair, const struct kv_key *keys,
 	return err_set(e, EINVAL, "%s: unknown key \"%s\"", option, pair);
 }
 
+/* As strsep(3) at commas, but for those within brackets. */
+static char *next_pair(char **rest)
+{
+	char *pair = *rest, *p = pair;
+	unsigned depth = 0;
+
+	if (!pair)
+		return NULL;
+	for (; *p && (*p != ',' || depth); p++)
+		depth = *p == '[' ? depth + 1 : *p == ']' && depth ? depth - 1 : depth;
+	*rest = *p ? p + 1 : NULL;
+	*p = 0;
+	return pair;
+}
+
 int kv_parse(const char *option, const char *text, const struct kv_key *keys, void *dst,
 	     struct err *e)
 {
@@ -124,7 +139,7 @@ int kv_parse(const char *option, const char *text, const struct kv_key *keys, vo
 
 	if (!copy)
 		return err_set(e, ENOMEM, "out of memory");
-	while ((pair = strsep(&rest, ","))) {
+	while ((pair = next_pair(&rest))) {
 		int rc = parse_pair(option, pair, keys, seen, dst, e);
 
 		if (rc < 0)

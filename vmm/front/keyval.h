@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lists of "key=value,key=value" as Cloud Hypervisor's options take them, by tables. Each key appears at
- * most once. Errors name option and key.
+ * most once. A comma within [brackets] belongs to the value. Errors name option and key.
  */
 #ifndef VMM_FRONT_KEYVAL_H
 #define VMM_FRONT_KEYVAL_H

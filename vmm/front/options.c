@@ -178,6 +178,18 @@ static int opt_fs(const struct opt *o, const char *value, struct options *to, st
 	return kv_parse(dashed(o), value, keys, fs, e);
 }
 
+static int opt_net(const struct opt *o, const char *value, struct options *to, struct err *e)
+{
+	int rc;
+
+	(void)o;
+	if (to->nnets == OPTIONS_MAX_NET)
+		return err_set(e, EINVAL, "--net: there can be %d", OPTIONS_MAX_NET);
+	rc = net_option_parse(value, &to->net[to->nnets], e);
+	to->nnets += rc == 0;
+	return rc;
+}
+
 static int opt_event(const struct opt *o, const char *value, struct options *to, struct err *e)
 {
 	static const struct kv_key keys[] = {
@@ -235,6 +247,11 @@ static const struct opt opts[] = {
 	{ "fs", true, true, opt_fs, 0,
 	  "tag=TAG,path=DIR[,id=ID][,num_queues=N][,readonly=on|off]...\n\tShare DIR: TAG/ in what "
 	  "the guest mounts by TAG (virtiofs)" },
+	{ "net", true, true, opt_net, 0,
+	  "tap=NAME[,ip=A,mask=A][,mac=MAC][,mtu=N][,num_queues=N]...\n\tNetwork on a tap, that is made "
+	  "when it is not there; or fd=[N,...].\n\thost_mac= queue_size= id= offload_csum= offload_tso= "
+	  "offload_ufo= offload_uso= vhost=on|off\n\tbw_size= bw_one_time_burst= bw_refill_time= ops_size= "
+	  "ops_one_time_burst= ops_refill_time=" },
 	{ "pvpanic", false, false, opt_flag, FIELD(pvpanic),
 	  "\n\tDevice by which the guest kernel reports a panic" },
 	{ "on-reset", true, false, opt_on_reset, 0,
@@ -253,8 +270,8 @@ static const struct opt opts[] = {
 	UNSUPPORTED("dbus-system-bus", false), UNSUPPORTED("firmware", true),
 	UNSUPPORTED("gdb", true),	  UNSUPPORTED("igvm", true),
 	UNSUPPORTED("landlock", false),	  UNSUPPORTED("landlock-rules", true),
-	UNSUPPORTED("memory-zone", true), UNSUPPORTED("net", true),
-	UNSUPPORTED("no-shutdown", false), UNSUPPORTED("numa", true),
+	UNSUPPORTED("memory-zone", true), UNSUPPORTED("numa", true),
+	UNSUPPORTED("no-shutdown", false),
 	UNSUPPORTED("pci-segment", true), UNSUPPORTED("platform", true),
 	UNSUPPORTED("pmem", true),	  UNSUPPORTED("rate-limit-group", true),
 	UNSUPPORTED("restore", true),	  UNSUPPORTED("rtc", false),
@@ -277,6 +294,11 @@ static int check(const struct options *o, struct err *e)
 		return 0;
 	if (!o->kernel)
 		return err_set(e, EINVAL, "--kernel is missing");
+	for (unsigned i = 0; i < o->nnets; i++)
+		if (o->net[i].queues / 2 > o->cpus)
+			return err_set(e, EINVAL, "--net num_queues: %llu pairs for %llu vCPUs",
+				       (unsigned long long)o->net[i].queues / 2,
+				       (unsigned long long)o->cpus);
 	if (ttys > 1)
 		return err_set(e, EINVAL, "--serial tty: --console has the terminal already; give "
 					  "--console off or null");
@@ -353,6 +375,8 @@ void options_free(struct options *o)
 		free(o->fs[i].path);
 		free(o->fs[i].id);
 	}
+	for (unsigned i = 0; i < o->nnets; i++)
+		net_option_free(&o->net[i]);
 	memset(o, 0, sizeof(*o));
 }
 

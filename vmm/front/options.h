@@ -7,8 +7,10 @@
 #define VMM_FRONT_OPTIONS_H
 
 #include "lib/err.h"
+#include "vmm/front/net_option.h"
 
 #define OPTIONS_MAX_FS 16
+#define OPTIONS_MAX_NET 16
 
 enum port_mode { PORT_OFF, PORT_NULL, PORT_TTY, PORT_FILE, PORT_PTY };
 
@@ -34,6 +36,8 @@ struct options {
 	uint64_t vsock_cid;
 	unsigned nfs;
 	struct fs_option fs[OPTIONS_MAX_FS];
+	unsigned nnets;
+	struct net_option net[OPTIONS_MAX_NET];
 	char *event_path;
 	int64_t event_fd; /* -1: none */
 	bool pvpanic, restart; /* restart: a reset of the guest starts it anew */

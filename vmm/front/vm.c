@@ -138,6 +138,15 @@ static int create(struct vm *vm, struct err *e)
 	return rc;
 }
 
+static int attach_nets(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < vm->files->nnets; i++)
+		rc = front_net_attach(&vm->files->net[i], vm->ctl, CALL_MS, e);
+	return rc;
+}
+
 static int bring_up(struct vm *vm, struct err *e)
 {
 	int rc = ncl_hello(vm->ctl, NULL, CALL_MS, e);
@@ -148,6 +157,8 @@ static int bring_up(struct vm *vm, struct err *e)
 		rc = create(vm, e);
 	if (rc == 0)
 		rc = add_shares(vm, e);
+	if (rc == 0)
+		rc = attach_nets(vm, e);
 	if (rc == 0)
 		rc = ncl_boot(vm->ctl, CALL_MS, e);
 	return rc;

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/if_tun.h>
+#include <linux/vhost.h>
 
 #include "vmm/hv/hv.h"
 #include "vmm/jail/policy.h"
@@ -42,6 +43,18 @@ const struct jail_rule jail_rules_io[] = {
 	{ "ioctl", "a tap's frames have virtio's header", { ARG32(1, TUNSETVNETHDRSZ) }, 0 },
 	{ "ioctl", "what the guest takes unfinished from a tap", { ARG32(1, TUNSETOFFLOAD) }, 0 },
 	{ "ioctl", "queues of a tap that the guest does not use", { ARG32(1, TUNSETQUEUE) }, 0 },
+	{ "ioctl", "is a descriptor that was given vhost-net", { ARG32(1, VHOST_GET_FEATURES) }, 0 },
+	{ "ioctl", "vhost-net works on this process's memory", { ARG32(1, VHOST_SET_OWNER) }, 0 },
+	{ "ioctl", "what the guest took of vhost-net", { ARG32(1, VHOST_SET_FEATURES) }, 0 },
+	{ "ioctl", "guest memory for vhost-net", { ARG32(1, VHOST_SET_MEM_TABLE) }, 0 },
+	{ "ioctl", "a ring for vhost-net", { ARG32(1, VHOST_SET_VRING_NUM) }, 0 },
+	{ "ioctl", "how far a ring came", { ARG32(1, VHOST_SET_VRING_BASE) }, 0 },
+	{ "ioctl", "where a ring is", { ARG32(1, VHOST_SET_VRING_ADDR) }, 0 },
+	{ "ioctl", "a ring's doorbell", { ARG32(1, VHOST_SET_VRING_KICK) }, 0 },
+	{ "ioctl", "a ring's interrupt", { ARG32(1, VHOST_SET_VRING_CALL) }, 0 },
+	{ "ioctl", "a ring found malformed", { ARG32(1, VHOST_SET_VRING_ERR) }, 0 },
+	{ "ioctl", "a ring's tap, or none", { ARG32(1, VHOST_NET_SET_BACKEND) }, 0 },
+	{ "ioctl", "how far vhost-net came", { ARG32(1, VHOST_GET_VRING_BASE) }, 0 },
 	{ NULL, NULL, {}, 0 },
 };
 

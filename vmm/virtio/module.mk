@@ -6,8 +6,8 @@ VMM_VIRTIO_CORE_OBJS := vmm/virtio/vq vmm/virtio/vq_chain vmm/virtio/vq_state vm
 VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn vmm/virtio/vsock_tx \
 	vmm/virtio/vsock_buf vmm/virtio/vsock_rx vmm/virtio/vsock_host
 VMM_RNG_OBJS := vmm/virtio/rng
-VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state) \
-	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS)
+VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state net_vhost) \
+	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS) vmm/backend/vhost
 VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail vmm/virtio/console_watch
 
 # What a device's test links beside the device: the fake driver and the suite that every device passes.
@@ -39,10 +39,12 @@ UNIT_TESTS += rng console
 rng_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_RNG_OBJS)
 console_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_CONSOLE_OBJS)
 
-UNIT_TESTS += net
+UNIT_TESTS += net net_lies
 net_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
+net_lies_TEST_OBJS = $(net_TEST_OBJS)
 
-FUZZ_TARGETS += vsock rng console
+FUZZ_TARGETS += vsock rng console net
+net_FUZZ_OBJS = $(FDV_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
 vsock_FUZZ_OBJS = $(FDV_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
 rng_FUZZ_OBJS = $(FDV_OBJS) $(VMM_RNG_OBJS)
 console_FUZZ_OBJS = $(FDV_OBJS) $(VMM_CONSOLE_OBJS)

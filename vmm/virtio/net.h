@@ -40,6 +40,10 @@ extern const struct vdev_class net_class; /* cfg: struct net_cfg */
 struct net_attachment {
 	int fd[NET_MAX_PAIRS]; /* as many as pairs, the device's on success */
 	unsigned nfds;
+	/* Descriptors of /dev/vhost-net, as many, or vhost false: the kernel serves the queues. Then there are
+	 * no limits, counters and filters: whoever is limited cannot have it. */
+	int vhost_fd[NET_MAX_PAIRS];
+	bool vhost;
 	const uint8_t *mac;    /* NULL: stays */
 	uint16_t mtu;          /* 0: stays */
 	bool link;

@@ -172,7 +172,7 @@ static uint8_t command(struct net *n, const uint8_t *p, size_t len)
 
 static int serve(struct net *n, struct vq *q)
 {
-	const struct vq_chain *c = &n->chain;
+	const struct vq_chain *c = &n->ctrl_chain;
 	uint8_t buf[2 + MAX_ARGS], ack = CTRL_ERR;
 
 	if (!c->write_len)
@@ -198,7 +198,7 @@ int net_ctrl_run(struct net *n)
 
 	do {
 		vq_disable_kicks(q);
-		while (budget && (rc = vq_pop(q, &n->chain)) > 0) {
+		while (budget && (rc = vq_pop(q, &n->ctrl_chain)) > 0) {
 			budget--;
 			rc = serve(n, q);
 			if (rc < 0)

@@ -76,6 +76,14 @@ struct net_rx {
 	size_t spilled;  /* a frame of that many waits there */
 };
 
+/* A ring that the kernel serves. */
+struct net_ring {
+	struct evsrc call; /* its interrupts */
+	struct net_pair *p;
+	unsigned q;
+	bool lent, started;
+};
+
 struct net_pair {
 	struct net *n;
 	unsigned index;
@@ -84,6 +92,11 @@ struct net_pair {
 	bool on;          /* the tap's queue is: taps of several queues alone */
 	bool tx_full;     /* the tap takes no frame now */
 	bool rx_held, tx_held; /* a bucket is empty; the device's timer is set */
+	/* The kernel in our place: net_vhost.c. */
+	int vhost_fd;             /* -1: none */
+	bool lent;                /* the rings are the kernel's now */
+	struct net_ring ring[2];  /* to the guest, and from it */
+	struct evsrc error;       /* the kernel found one malformed */
 	struct net_rx rx;
 };
 
@@ -105,6 +118,8 @@ struct net {
 	unsigned pairs_used; /* 1 until the driver asks for more */
 	bool attached, link_wanted;
 	bool tap_gone; /* and soon detached */
+	bool vhost;            /* while attached */
+	uint64_t vhost_features;
 	unsigned tap_offloads; /* what the taps can take */
 	uint64_t guest_offloads; /* bits of NET_GUEST_OFFLOADS in force */
 	bool announce;         /* when the device runs again */
@@ -121,6 +136,7 @@ struct net {
 		_Atomic uint64_t frames, bytes, dropped;
 	} rx, tx;
 	struct vq_chain chain;
+	struct vq_chain ctrl_chain; /* of its own: a command may make queues run */
 	struct iovec iov[VQ_MAX_SEGS];
 	struct net_pair pair[NET_MAX_PAIRS]; /* what is not used is never touched */
 };
@@ -169,6 +185,15 @@ int net_link_init(struct net *n, struct err *e);
 void net_link_done(struct net *n);
 void net_link_start(struct net *n); /* activated or resumed */
 void net_link_stop(struct net *n);
+
+/* net_vhost.c */
+void net_vhost_init(struct net_pair *p);
+int net_vhost_check(struct net *n, const struct net_attachment *a, struct err *e);
+/* Hands the rings of a pair that is in use over; does nothing if they are, or there is no vhost. */
+void net_vhost_start(struct net_pair *p);
+/* Takes them back. @go_on: they are served by us from now on. */
+void net_vhost_stop(struct net_pair *p, bool go_on);
+void net_vhost_close(struct net_pair *p);
 
 /* net_rx.c. 0: nothing to do until the tap, the driver or the clock says so; 1: more; -EBADMSG. */
 int net_rx_run(struct net_pair *p);

@@ -36,7 +36,9 @@ void net_watch(struct net_pair *p)
 	struct net *n = p->n;
 	uint32_t events = 0;
 
-	if (net_runs(n) && net_linked(n, p->index)) {
+	if (p->lent) {
+		events = EPOLLPRI; /* that never comes: its end does */
+	} else if (net_runs(n) && net_linked(n, p->index)) {
 		events |= p->rx.starved || p->rx_held ? 0 : EPOLLIN;
 		events |= p->tx_full ? EPOLLOUT : 0;
 	}
@@ -183,6 +185,7 @@ void net_apply_pairs(struct net *n)
 		bool on = i < n->pairs_used;
 
 		if (!on) {
+			net_vhost_stop(p, net_runs(n));
 			unwatch(p);
 			net_rx_return(p);
 		}
@@ -191,8 +194,11 @@ void net_apply_pairs(struct net *n)
 				log_debug("%s: queue %u cannot be switched", n->d.id, i);
 			p->on = on;
 		}
-		if (on && n->attached && net_runs(n))
+		if (on && n->attached && net_runs(n)) {
+			net_vhost_start(p);
 			run_rx(p);
+			net_watch(p);
+		}
 	}
 }
 
@@ -235,11 +241,13 @@ void net_apply_offloads(struct net *n)
 static void close_taps(struct net *n)
 {
 	for (unsigned i = 0; i < n->pairs; i++) {
+		net_vhost_stop(&n->pair[i], net_runs(n));
+		net_vhost_close(&n->pair[i]);
 		unwatch(&n->pair[i]);
 		close_and_reset(&n->pair[i].tap.fd);
 		n->pair[i].tx_full = false;
 	}
-	n->attached = false;
+	n->attached = n->vhost = false;
 	update_status(n);
 	/* Whoever waited for the tap to take frames: they are dropped from now on. */
 	for (unsigned i = 0; i < n->pairs; i++)
@@ -299,6 +307,7 @@ int net_attach(struct vdev *d, const struct net_attachment *a, struct err *e)
 {
 	struct net *n = to_net(d);
 	unsigned have = ~0u;
+	int rc;
 
 	if (n->attached)
 		return err_set(e, EBUSY, "%s: there is a tap already", d->id);
@@ -308,16 +317,20 @@ int net_attach(struct vdev *d, const struct net_attachment *a, struct err *e)
 		return err_set(e, EINVAL, "%s: was made without an MTU", d->id);
 	for (unsigned i = 0; i < a->nfds; i++) {
 		unsigned bits = 0;
-		int rc = n->ops->prepare(a->fd[i], &bits, e);
 
+		rc = n->ops->prepare(a->fd[i], &bits, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "%s", d->id);
 		have &= bits;
 	}
 	if (check_offloads(n, have, e) < 0)
 		return -EINVAL;
+	if (a->vhost && (rc = net_vhost_check(n, a, e)) < 0)
+		return rc;
+	n->vhost = a->vhost;
 	for (unsigned i = 0; i < n->pairs; i++) {
 		n->pair[i].tap.fd = a->fd[i];
+		n->pair[i].vhost_fd = a->vhost ? a->vhost_fd[i] : -1;
 		n->pair[i].on = true;
 	}
 	n->tap_offloads = have;
@@ -356,6 +369,7 @@ int net_link_init(struct net *n, struct err *e)
 		n->pair[i].n = n;
 		n->pair[i].index = i;
 		n->pair[i].tap = (struct evsrc){ .fd = -1, .fn = on_tap, .name = "tap" };
+		net_vhost_init(&n->pair[i]);
 	}
 	rc = evtimer_init(n->d.loop, &n->rate_timer, "net-tokens", tokens_came);
 	if (rc == 0)
@@ -367,6 +381,7 @@ void net_link_done(struct net *n)
 {
 	evloop_cancel(n->d.loop, n);
 	for (unsigned i = 0; i < n->pairs; i++) {
+		net_vhost_close(&n->pair[i]);
 		unwatch(&n->pair[i]);
 		close_and_reset(&n->pair[i].tap.fd);
 	}
@@ -387,6 +402,8 @@ void net_link_start(struct net *n)
 
 void net_link_stop(struct net *n)
 {
+	for (unsigned i = 0; i < n->pairs; i++)
+		net_vhost_stop(&n->pair[i], false);
 	net_unwatch_all(n);
 	evtimer_set_ns(&n->rate_timer, 0);
 	evtimer_set_ns(&n->announce_timer, 0);

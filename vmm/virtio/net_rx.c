@@ -316,7 +316,7 @@ int net_rx_run(struct net_pair *p)
 	unsigned frames = 0;
 	int rc = 0;
 
-	if (!net_runs(n) || !net_linked(n, p->index) || !ring(p)->ready)
+	if (!net_runs(n) || !net_linked(n, p->index) || !ring(p)->ready || p->lent)
 		return 0;
 	p->rx.starved = p->rx_held = false;
 	/* A frame in the spill is nobody's to wake us up for. */

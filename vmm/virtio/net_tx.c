@@ -77,7 +77,7 @@ int net_tx_run(struct net_pair *p)
 	uint64_t bytes = 0;
 	int rc = 0;
 
-	if (!net_runs(n) || !q->ready)
+	if (!net_runs(n) || !q->ready || p->lent)
 		return 0;
 	p->tx_full = p->tx_held = false;
 	do {

@@ -80,6 +80,11 @@ struct vdev_transport {
 	void (*irq_queue)(struct vdev *d, unsigned q);
 	void (*irq_config)(struct vdev *d);
 	void (*needs_reset)(struct vdev *d, const char *why);
+	/* The device's loop alone; both may be NULL. The descriptor that queue @q's kicks come by, for
+	 * whoever serves the queue in our place: the loop does not look at it until it is reclaimed, to be
+	 * listened to again at once or when the queues are started the next time. */
+	int (*lend_kicks)(struct vdev *d, unsigned q);
+	void (*reclaim_kicks)(struct vdev *d, unsigned q, bool listen);
 };
 
 struct vdev {

@@ -214,6 +214,8 @@ static const struct vdev_transport vpci_transport = {
 	.irq_queue = irq_queue,
 	.irq_config = irq_config,
 	.needs_reset = needs_reset,
+	.lend_kicks = vpci_lend_kicks,
+	.reclaim_kicks = vpci_reclaim_kicks,
 };
 
 /* What kind of PCI function a device type is; the driver goes by vendor and device alone. */

@@ -49,6 +49,7 @@ struct vpci_queue {
 	struct evsrc src; /* doorbell; on the device's loop while the queue runs */
 	struct virtio_pci *t;
 	unsigned index;
+	bool lent;        /* somebody else listens */
 	uint64_t bound;   /* address of its ioeventfd, 0: none */
 	/* as the driver wrote them; frozen by DRIVER_OK */
 	uint16_t size;
@@ -86,6 +87,8 @@ bool vpci_status_valid(uint8_t status);
 /* On the device's loop. */
 void vpci_start_queues(struct virtio_pci *t);
 void vpci_stop_queues(struct virtio_pci *t);
+int vpci_lend_kicks(struct vdev *d, unsigned q);
+void vpci_reclaim_kicks(struct vdev *d, unsigned q, bool listen);
 /* Doorbells of running queues at the BAR's place; any earlier ones go. */
 void vpci_bind(struct virtio_pci *t);
 void vpci_unbind(struct virtio_pci *t);

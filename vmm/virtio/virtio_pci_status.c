@@ -54,20 +54,42 @@ static void doorbell(struct evsrc *src, uint32_t events)
 		ring_doorbell(q); /* the rest after other sources of the loop had their turn */
 }
 
+static void listen_to(struct virtio_pci *t, struct vpci_queue *q)
+{
+	q->src.fn = doorbell;
+	q->src.name = "doorbell";
+	if (evloop_add(t->d->loop, &q->src, EPOLLIN | EPOLLET) < 0)
+		vdev_needs_reset(t->d, "no doorbell");
+	/* What was made available before anybody listened. */
+	ring_doorbell(q);
+}
+
 void vpci_start_queues(struct virtio_pci *t)
 {
 	for (unsigned i = 0; i < t->d->nqueues; i++) {
 		struct vpci_queue *q = &t->q[i];
 
-		if (!t->d->active || !t->d->vq[i].ready || q->src.loop)
-			continue;
-		q->src.fn = doorbell;
-		q->src.name = "doorbell";
-		if (evloop_add(t->d->loop, &q->src, EPOLLIN | EPOLLET) < 0)
-			vdev_needs_reset(t->d, "no doorbell");
-		/* What was made available before anybody listened. */
-		ring_doorbell(q);
+		if (t->d->active && t->d->vq[i].ready && !q->src.loop && !q->lent)
+			listen_to(t, q);
 	}
+}
+
+int vpci_lend_kicks(struct vdev *d, unsigned i)
+{
+	struct virtio_pci *t = d->transport_priv;
+
+	evloop_del(&t->q[i].src);
+	t->q[i].lent = true;
+	return t->q[i].src.fd;
+}
+
+void vpci_reclaim_kicks(struct vdev *d, unsigned i, bool listen)
+{
+	struct virtio_pci *t = d->transport_priv;
+
+	t->q[i].lent = false;
+	if (listen)
+		listen_to(t, &t->q[i]);
 }
 
 void vpci_stop_queues(struct virtio_pci *t)

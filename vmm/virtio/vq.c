@@ -303,3 +303,10 @@ bool vq_enable_kicks(struct vq *q)
 	see_avail(q);
 	return q->avail_seen != q->next_avail;
 }
+
+void vq_moved(struct vq *q, uint16_t next)
+{
+	bug_on(q->in_flight);
+	q->next_avail = q->next_used = q->avail_seen = next;
+	q->signalled_valid = false;
+}

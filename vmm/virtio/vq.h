@@ -83,6 +83,9 @@ bool vq_want_irq(struct vq *q);
 void vq_disable_kicks(struct vq *q);
 bool vq_enable_kicks(struct vq *q);
 
+/* Somebody else (the kernel) has served the queue up to @next, in order; nothing is in flight. */
+void vq_moved(struct vq *q, uint16_t next);
+
 /* Copy from the readable, to the writable segments, starting at byte @off of that part. Bytes copied:
  * short only at the end of the part. */
 size_t vq_chain_read(const struct vq_chain *c, uint64_t off, void *dst, size_t len);
