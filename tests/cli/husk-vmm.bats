@@ -31,7 +31,8 @@ refuses() { # STATUS TEXT ARG…
 }
 
 @test "what Cloud Hypervisor has and husk-vmm has not is refused by name" {
-	refuses 2 '--disk: not supported' --kernel k --disk path=x
+	refuses 2 '--pmem: not supported' --kernel k --pmem file=x
+	refuses 2 '--disk image_type: qcow2 is not supported, only raw is' --kernel k --disk path=x,image_type=qcow2
 	refuses 2 '--cpus topology: not supported' --kernel k --cpus boot=1,topology=1:1:1:1
 	refuses 2 '--seccomp false: not supported' --kernel k --seccomp false
 }

@@ -210,6 +210,46 @@ static void own_writes_are_tracked(void **state)
 	gmem_free(m);
 }
 
+/* Whole pages of the range are given back, with either backing; what is no RAM is not. */
+static void whole_pages_are_discarded(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t at, len;
+		int rc;
+		unsigned first, count; /* pages that are zeros then */
+	} rows[] = {
+		{ "two pages", 4096, 8192, 0, 1, 2 },
+		{ "parts at both ends", 4097, 3 * 4096 - 2, 0, 2, 1 },
+		{ "less than a page", 4097, 4094, 0, 0, 0 },
+		{ "parts of two pages", 4097, 8190, 0, 0, 0 },
+		{ "past the region", LOW - 4096, 8192, -EFAULT, 0, 0 },
+		{ "that wraps", UINT64_MAX - 4095, 8192, -EFAULT, 0, 0 },
+		{ "of nothing", 4096, 0, -EFAULT, 0, 0 },
+	};
+	const enum gmem_backing backings[] = { GMEM_ANON, GMEM_MEMFD };
+
+	(void)state;
+	for (size_t b = 0; b < ARRAY_SIZE(backings); b++)
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+			struct gmem *m = two_regions(backings[b]);
+			uint64_t map[LOW / 4096 / 64] = { 0 };
+			uint8_t *p = gmem_ptr(m, gpa(0), 8 * 4096);
+
+			memset(p, 1, 8 * 4096);
+			assert_int_equal(gmem_dirty_track(m, true, NULL), 0);
+			check_row(rows[i].why, gmem_discard(m, gpa(rows[i].at), rows[i].len) == rows[i].rc);
+			assert_int_equal(gmem_dirty_take(m, 0, map, ARRAY_SIZE(map)), 0);
+			for (unsigned k = 0; k < 8 * 4096; k++) {
+				bool gone = k / 4096 >= rows[i].first && k / 4096 < rows[i].first + rows[i].count;
+
+				check_row(rows[i].why, p[k] == !gone);
+				check_row(rows[i].why, !!(map[0] & 1ull << k / 4096) == gone);
+			}
+			gmem_free(m);
+		}
+}
+
 static void addresses_add_without_wrapping(void **state)
 {
 	gpa_t r;
@@ -229,6 +269,7 @@ int main(void)
 		cmocka_unit_test(accessors_agree),
 		cmocka_unit_test(file_pages_are_private),
 		cmocka_unit_test(own_writes_are_tracked),
+		cmocka_unit_test(whole_pages_are_discarded),
 		cmocka_unit_test(addresses_add_without_wrapping),
 	};
 

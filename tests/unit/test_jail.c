@@ -27,7 +27,7 @@ static const char *const never[] = {
 	"socket",	  "connect",	   "bind",	    "listen",	  "accept",
 	"fork",		  "vfork",	   "kill",	    "tkill",	  "rt_sigqueueinfo",
 	"rt_tgsigqueueinfo", "pidfd_open", "pidfd_getfd",   "pidfd_send_signal", "process_madvise",
-	"bpf",		  "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter",
+	"bpf",		  "perf_event_open", "userfaultfd", "io_uring_setup",
 	"io_uring_register", "keyctl",	   "add_key",	    "request_key", "init_module",
 	"finit_module",	  "delete_module", "kexec_load",    "kexec_file_load", "reboot",
 	"swapon",	  "swapoff",	   "settimeofday",  "clock_settime", "adjtimex",
@@ -76,7 +76,8 @@ static void forbidden_calls_are_absent(void **state)
 #define IO      (1u << JAIL_IO)
 #define VCPU    (1u << JAIL_VCPU)
 #define FS      (1u << JAIL_FS)
-#define ALL     (CONTROL | IO | VCPU | FS)
+#define DISK    (1u << JAIL_DISK)
+#define ALL     (CONTROL | IO | VCPU | FS | DISK)
 
 struct call {
 	const char *why;
@@ -127,14 +128,16 @@ static const struct call deadly[] = {
 	{ "clone into namespaces", ALL, SYS_clone, { CLONE_NEWUSER | SIGCHLD } },
 	{ "make a process", ALL, SYS_clone, { SIGCHLD } },
 	{ "make a thread", IO | VCPU | CONTROL, SYS_clone, { CLONE_VM | CLONE_THREAD | CLONE_SIGHAND } },
-	{ "clone3 elsewhere than in the file server", IO | VCPU | CONTROL, SYS_clone3, { 0 } },
+	{ "clone3 where no thread starts another", IO | VCPU | CONTROL, SYS_clone3, { 0 } },
 	{ "a network socket", ALL, SYS_socket, { AF_INET, SOCK_STREAM, 0 } },
 	{ "a netlink socket", ALL, SYS_socket, { AF_NETLINK, SOCK_RAW, 0 } },
 	{ "a unix socket", ALL, SYS_socket, { AF_UNIX, SOCK_STREAM, 0 } },
 	{ "connect", ALL, SYS_connect, { 0 } },
 	{ "bind", ALL, SYS_bind, { 0 } },
 	{ "listen", ALL, SYS_listen, { 0 } },
-	{ "accept elsewhere than in control", IO | VCPU | FS, SYS_accept4, { 0 } },
+	{ "accept elsewhere than in control", IO | VCPU | FS | DISK, SYS_accept4, { 0 } },
+	{ "a pair of sockets for a disk", DISK, SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, PTR(buf) } },
+	{ "a disk's data elsewhere", CONTROL | IO | VCPU, SYS_pwritev2, { 0 } },
 	{ "a pair of network sockets", ALL, SYS_socketpair, { AF_INET, SOCK_STREAM, 0, PTR(buf) } },
 	{ "send to an address", IO, SYS_sendto, { 0, 0, 0, 0, PTR(buf), 16 } },
 	{ "signal a process", ALL, SYS_kill, { 0, 0 } },
@@ -146,6 +149,7 @@ static const struct call deadly[] = {
 	{ "performance counters", ALL, SYS_perf_event_open, { 0 } },
 	{ "userfaultfd", ALL, SYS_userfaultfd, { 0 } },
 	{ "io_uring", ALL, SYS_io_uring_setup, { 0 } },
+	{ "an io_uring elsewhere than at disks", CONTROL | IO | VCPU | FS, SYS_io_uring_enter, { -1ul } },
 	{ "another filter", ALL, SYS_seccomp, { 0 } },
 	{ "keys", ALL, SYS_keyctl, { 0 } },
 	{ "kernel modules", ALL, SYS_finit_module, { -1ul } },
@@ -154,13 +158,13 @@ static const struct call deadly[] = {
 	{ "a terminal's input queue", ALL, SYS_ioctl, { 0, 0x5412 /* TIOCSTI */, PTR(buf) } },
 	{ "a new VM", ALL, SYS_ioctl, { 0, KVM_CREATE_VM, 0 } },
 	{ "guest memory mapped anew", ALL, SYS_ioctl, { 0, KVM_SET_USER_MEMORY_REGION, 0 } },
-	{ "run a guest elsewhere than in a vcpu's thread", CONTROL | IO | FS, SYS_ioctl,
+	{ "run a guest elsewhere than in a vcpu's thread", CONTROL | IO | FS | DISK, SYS_ioctl,
 	  { 0, KVM_RUN, 0 } },
-	{ "file calls elsewhere than in the file server", VCPU | IO | CONTROL, SYS_openat, { AT_FDCWD, PTR("/"), 0 } },
-	{ "change owner elsewhere", VCPU | IO | CONTROL, SYS_fchown, { 0 } },
+	{ "file calls elsewhere than in the file server", VCPU | IO | CONTROL | DISK, SYS_openat, { AT_FDCWD, PTR("/"), 0 } },
+	{ "change owner elsewhere", VCPU | IO | CONTROL | DISK, SYS_fchown, { 0 } },
 	{ "a device node", ALL, SYS_mknodat, { AT_FDCWD, PTR("/nowhere/x"), S_IFBLK | 0600, 0 } },
 	{ "a device node that is no whiteout", ALL, SYS_mknodat, { AT_FDCWD, PTR("/nowhere/x"), S_IFCHR | 0600, 0x103 } },
-	{ "become another user elsewhere", VCPU | IO | CONTROL, SYS_setresuid, { 0 } },
+	{ "become another user elsewhere", VCPU | IO | CONTROL | DISK, SYS_setresuid, { 0 } },
 };
 
 static void forbidden_calls_kill(void **state)
@@ -186,14 +190,16 @@ static const struct call fine[] = {
 	{ "doorbells", ALL, SYS_ioctl, { -1ul, KVM_IOEVENTFD, PTR(buf) } },
 	{ "routes", ALL, SYS_ioctl, { -1ul, KVM_SET_GSI_ROUTING, PTR(buf) } },
 	{ "run the guest", VCPU, SYS_ioctl, { -1ul, KVM_RUN, 0 } },
-	{ "loop", CONTROL | IO | FS, SYS_epoll_pwait, { -1ul, PTR(buf), 1, 0, 0, 8 } },
+	{ "loop", CONTROL | IO | FS | DISK, SYS_epoll_pwait, { -1ul, PTR(buf), 1, 0, 0, 8 } },
 	{ "receive descriptors", CONTROL, SYS_recvmsg, { -1ul, PTR(buf), 0 } },
 	{ "accept", CONTROL, SYS_accept4, { -1ul, 0, 0, 0 } },
 	{ "connections", IO, SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, PTR(buf) } },
 	{ "send on a connected socket", IO, SYS_sendto, { -1ul, 0, 0, 0, 0, 0 } },
 	{ "files", FS, SYS_openat, { -1ul, PTR("x"), O_PATH } },
 	{ "users of the guest", FS, SYS_setfsuid, { 0 } },
-	{ "fall back to clone", FS, SYS_clone3, { 0 } },
+	{ "requests of a disk", DISK, SYS_io_uring_enter, { -1ul } },
+	{ "flush of a disk", DISK, SYS_fdatasync, { -1ul } },
+	{ "fall back to clone", FS | DISK, SYS_clone3, { 0 } },
 	{ "kick", CONTROL | VCPU, SYS_tgkill, { 1ul << 30, 1ul << 30, 34 } },
 };
 

@@ -54,8 +54,39 @@ static void refused(void **state)
 		{ "empty pair", "--kernel k --cpus boot=1,", -EINVAL, NULL },
 		{ "known to Cloud Hypervisor", "--kernel k --cpus boot=1,topology=1:1:1:1", -ENOTSUP,
 		  "--cpus topology: not supported" },
-		{ "an option of Cloud Hypervisor's", "--kernel k --disk path=x", -ENOTSUP,
-		  "--disk: not supported" },
+		{ "an option of Cloud Hypervisor's", "--kernel k --pmem file=x", -ENOTSUP,
+		  "--pmem: not supported" },
+		{ "a disk without a path", "--kernel k --disk readonly=on", -EINVAL, "--disk: path= is missing" },
+		{ "a disk of another format", "--kernel k --disk path=x,image_type=qcow2", -ENOTSUP,
+		  "--disk image_type: qcow2 is not supported, only raw is" },
+		{ "a disk of no format", "--kernel k --disk path=x,image_type=RAW", -EINVAL,
+		  "--disk image_type: \"RAW\" is not raw" },
+		{ "no queue", "--kernel k --disk path=x,num_queues=0", -ERANGE,
+		  "--disk num_queues: \"0\" is not 1 to 64" },
+		{ "more queues than any", "--kernel k --disk path=x,num_queues=65", -ERANGE, NULL },
+		{ "a queue of no power of two", "--kernel k --disk path=x,queue_size=100", -EINVAL,
+		  "--disk queue_size: 100 is no power of two" },
+		{ "a short queue", "--kernel k --disk path=x,queue_size=2", -ERANGE, NULL },
+		{ "a long serial", "--kernel k --disk path=x,serial=123456789012345678901", -EINVAL,
+		  "--disk serial: \"123456789012345678901\" is longer than 20 bytes" },
+		{ "a long id", "--kernel k --disk path=x,id=12345678901234567890123456789012", -EINVAL,
+		  "--disk id: \"12345678901234567890123456789012\" is longer than 31 bytes" },
+		{ "the second disk", "--kernel k --disk path=x path=y,direct=2", -EINVAL,
+		  "--disk direct: \"2\" is not on or off" },
+		{ "a disk behind an IOMMU", "--kernel k --disk path=x,iommu=on", -ENOTSUP, "--disk iommu: not supported" },
+		{ "a disk of a daemon", "--kernel k --disk path=x,vhost_user=on", -ENOTSUP, NULL },
+		{ "half a limit", "--kernel k --disk path=x,bw_size=1000", -EINVAL,
+		  "--disk: bw_refill_time= is missing beside bw_size" },
+		{ "the other half", "--kernel k --disk path=x,ops_refill_time=100", -EINVAL,
+		  "--disk: ops_size= is missing beside its other limits" },
+		{ "a limit of nothing", "--kernel k --disk path=x,ops_size=0,ops_refill_time=100", -ERANGE, NULL },
+		{ "a lock of another kind", "--kernel k --disk path=x,lock_granularity=file", -EINVAL,
+		  "--disk lock_granularity: \"file\" is not byte-range or full" },
+		{ "a balloon without a size", "--kernel k --balloon deflate_on_oom=on", -EINVAL,
+		  "--balloon: size= is missing" },
+		{ "a balloon of all memory", "--kernel k --memory size=256M --balloon size=256M", -EINVAL,
+		  "--balloon size: must be below the guest's memory" },
+		{ "two balloons", "--kernel k --balloon size=0 --balloon size=0", -EINVAL, "--balloon: there can be one" },
 		{ "unit", "--kernel k --memory size=1X", -EINVAL, NULL },
 		{ "unit twice", "--kernel k --memory size=1GG", -EINVAL, NULL },
 		{ "overflow by the unit", "--kernel k --memory size=99999999999T", -ERANGE, NULL },
@@ -151,7 +182,9 @@ static void taken(void **state)
 			       "--console file=/c --serial tty --debug-console off --rng src=/dev/random "
 			       "--vsock cid=0x10,socket=/s,id=v --fs tag=a,path=/a tag=b,path=/b,"
 			       "readonly=on,num_queues=4 --fs tag=c,path=/c,id=i --pvpanic --seccomp true "
-			       "--on-reset exit --event-monitor fd=5 -v",
+			       "--on-reset exit --event-monitor fd=5 -v --disk path=/x,readonly=on,serial=s path=/y,"
+			       "direct=on,num_queues=64,queue_size=1024,id=d,sparse=off,image_type=raw "
+			       "--balloon size=64M,free_page_reporting=on",
 			       &e),
 			 0);
 	assert_int_equal(o.cpus, 8);
@@ -168,6 +201,12 @@ static void taken(void **state)
 	assert_true(o.fs[1].readonly && !o.fs[0].readonly);
 	assert_int_equal(o.fs[1].queues, 4);
 	assert_string_equal(o.fs[2].id, "i");
+	assert_int_equal(o.ndisks, 2);
+	assert_true(o.disks[0].readonly && !o.disks[0].direct && o.disks[0].sparse && o.disks[0].queues == 1);
+	assert_true(o.disks[1].direct && !o.disks[1].sparse && o.disks[1].queues == 64);
+	assert_int_equal(o.disks[1].queue_size, 1024);
+	assert_string_equal(o.disks[1].id, "d");
+	assert_true(o.balloon && o.balloon_report && !o.balloon_oom && o.balloon_size == MIB(64));
 	assert_int_equal(o.verbose, 3);
 	assert_int_equal(o.event_fd, 5);
 	options_free(&o);

@@ -42,7 +42,8 @@ enum nc_cmd {
 	NC_NET_INFO = 18,   /* nc_named, answered by nc_net_info */
 	NC_DEVICE_ADD = 19, /* nc_device_add + its descriptors, answered by nc_device_place */
 	NC_DEVICE_REMOVE = 20, /* nc_named */
-	/* The next free number is 21. */
+	NC_BALLOON = 21,    /* resize a balloon, and what is known of it: nc_balloon, answered by nc_balloon_reply */
+	/* The next free number is 22. */
 	NC_CONSOLE = 40,    /* the first console: nc_console + one or two stream sockets */
 	NC_EVENT = 64,
 };
@@ -79,6 +80,8 @@ enum nc_dev_type {
 	NC_DEV_VSOCK = 3,
 	NC_DEV_FS = 4,
 	NC_DEV_NET = 5,
+	NC_DEV_DISK = 8,
+	NC_DEV_BALLOON = 9,
 };
 
 /* A token bucket: size tokens at most, filled from empty in refill_ms; burst more are there once, at
@@ -103,6 +106,26 @@ struct nc_net {
 #define NC_NET_UFO  (1u << 2)            /* UDP fragmentation */
 #define NC_NET_USO  (1u << 3)            /* UDP segmentation; kernels from 6.2 on */
 
+/* A disk over a file or block device that its opener measured and locked (lib/diskfile.h). */
+struct nc_disk {
+	uint64_t size;                   /* bytes */
+	nc_fd file;
+	uint32_t flags;                  /* NC_DISK_… */
+	uint32_t block_size, phys_size;
+	uint32_t queues, queue_size;     /* queue_size: a power of two */
+	char serial[20];                 /* filled up with NULs */
+	uint32_t pad;
+	struct nc_bucket bytes, ops;     /* limits of all queues together */
+};
+#define NC_DISK_READONLY (1u << 0)
+#define NC_DISK_DIRECT   (1u << 1)       /* the descriptor is O_DIRECT */
+#define NC_DISK_DISCARD  (1u << 2)       /* the guest may give ranges back */
+#define NC_DISK_NO_URING (1u << 3)
+
+#define NC_BALLOON_OOM     (1u << 0)      /* the guest may take from it rather than kill */
+#define NC_BALLOON_REPORT  (1u << 1)      /* free pages are reported and given back */
+#define NC_BALLOON_STATS   (1u << 2)      /* the guest tells statistics; a queue more to set up */
+
 struct nc_device {
 	uint32_t type;       /* enum nc_dev_type */
 	int32_t slot;        /* PCI slot, -1: first free */
@@ -119,6 +142,8 @@ struct nc_device {
 		} vsock;
 		struct { char tag[36]; uint32_t queues; } fs;
 		struct nc_net net;
+		struct nc_disk disk;
+		struct { uint64_t size; uint32_t flags; } balloon; /* bytes; NC_BALLOON_… */
 		uint8_t pad[192];
 	};
 };
@@ -225,6 +250,21 @@ struct nc_device_place {         /* reply */
 struct nc_console {
 	struct nc_hdr hdr;
 	uint32_t once;           /* 1: what it has kept, then the descriptor is closed */
+	uint32_t pad;
+};
+
+#define NC_BALLOON_KEEP UINT64_MAX
+struct nc_balloon {
+	struct nc_hdr hdr;
+	char device[32];         /* id of the balloon */
+	uint64_t size;           /* bytes that the guest is asked for; NC_BALLOON_KEEP: as it is */
+};
+struct nc_balloon_reply {
+	struct nc_hdr hdr;
+	uint64_t target, actual; /* bytes; what the guest says that it gave */
+	uint64_t inflated, reported; /* bytes given back so far, by the balloon and as free pages */
+	uint64_t stat[16];       /* VIRTIO 1.2, 5.5.6.4, as last told; each question brings new ones */
+	uint32_t stat_set;       /* bit n: stat[n] is known */
 	uint32_t pad;
 };
 

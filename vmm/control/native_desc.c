@@ -44,8 +44,12 @@ void ncl_device_init(struct nc_device *dev, enum nc_dev_type type, const char *i
 	case NC_DEV_VSOCK:
 		dev->vsock.ready = -1;
 		break;
+	case NC_DEV_DISK:
+		dev->disk.file = -1;
+		break;
 	case NC_DEV_FS:
 	case NC_DEV_NET:
+	case NC_DEV_BALLOON:
 	case NC_DEV_NONE:
 		break;
 	}

@@ -79,3 +79,18 @@ int ncl_device_remove(struct ncl *c, const char *device, int timeout_ms, struct 
 {
 	return named(c, NC_DEVICE_REMOVE, device, timeout_ms, e);
 }
+
+int ncl_balloon(struct ncl *c, const char *device, uint64_t size, struct nc_balloon_reply *ret,
+		int timeout_ms, struct err *e)
+{
+	struct nc_balloon_reply got;
+	const struct ncl_reply want = { .data = &got, .size = sizeof(got) };
+	struct nc_balloon req = { .size = size };
+	int rc = ncl_copy_name(req.device, sizeof(req.device), device, "device", e);
+
+	if (rc == 0)
+		rc = ncl_transact(c, NC_BALLOON, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
+	if (rc == 0 && ret)
+		*ret = got;
+	return rc;
+}

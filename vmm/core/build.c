@@ -267,6 +267,7 @@ void machine_teardown(struct machine *m)
 		m->vm->ops->vm_free(m->vm);
 	if (m->mem)
 		gmem_free(m->mem);
+	evloop_free(m->disk.loop);
 	evloop_free(m->fs.loop);
 	evloop_free(m->io.loop);
 }

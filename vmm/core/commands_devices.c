@@ -92,3 +92,20 @@ int do_device_remove(void *arg, struct control_request *r, struct err *e)
 
 	return rc < 0 ? rc : machine_device_remove(c->machine, m->device, e);
 }
+
+int do_balloon(void *arg, struct control_request *r, struct err *e)
+{
+	const struct nc_balloon *m = r->msg;
+	struct nc_balloon_reply reply = { .target = 0 };
+	struct commands *c = arg;
+	int rc = commands_need_machine(c, e);
+
+	if (rc == 0 && !memchr(m->device, 0, sizeof(m->device)))
+		rc = err_set(e, EBADMSG, "a name is not terminated");
+	if (rc == 0)
+		rc = machine_balloon(c->machine, m->device, m->size, &reply, e);
+	if (rc < 0)
+		return rc;
+	control_reply(r->ctl, &r->token, &reply, sizeof(reply), -1);
+	return CONTROL_REPLIED;
+}

@@ -105,6 +105,38 @@ static int parse_net(const struct nc_device *d, struct fd_set_in *in, struct mac
 	return 0;
 }
 
+/* The numbers are the device's to check. */
+static int parse_disk(const struct nc_device *d, struct fd_set_in *in, struct machine_device *ret,
+		      struct err *e)
+{
+	const uint32_t known = NC_DISK_READONLY | NC_DISK_DIRECT | NC_DISK_DISCARD | NC_DISK_NO_URING;
+	int rc = take_fd(in, d->disk.file, "disk", &ret->disk.fd, e);
+
+	if (rc < 0)
+		return rc;
+	if (ret->disk.fd < 0)
+		return err_set(e, EINVAL, "disk: no descriptor was given");
+	if (d->disk.flags & ~known)
+		return err_set(e, ENOTSUP, "disk: flags %#x are unknown", d->disk.flags & ~known);
+	ret->disk.d = d->disk;
+	memcpy(ret->disk.serial, d->disk.serial, sizeof(d->disk.serial));
+	ret->disk.serial[sizeof(d->disk.serial)] = 0;
+	return 0;
+}
+
+static int parse_balloon(const struct nc_device *d, struct fd_set_in *in, struct machine_device *ret,
+			 struct err *e)
+{
+	const uint32_t known = NC_BALLOON_OOM | NC_BALLOON_REPORT | NC_BALLOON_STATS;
+
+	(void)in;
+	if (d->balloon.flags & ~known)
+		return err_set(e, ENOTSUP, "balloon: flags %#x are unknown", d->balloon.flags & ~known);
+	ret->balloon.size = d->balloon.size;
+	ret->balloon.flags = d->balloon.flags;
+	return 0;
+}
+
 static const struct {
 	enum nc_dev_type type;
 	const char *name;
@@ -116,6 +148,8 @@ static const struct {
 	{ NC_DEV_VSOCK, "vsock", parse_vsock },
 	{ NC_DEV_FS, "fs", parse_fs },
 	{ NC_DEV_NET, "net", parse_net },
+	{ NC_DEV_DISK, "disk", parse_disk },
+	{ NC_DEV_BALLOON, "balloon", parse_balloon },
 };
 
 static int check_place(const struct machine_config *c, const struct nc_device *d, struct err *e)
@@ -276,8 +310,12 @@ static void close_device(struct machine_device *d)
 	case NC_DEV_VSOCK:
 		close_and_reset(&d->vsock.ready);
 		break;
+	case NC_DEV_DISK:
+		close_and_reset(&d->disk.fd);
+		break;
 	case NC_DEV_FS:
 	case NC_DEV_NET:
+	case NC_DEV_BALLOON:
 	case NC_DEV_NONE:
 		break;
 	}

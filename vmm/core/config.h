@@ -30,6 +30,15 @@ struct machine_device {
 			unsigned queues;
 		} fs;
 		struct nc_net net;
+		struct {
+			int fd;
+			struct nc_disk d; /* but for its descriptor */
+			char serial[21];
+		} disk;
+		struct {
+			uint64_t size;
+			uint32_t flags;
+		} balloon;
 	};
 };
 

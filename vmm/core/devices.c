@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "vmm/core/machine_internal.h"
 #include "vmm/core/vsock_glue.h"
+#include "vmm/virtio/balloon.h"
+#include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
 #include "vmm/virtio/net.h"
@@ -116,6 +118,42 @@ static int make_net(struct machine *m, struct machine_dev *d, struct machine_dev
 	return vdev_new(&d->vdev, &net_class, c->id, &cfg, m->mem, m->io.loop, e);
 }
 
+static int make_disk(struct machine *m, struct machine_dev *d, struct machine_device *c,
+		     struct err *e)
+{
+	const struct nc_disk *n = &c->disk.d;
+	struct blk_cfg cfg = { .fd = c->disk.fd,
+			       .size = n->size,
+			       .block_size = n->block_size,
+			       .phys_size = n->phys_size,
+			       .readonly = n->flags & NC_DISK_READONLY,
+			       .direct = n->flags & NC_DISK_DIRECT,
+			       .discard = n->flags & NC_DISK_DISCARD,
+			       .no_uring = n->flags & NC_DISK_NO_URING,
+			       .queues = n->queues,
+			       .queue_size = n->queue_size,
+			       .rate = { bucket(&n->bytes), bucket(&n->ops) } };
+	int rc = m->disk.loop ? 0 : evloop_new(&m->disk.loop, e);
+
+	memcpy(cfg.serial, c->disk.serial, sizeof(cfg.serial));
+	if (rc == 0)
+		rc = vdev_new(&d->vdev, &blk_class, c->id, &cfg, m->mem, m->disk.loop, e);
+	if (rc == 0)
+		c->disk.fd = -1;
+	return rc;
+}
+
+static int make_balloon(struct machine *m, struct machine_dev *d, struct machine_device *c,
+			struct err *e)
+{
+	const struct balloon_cfg cfg = { .size = c->balloon.size,
+					 .deflate_on_oom = c->balloon.flags & NC_BALLOON_OOM,
+					 .reporting = c->balloon.flags & NC_BALLOON_REPORT,
+					 .stats = c->balloon.flags & NC_BALLOON_STATS };
+
+	return vdev_new(&d->vdev, &balloon_class, c->id, &cfg, m->mem, m->io.loop, e);
+}
+
 static const struct {
 	enum nc_dev_type type;
 	int (*make)(struct machine *m, struct machine_dev *d, struct machine_device *c,
@@ -127,6 +165,8 @@ static const struct {
 	{ NC_DEV_VSOCK, make_vsock, false },
 	{ NC_DEV_FS, make_fs, false },
 	{ NC_DEV_NET, make_net, true },
+	{ NC_DEV_DISK, make_disk, false },
+	{ NC_DEV_BALLOON, make_balloon, false },
 };
 
 static int add_device(struct machine *m, unsigned index, struct err *e)
@@ -245,6 +285,29 @@ int machine_share_remove(struct machine *m, const char *device, const char *name
 	if (!d)
 		return err_set(e, ENODEV, "there is no file system device %s", device);
 	return fs_share_remove(d->fs, name, e);
+}
+
+int machine_balloon(struct machine *m, const char *device, uint64_t size, struct nc_balloon_reply *ret,
+		    struct err *e)
+{
+	struct machine_dev *d = machine_find(m, NC_DEV_BALLOON, device);
+	struct balloon_info info;
+	int rc;
+
+	if (!d)
+		return err_set(e, ENODEV, "there is no balloon %s", device);
+	rc = size == NC_BALLOON_KEEP ? 0 : balloon_resize(d->vdev, size, e);
+	if (rc < 0)
+		return rc;
+	_Static_assert(sizeof(info.stat) == sizeof(ret->stat), "statistics");
+	balloon_info(d->vdev, &info);
+	ret->target = info.target;
+	ret->actual = info.actual;
+	ret->inflated = info.inflated;
+	ret->reported = info.reported;
+	ret->stat_set = info.stat_set;
+	memcpy(ret->stat, info.stat, sizeof(ret->stat));
+	return 0;
 }
 
 /* The first console: where a kernel's messages go. */

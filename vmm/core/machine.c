@@ -201,6 +201,11 @@ static int start_threads(struct machine *m, unsigned *ret_n, struct err *e)
 		if (rc == 0)
 			++*ret_n;
 	}
+	if (rc == 0 && m->disk.loop) {
+		rc = loop_thread_start(&m->disk, m, JAIL_DISK, e);
+		if (rc == 0)
+			++*ret_n;
+	}
 	for (unsigned i = 0; rc == 0 && i < m->nvcpus; i++) {
 		rc = vcpu_start(&m->vcpus[i], e);
 		if (rc == 0)
@@ -288,6 +293,7 @@ void machine_free(struct machine *m)
 		return;
 	vcpus_want(m, VCPU_STOP);
 	vcpus_join(m);
+	loop_thread_stop(&m->disk);
 	loop_thread_stop(&m->fs);
 	loop_thread_stop(&m->io);
 	machine_teardown(m);

@@ -61,7 +61,7 @@ struct machine {
 	struct pvpanic *pvpanic;
 	unsigned ndevs;
 	struct machine_dev dev[NC_MAX_DEVICES];
-	struct loop_thread io, fs;      /* fs.loop NULL: no file server */
+	struct loop_thread io, fs, disk; /* fs.loop, disk.loop NULL: no file server, no disks */
 
 	unsigned nvcpus;
 	struct vcpu *vcpus;

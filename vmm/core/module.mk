@@ -6,12 +6,13 @@ VMM_CORE_OBJS := vmm/core/config vmm/core/runstate vmm/core/build vmm/core/devic
 VMM_MACHINE_OBJS = $(LIB_BASE) $(VMM_CORE_OBJS) $(VMM_CONTROL_OBJS) $(VMM_MEM_OBJS) $(VMM_BUS_OBJS) \
 	$(VMM_SNAP_OBJS) $(VMM_ARCH_OBJS) $(VMM_ACPI_OBJS) $(VMM_LEGACY_OBJS) $(VMM_PCI_OBJS) \
 	$(VMM_VIRTIO_CORE_OBJS) $(VMM_VIRTIO_PCI_OBJS) $(VMM_VSOCK_OBJS) $(VMM_RNG_OBJS) \
-	$(VMM_CONSOLE_OBJS) $(VMM_NET_OBJS) $(VMM_FS_DEV_OBJS) $(VMM_FS_OBJS) $(VMM_JAIL_OBJS)
+	$(VMM_CONSOLE_OBJS) $(VMM_NET_OBJS) $(VMM_BLK_OBJS) $(VMM_BALLOON_OBJS) $(VMM_FS_DEV_OBJS) $(VMM_FS_OBJS) \
+	$(VMM_JAIL_OBJS)
 
 PROGRAMS += husk-machine
 husk-machine_OBJS = vmm/core/main $(VMM_MACHINE_OBJS) $(VMM_HV_KVM_OBJS)
 husk-machine_GEN_OBJS = $(VMM_JAIL_GEN_OBJS)
-husk-machine_LIBS = $(VMM_JAIL_LIBS)
+husk-machine_LIBS = $(VMM_JAIL_LIBS) $(VMM_DISK_LIBS)
 husk-machine_STATIC := 1
 
 # The test guest: its files make up the only program.
@@ -32,5 +33,5 @@ ifeq ($(ARCH),x86_64)
 UNIT_TESTS += machine
 machine_TEST_OBJS = $(VMM_MACHINE_OBJS) $(VMM_HV_FAKE_OBJS) $(NATIVE_CLIENT_OBJS)
 machine_TEST_GEN_OBJS = $(VMM_JAIL_GEN_OBJS)
-machine_TEST_LIBS = $(VMM_JAIL_LIBS)
+machine_TEST_LIBS = $(VMM_JAIL_LIBS) $(VMM_DISK_LIBS)
 endif

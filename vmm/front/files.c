@@ -79,6 +79,15 @@ static int open_nets(struct files *f, const struct options *o, struct err *e)
 	return 0;
 }
 
+static int open_disks(struct files *f, const struct options *o, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < o->ndisks; i++)
+		rc = disk_option_open(&o->disks[i], &f->disks[i], e);
+	return rc;
+}
+
 int files_open(struct files *f, const struct options *o, struct err *e)
 {
 	int rc;
@@ -87,6 +96,8 @@ int files_open(struct files *f, const struct options *o, struct err *e)
 			    .console = -1, .serial = -1, .debug = -1 };
 	for (unsigned i = 0; i < OPTIONS_MAX_FS; i++)
 		f->fs[i] = -1;
+	for (unsigned i = 0; i < OPTIONS_MAX_DISKS; i++)
+		f->disks[i].fd = -1;
 	rc = open_file("--kernel", o->kernel, O_RDONLY, &f->kernel, e);
 	if (rc == 0)
 		rc = open_file("--initramfs", o->initramfs, O_RDONLY, &f->initramfs, e);
@@ -109,6 +120,8 @@ int files_open(struct files *f, const struct options *o, struct err *e)
 		rc = open_shares(f, o, e);
 	if (rc == 0)
 		rc = open_nets(f, o, e);
+	if (rc == 0)
+		rc = open_disks(f, o, e);
 	if (rc < 0)
 		files_close(f);
 	return rc;
@@ -125,6 +138,8 @@ void files_close(struct files *f)
 		close_and_reset(&f->fs[i]);
 	while (f->nnets)
 		front_net_close(&f->net[--f->nnets]);
+	for (unsigned i = 0; i < OPTIONS_MAX_DISKS; i++)
+		close_and_reset(&f->disks[i].fd);
 }
 
 /* --- description ------------------------------------------------------------------------------------- */
@@ -166,6 +181,23 @@ const char *files_fs_id(const struct options *o, unsigned i, char *buf, size_t s
 	return buf;
 }
 
+static int describe_disks(const struct files *f, const struct options *o, struct ncl_desc *d,
+			  struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < o->ndisks; i++) {
+		struct nc_device *dev;
+		char id[32];
+
+		snprintf(id, sizeof(id), "_disk%u", i);
+		dev = ncl_desc_device(d, NC_DEV_DISK, o->disks[i].id ? o->disks[i].id : id);
+		disk_option_describe(&o->disks[i], &f->disks[i], &dev->disk);
+		rc = ncl_desc_fd(d, f->disks[i].fd, &dev->disk.file, e);
+	}
+	return rc;
+}
+
 static int describe_devices(const struct files *f, const struct options *o, struct ends console,
 			    struct ncl_desc *d, struct err *e)
 {
@@ -185,6 +217,12 @@ static int describe_devices(const struct files *f, const struct options *o, stru
 		dev->vsock.cid = o->vsock_cid;
 		dev->vsock.host_ports = 1;
 	}
+	if (o->balloon) {
+		dev = ncl_desc_device(d, NC_DEV_BALLOON, "_balloon");
+		dev->balloon.size = o->balloon_size;
+		dev->balloon.flags = NC_BALLOON_STATS | (o->balloon_oom ? NC_BALLOON_OOM : 0u) |
+				     (o->balloon_report ? NC_BALLOON_REPORT : 0u);
+	}
 	for (unsigned i = 0; i < o->nfs; i++) {
 		char id[32];
 
@@ -197,7 +235,7 @@ static int describe_devices(const struct files *f, const struct options *o, stru
 	}
 	for (unsigned i = 0; rc == 0 && i < f->nnets; i++)
 		rc = front_net_describe(&f->net[i], d, e);
-	return rc;
+	return rc < 0 ? rc : describe_disks(f, o, d, e);
 }
 
 static int describe_files(const struct files *f, struct ncl_desc *d, struct err *e)

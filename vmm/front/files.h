@@ -17,6 +17,7 @@ struct files {
 	bool fs_is_dir[OPTIONS_MAX_FS];
 	unsigned nnets;
 	struct front_net net[OPTIONS_MAX_NET];
+	struct diskfile disks[OPTIONS_MAX_DISKS];
 };
 
 /* On failure nothing stays open. */

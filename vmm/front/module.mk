@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-VMM_FRONT_OPTION_OBJS := vmm/front/options vmm/front/keyval vmm/front/net_option vmm/backend/ratelimit
+VMM_FRONT_OPTION_OBJS := vmm/front/options vmm/front/keyval vmm/front/net_option vmm/front/disk_option vmm/backend/ratelimit \
+	lib/diskfile
 VMM_FRONT_OBJS := $(VMM_FRONT_OPTION_OBJS) vmm/front/files vmm/front/spawn vmm/front/terminal \
 	vmm/front/events vmm/front/vm vmm/front/vsock vmm/front/net vmm/front/tap_open vmm/backend/tap
 

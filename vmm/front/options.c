@@ -190,6 +190,29 @@ static int opt_net(const struct opt *o, const char *value, struct options *to, s
 	return rc;
 }
 
+static int opt_disk(const struct opt *o, const char *value, struct options *to, struct err *e)
+{
+	if (to->ndisks == OPTIONS_MAX_DISKS)
+		return err_set(e, EINVAL, "--disk: there can be %d", OPTIONS_MAX_DISKS);
+	return disk_option_parse(&to->disks[to->ndisks++], dashed(o), value, e);
+}
+
+static int opt_balloon(const struct opt *o, const char *value, struct options *to, struct err *e)
+{
+	static const struct kv_key keys[] = {
+		{ "size", KV_SIZE, FIELD(balloon_size), 0, 1ull << 46, true },
+		{ "deflate_on_oom", KV_BOOL, FIELD(balloon_oom), 0, 0, false },
+		{ "free_page_reporting", KV_BOOL, FIELD(balloon_report), 0, 0, false },
+		{ .name = "iommu", .type = KV_UNSUPPORTED },
+		{ .name = NULL },
+	};
+
+	if (to->balloon)
+		return err_set(e, EINVAL, "--balloon: there can be one");
+	to->balloon = true;
+	return kv_parse(dashed(o), value, keys, to, e);
+}
+
 static int opt_event(const struct opt *o, const char *value, struct options *to, struct err *e)
 {
 	static const struct kv_key keys[] = {
@@ -252,6 +275,13 @@ static const struct opt opts[] = {
 	  "when it is not there; or fd=[N,...].\n\thost_mac= queue_size= id= offload_csum= offload_tso= "
 	  "offload_ufo= offload_uso= vhost=on|off\n\tbw_size= bw_one_time_burst= bw_refill_time= ops_size= "
 	  "ops_one_time_burst= ops_refill_time=" },
+	{ "disk", true, true, opt_disk, 0,
+	  "path=FILE[,readonly=on|off][,direct=on|off][,sparse=on|off][,num_queues=N]\n\t"
+	  "[,queue_size=N][,id=ID][,serial=TEXT][,disable_io_uring=on|off]...\n\tDisk over a raw "
+	  "file or block device: vda and on in the guest" },
+	{ "balloon", true, false, opt_balloon, 0,
+	  "size=N[,deflate_on_oom=on|off][,free_page_reporting=on|off]\n\tMemory that the guest "
+	  "gives back: N bytes, and what is free" },
 	{ "pvpanic", false, false, opt_flag, FIELD(pvpanic),
 	  "\n\tDevice by which the guest kernel reports a panic" },
 	{ "on-reset", true, false, opt_on_reset, 0,
@@ -264,8 +294,8 @@ static const struct opt opts[] = {
 	{ "help", false, false, opt_flag, FIELD(help), "" },
 	{ "version", false, false, opt_flag, FIELD(version), "" },
 	/* Cloud Hypervisor's that we do not have. */
-	UNSUPPORTED("api-socket", true),  UNSUPPORTED("balloon", true),
-	UNSUPPORTED("device", true),	  UNSUPPORTED("disk", true),
+	UNSUPPORTED("api-socket", true),
+	UNSUPPORTED("device", true),
 	UNSUPPORTED("dbus-service-name", true), UNSUPPORTED("dbus-object-path", true),
 	UNSUPPORTED("dbus-system-bus", false), UNSUPPORTED("firmware", true),
 	UNSUPPORTED("gdb", true),	  UNSUPPORTED("igvm", true),
@@ -299,6 +329,8 @@ static int check(const struct options *o, struct err *e)
 			return err_set(e, EINVAL, "--net num_queues: %llu pairs for %llu vCPUs",
 				       (unsigned long long)o->net[i].queues / 2,
 				       (unsigned long long)o->cpus);
+	if (o->balloon && o->balloon_size >= o->memory)
+		return err_set(e, EINVAL, "--balloon size: must be below the guest's memory");
 	if (ttys > 1)
 		return err_set(e, EINVAL, "--serial tty: --console has the terminal already; give "
 					  "--console off or null");
@@ -377,6 +409,8 @@ void options_free(struct options *o)
 	}
 	for (unsigned i = 0; i < o->nnets; i++)
 		net_option_free(&o->net[i]);
+	for (unsigned i = 0; i < o->ndisks; i++)
+		disk_option_done(&o->disks[i]);
 	memset(o, 0, sizeof(*o));
 }
 

@@ -7,10 +7,12 @@
 #define VMM_FRONT_OPTIONS_H
 
 #include "lib/err.h"
+#include "vmm/front/disk_option.h"
 #include "vmm/front/net_option.h"
 
 #define OPTIONS_MAX_FS 16
 #define OPTIONS_MAX_NET 16
+#define OPTIONS_MAX_DISKS 16
 
 enum port_mode { PORT_OFF, PORT_NULL, PORT_TTY, PORT_FILE, PORT_PTY };
 
@@ -38,6 +40,10 @@ struct options {
 	struct fs_option fs[OPTIONS_MAX_FS];
 	unsigned nnets;
 	struct net_option net[OPTIONS_MAX_NET];
+	unsigned ndisks;
+	struct disk_option disks[OPTIONS_MAX_DISKS];
+	bool balloon, balloon_oom, balloon_report;
+	uint64_t balloon_size;
 	char *event_path;
 	int64_t event_fd; /* -1: none */
 	bool pvpanic, restart; /* restart: a reset of the guest starts it anew */

@@ -11,4 +11,5 @@ const struct jail_policy jail_policies[JAIL_ROLES] = {
 	[JAIL_IO] = { "io", LISTS(jail_rules_loop, jail_rules_hv_irq, jail_rules_io) },
 	[JAIL_VCPU] = { "vcpu", LISTS(jail_rules_hv_irq, jail_rules_hv_run, jail_rules_vcpu) },
 	[JAIL_FS] = { "fs", LISTS(jail_rules_loop, jail_rules_hv_irq, jail_rules_fs) },
+	[JAIL_DISK] = { "disk", LISTS(jail_rules_loop, jail_rules_hv_irq, jail_rules_disk) },
 };

@@ -26,6 +26,11 @@ struct jail_rule {
 /* None of the bits @m is set. */
 #define WITHOUT(n, m) { .arg = (n), .mask = (m), .value = 0 }
 
+/* What the C library starts a thread with, and nothing but a thread. */
+#define THREAD_FLAGS                                                                              \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |         \
+	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
 struct jail_policy {
 	const char *name;
 	const struct jail_rule *const *lists; /* NULL-terminated; each list ends with syscall NULL */
@@ -35,7 +40,7 @@ struct jail_policy {
 extern const struct jail_policy jail_policies[];
 
 extern const struct jail_rule jail_rules_common[], jail_rules_loop[], jail_rules_control[],
-	jail_rules_io[], jail_rules_vcpu[], jail_rules_fs[];
+	jail_rules_io[], jail_rules_vcpu[], jail_rules_fs[], jail_rules_disk[];
 /* Who issues the hypervisor's calls lists them: vmm/hv/kvm/policy.c. */
 extern const struct jail_rule jail_rules_hv_irq[], jail_rules_hv_run[];
 

@@ -13,10 +13,6 @@
 
 #include "vmm/jail/policy.h"
 
-#define THREAD_FLAGS                                                                              \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |         \
-	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
-
 const struct jail_rule jail_rules_fs[] = {
 	{ "openat", "OPEN, LOOKUP, beneath a share's descriptor", {}, 0 },
 	{ "openat2", "the same with RESOLVE_ flags", {}, 0 },

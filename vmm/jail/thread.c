@@ -14,6 +14,7 @@
 
 static const char *const names[JAIL_ROLES] = {
 	[JAIL_CONTROL] = "control", [JAIL_IO] = "io", [JAIL_VCPU] = "vcpu", [JAIL_FS] = "fs",
+	[JAIL_DISK] = "disk",
 };
 
 const char *jail_role_name(enum jail_role role)

@@ -306,6 +306,30 @@ static size_t dirty_words(const struct mapped *p)
 	return (size_t)((p->r.size / GMEM_DIRTY_PAGE + 63) / 64);
 }
 
+int gmem_discard(const struct gmem *m, gpa_t at, uint64_t len)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const struct mapped *p = find(m, at, len);
+	uint64_t from, to;
+	int rc;
+
+	if (!p)
+		return -EFAULT;
+	/* Regions begin at whole pages, in the guest and here. */
+	from = align_up64(at.v - p->r.base.v, page);
+	to = align_down64(at.v - p->r.base.v + len, page);
+	if (from >= to)
+		return 0;
+	if (m->fd >= 0)
+		rc = fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(p->fd_off + from),
+			       (off_t)(to - from));
+	else
+		rc = madvise(p->host + from, to - from, MADV_DONTNEED);
+	if (rc == 0) /* else the host does not want it back */
+		gmem_mark_dirty(m, gpa(p->r.base.v + from), to - from);
+	return 0;
+}
+
 int gmem_dirty_track(struct gmem *m, bool on, struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {

@@ -75,6 +75,10 @@ int gmem_store16(const struct gmem *m, gpa_t at, uint16_t v);
 /* What was written by other means than gmem_write (a readv into gmem_ptr) is told here. */
 void gmem_mark_dirty(const struct gmem *m, gpa_t at, uint64_t len);
 
+/* Gives the host back what of [at, at+len) are whole pages; they read as zeros from then on, or as their file's bytes where
+ * one is mapped. The rest stays. 0, or -EFAULT: not all of it is RAM of one region. */
+int gmem_discard(const struct gmem *m, gpa_t at, uint64_t len);
+
 /* Tracking of what this process writes (the hypervisor's dirty log knows the guest's own writes). On
  * and off only while nothing writes; turning it on clears. */
 #define GMEM_DIRTY_PAGE 4096u

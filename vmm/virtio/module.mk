@@ -8,6 +8,8 @@ VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn 
 VMM_RNG_OBJS := vmm/virtio/rng
 VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state net_vhost) \
 	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS) vmm/backend/vhost
+VMM_BALLOON_OBJS := vmm/virtio/balloon
+VMM_BLK_OBJS = vmm/virtio/blk vmm/virtio/blk_req $(VMM_DISK_OBJS) $(VMM_RATE_OBJS)
 VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail vmm/virtio/console_watch
 
 # What a device's test links beside the device: the fake driver and the suite that every device passes.
@@ -48,6 +50,22 @@ net_FUZZ_OBJS = $(FDV_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
 vsock_FUZZ_OBJS = $(FDV_OBJS) $(VMM_VSOCK_OBJS) tests/lib/vsock_guest
 rng_FUZZ_OBJS = $(FDV_OBJS) $(VMM_RNG_OBJS)
 console_FUZZ_OBJS = $(FDV_OBJS) $(VMM_CONSOLE_OBJS)
+
+UNIT_TESTS += balloon
+balloon_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_BALLOON_OBJS)
+FUZZ_TARGETS += balloon
+balloon_FUZZ_OBJS = $(FDV_OBJS) $(VMM_BALLOON_OBJS)
+
+UNIT_TESTS += disk blk
+disk_TEST_OBJS = $(LIB_BASE) $(VMM_DISK_OBJS) lib/diskfile
+disk_TEST_LIBS = $(VMM_DISK_LIBS)
+blk_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_BLK_OBJS)
+blk_TEST_LIBS = $(VMM_DISK_LIBS)
+UNIT_TESTS += blk_stuck
+blk_stuck_TEST_OBJS = $(FDV_OBJS) vmm/virtio/blk vmm/virtio/blk_req $(VMM_RATE_OBJS)
+FUZZ_TARGETS += blk
+blk_FUZZ_OBJS = $(FDV_OBJS) $(VMM_BLK_OBJS)
+blk_FUZZ_LIBS = $(VMM_DISK_LIBS)
 
 VMM_VIRTIO_PCI_OBJS := vmm/virtio/virtio_pci vmm/virtio/virtio_pci_regs vmm/virtio/virtio_pci_status \
 	vmm/virtio/virtio_pci_state

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vmm/virtio/balloon.h"
+#include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
@@ -6,6 +8,8 @@
 
 /* One line for each class, in alphabetical order; the class itself lives in its device's file. */
 const struct vdev_class *const vdev_classes[] = {
+	&balloon_class,
+	&blk_class,
 	&console_class,
 	&net_class,
 	&rng_class,

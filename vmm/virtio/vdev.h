@@ -42,21 +42,21 @@ enum vdev_id {
 #define VIRTIO_F_VERSION_1     32
 #define VIRTIO_F_BIT(n)        (1ull << (n))
 
-enum vdev_loop { VDEV_LOOP_IO, VDEV_LOOP_FS };
+enum vdev_loop { VDEV_LOOP_IO, VDEV_LOOP_FS, VDEV_LOOP_DISK };
 
 struct vdev;
 
 struct vdev_class {
 	const char *name;          /* also the snapshot section's name: never renamed */
 	uint16_t device_id;
-	uint16_t queue_max;        /* largest ring offered */
+	uint16_t queue_max;        /* largest ring offered, unless create() narrows d->queue_max */
 	uint32_t config_len;       /* bytes of device configuration */
 	uint64_t features;         /* device bits; transport bits are added by the transport */
 	uint16_t snap_ver;
 	enum vdev_loop loop;
 	size_t size;               /* of the instance struct whose first member is struct vdev */
 	/* @cfg: the class's own config struct (descriptors, never paths); descriptors in it become the
-	 * device's on success. Sets d->nqueues (and may narrow d->features). */
+	 * device's on success. Sets d->nqueues (and may narrow d->offered). */
 	int (*create)(struct vdev *d, const void *cfg, struct err *e);
 	void (*destroy)(struct vdev *d);                 /* accepts a half-created device */
 	int (*activate)(struct vdev *d, struct err *e);  /* DRIVER_OK; d->vq[] are validated */
