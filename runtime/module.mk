@@ -4,7 +4,7 @@ RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runt
 RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
-	runtime/container/files runtime/container/source runtime/container/exec runtime/container/destroy \
+	runtime/container/files runtime/container/disks runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group runtime/container/network
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
@@ -21,7 +21,7 @@ husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/c
 	runtime/cli/events_json runtime/cli/find runtime/cli/ps_format runtime/cli/checkpoint runtime/cli/update \
 	runtime/cli/features \
 	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)
-husk_OBJS += runtime/cli/doctor $(RUNTIME_DOCTOR_OBJS)
+husk_OBJS += lib/diskfile runtime/cli/doctor $(RUNTIME_DOCTOR_OBJS)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)
 
@@ -39,6 +39,8 @@ husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/b
 husk-systemd-cgroup_LIBS := -lsystemd
 
 UNIT_TESTS += systemd systemd_helper
+UNIT_TESTS += container_disks
+container_disks_TEST_OBJS := runtime/container/disks lib/diskfile $(LIB_BASE)
 UNIT_TESTS += source
 source_TEST_OBJS := runtime/container/source runtime/host/mountinfo lib/mounttree $(LIB_BASE)
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \

@@ -41,7 +41,7 @@ static const struct {
 
 static const char *const folders[] = {
 	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP, BOOT_FUSE,
-	BOOT_SYS,
+	BOOT_SYS, BOOT_IMAGE,
 };
 
 /* The kernel refuses to pivot from its first root. A bind mount of it, moved over it, will do; it is

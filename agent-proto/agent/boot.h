@@ -9,6 +9,7 @@
 
 #define BOOT_SHARES "/run/shares"
 #define BOOT_ROOTFS "/run/rootfs"
+#define BOOT_IMAGE  "/run/image" /* for a moment, see image.c */
 #define BOOT_CGROUP "/run/cgroup"
 #define BOOT_FUSE   "/run/fuse"
 #define BOOT_SYS    "/run/sys"

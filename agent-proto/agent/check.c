@@ -221,6 +221,8 @@ static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)
 		if (d->type[0] != 'p' && (d->major < 0 || d->major > MAX_MAJOR || d->minor < 0 ||
 					  d->minor > MAX_MINOR))
 			return invalid(e, "devices.major");
+		if (strlen(d->disk) > AGENT_MAX_SERIAL || (*d->disk && d->type[0] != 'b'))
+			return invalid(e, "devices.disk");
 	}
 	if (c->n_device_rules > DEVFILTER_MAX_RULES)
 		return many(e, "device_rules");
@@ -233,6 +235,8 @@ static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)
 			return invalid(e, "device_rules.major");
 		if (strspn(r->access, "rwm") != strlen(r->access) || !*r->access)
 			return invalid(e, "device_rules.access");
+		if (strlen(r->disk) > AGENT_MAX_SERIAL || (*r->disk && r->type[0] != 'b'))
+			return invalid(e, "device_rules.disk");
 	}
 	return 0;
 }
@@ -351,8 +355,12 @@ static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 
 static int check_container(const Husk__Agent__V1__Container *c, struct err *e)
 {
-	int rc = check_share(c->rootfs_share, "rootfs_share", e);
+	int rc = 0;
 
+	if (!*c->rootfs_disk)
+		rc = check_share(c->rootfs_share, "rootfs_share", e);
+	else if (*c->rootfs_share || strlen(c->rootfs_disk) > AGENT_MAX_SERIAL)
+		rc = invalid(e, "rootfs_disk");
 	if (rc == 0)
 		rc = check_namespaces(c, e);
 	if (rc == 0)

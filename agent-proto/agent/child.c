@@ -93,8 +93,13 @@ static int mount_root(const struct child_job *j, struct mount_env *env, struct e
 	env->cgroup = open(j->cgroup_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (env->cgroup < 0)
 		return err_errno(e, errno, "cgroup");
-	env->root = mount_clone_share(env, j->ct->rootfs_share, "", true, j->ct->rootfs_submounts,
-				      j->ct->n_rootfs_submounts, e);
+	if (j->image >= 0)
+		env->root = fcntl(j->image, F_DUPFD_CLOEXEC, CHILD_HIGH_FD);
+	else
+		env->root = mount_clone_share(env, j->ct->rootfs_share, "", true, j->ct->rootfs_submounts,
+					      j->ct->n_rootfs_submounts, e);
+	if (env->root < 0 && j->image >= 0)
+		return err_errno(e, errno, "container root");
 	if (env->root < 0)
 		return err_wrap(e, env->root, "container root");
 	/* Mount points are still to be made: read-only it gets when it is entered. */

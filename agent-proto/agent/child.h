@@ -43,6 +43,7 @@ struct child_job {
 	unsigned nextra;
 	int null;
 	const char *shares_dir, *rootfs_dir, *cgroup_dir;
+	int image; /* the root, when it is on a disk: detached; -1: it is a share */
 };
 
 /* The process's exit status when it never came to its program. */

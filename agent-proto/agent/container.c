@@ -12,6 +12,7 @@
 
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/devfilter.h"
+#include "agent-proto/agent/disks.h"
 #include "agent-proto/agent/inherit.h"
 #include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
@@ -81,6 +82,7 @@ static void container_free(struct container *ct)
 	evtimer_done(&ct->retry);
 	close_and_reset(&ct->mntns);
 	close_and_reset(&ct->netns);
+	image_handed_over(&ct->image);
 	freezer_done(&ct->freezer);
 	oom_done(&ct->oom);
 	cgroup_done(&ct->cgroup);
@@ -127,6 +129,10 @@ static void try_remove(struct container *ct)
 		return;
 	}
 	close_and_reset(&ct->mntns);
+	if (image_busy(&ct->image) && ct->retries++ < QUIET_MAX) {
+		evtimer_set_ns(&ct->retry, QUIET_NS);
+		return;
+	}
 	if (cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
 		evtimer_set_ns(&ct->retry, ALIVE_NS);
 		return;
@@ -197,6 +203,7 @@ static struct container *new_container(struct agent *a, const char *id)
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
 	ct->events = (struct evsrc){ .fd = -1, .fn = on_cgroup_event, .name = "cgroup" };
 	ct->retry.src.fd = ct->mntns = ct->netns = -1;
+	ct->image = (struct image)IMAGE_NONE;
 	ct->id = strdup(id);
 	if (!ct->id || evtimer_init(a->loop, &ct->retry, "container", on_retry) < 0) {
 		container_free(ct);
@@ -248,6 +255,8 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	char name[256];
 	int rc = mount_shares(ct->agent, e);
 
+	if (rc == 0)
+		rc = disks_resolve(spec, e);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)
@@ -268,7 +277,10 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	if (rc == 0)
 		rc = prepare_userns(ct, spec, e);
 	if (rc == 0)
+		rc = image_mount(&ct->image, spec, e);
+	if (rc == 0)
 		rc = process_spawn(&ct->init, ct, "", "", spec, spec->process, call, owner, e);
+	image_handed_over(&ct->image);
 	if (rc < 0) {
 		cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir);
 		return rc;

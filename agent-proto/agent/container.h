@@ -10,6 +10,7 @@
 
 #include "agent-proto/agent/cgroup.h"
 #include "agent-proto/agent/freezer.h"
+#include "agent-proto/agent/image.h"
 #include "agent-proto/agent/oom.h"
 #include "agent-proto/agent/process.h"
 
@@ -37,6 +38,7 @@ struct container {
 	 * superblock away under them when its last mount goes. -1: none. */
 	int mntns;
 	int netns; /* its own network namespace; -1: the machine's */
+	struct image image; /* its root, when that is a disk: gone when nobody holds it */
 };
 
 /* Checked requests only (check.h). Each keeps or answers @call in any case. */

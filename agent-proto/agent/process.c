@@ -209,7 +209,8 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 				 .null = a->null,
 				 .shares_dir = a->cfg.shares_dir,
 				 .rootfs_dir = a->cfg.rootfs_dir,
-				 .cgroup_dir = p->ct->cgroup.dir };
+				 .cgroup_dir = p->ct->cgroup.dir,
+				 .image = ct_spec ? p->ct->image.root : -1 };
 
 	rc = process_make_streams(p, spec, stdio, e);
 	if (rc == 0)

@@ -21,6 +21,7 @@
 #define AGENT_MAX_EXECS       4096 /* of one container, alive or not yet deleted */
 #define AGENT_MAX_ID          1024
 #define AGENT_MAX_STRING      4096
+#define AGENT_MAX_SERIAL      20 /* of a disk, as virtio has it */
 #define AGENT_MAX_ARGS        32768
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
 #define AGENT_MAX_VALUES      256 /* files of a control group in one request */

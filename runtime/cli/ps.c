@@ -80,7 +80,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 
 	if (rc < 0)
 		return rc;
-	lives = container_status_lives(s.status);
+	lives = container_status_lives(container_status(dir, &s));
 	if (!strcmp(format, "json"))
 		print_json(g, &s, lives);
 	else if (strcmp(format, "table"))

@@ -16,6 +16,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/disks.h"
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
@@ -36,6 +37,7 @@ struct creation {
 	struct container_group group;
 	struct container_state st;
 	struct machine_choice choice;
+	bool image_readonly;
 	struct sandbox vm;
 	struct stand_in proxy;
 	struct network net;
@@ -68,6 +70,8 @@ static int open_bundle(struct creation *c, struct err *e)
 			      c->spec->root_path);
 	if (rc >= (int)sizeof(c->rootfs))
 		return err_set(e, ENAMETOOLONG, "config.json: root.path: too long");
+	if (c->spec->vm.image)
+		return 0; /* the root is in there: this folder is nobody's */
 	if (stat(c->rootfs, &st) < 0)
 		return err_errno(e, errno, "invalid rootfs: stat %s", c->rootfs);
 	if (!S_ISDIR(st.st_mode))
@@ -117,6 +121,30 @@ static int choose_machine(struct creation *c, struct err *e)
 	return rc;
 }
 
+/* An image that nobody may write to is not written to: any number of containers can have it at a time. */
+static int open_image(struct creation *c, struct err *e)
+{
+	const char *path = c->spec->vm.image;
+	struct diskfile f;
+	struct stat st;
+	int rc = -EROFS;
+
+	if (!path)
+		return 0;
+	if (stat(path, &st) < 0)
+		return err_errno(e, errno, "config.json: vm.image.path: %s", path);
+	c->image_readonly = c->spec->root_readonly || !(st.st_mode & 0222);
+	if (!c->image_readonly)
+		rc = diskfile_open(&f, AT_FDCWD, path, 0, e);
+	if (rc == -EROFS || rc == -EACCES) {
+		c->image_readonly = true;
+		rc = diskfile_open(&f, AT_FDCWD, path, DISKFILE_READONLY, e);
+	}
+	if (rc < 0)
+		return err_wrap(e, rc, "config.json: vm.image.path");
+	return sandbox_add_disk(&c->vm, &f, c->image_readonly, SANDBOX_ROOT_DISK, NULL, e);
+}
+
 static int check(struct creation *c, struct err *e)
 {
 	int rc = container_id_check(c->req->id, e);
@@ -138,6 +166,10 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = group_plan(&c->group, c->spec, c->req->id, c->req->host->systemd_cgroup,
 				c->choice.shape.memory, e);
+	if (rc == 0)
+		rc = open_image(c, e);
+	if (rc == 0)
+		rc = disks_open(&c->vm, c->spec, e);
 	return rc < 0 ? rc : sandbox_open_files(&c->vm, e);
 }
 
@@ -285,6 +317,7 @@ static int build_machine(struct creation *c, struct err *e)
 static int attach(struct creation *c, struct err *e)
 {
 	struct buf request = BUF_INIT(AGENT_MAX_FRAME), state = BUF_INIT(AGENT_MAX_FRAME);
+	const struct oci_pack_disk disk = { c->spec->vm.image ? SANDBOX_ROOT_DISK : "", c->image_readonly };
 	struct oci_pack_state hook_state;
 	struct proxy_attach m = { .flags = PROXY_ATTACH_LAST, .nshares = (uint32_t)c->shares.n };
 	_cleanup_close_ int lifeline = -1;
@@ -297,7 +330,7 @@ static int attach(struct creation *c, struct err *e)
 	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)
 		rc = err_set(e, E2BIG, "config.json: annotations: too large");
 	if (rc == 0)
-		rc = oci_pack_create(c->spec, c->req->id, &c->shares.packed[0], &c->shares.packed[1],
+		rc = oci_pack_create(c->spec, c->req->id, &c->shares.packed[0], &disk, &c->shares.packed[1],
 				     &c->proxy.tokens, &hook_state, &request, e);
 	if (rc == 0)
 		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, c->net.proxy_end, e);

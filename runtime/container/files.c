@@ -90,8 +90,9 @@ int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundl
 	if (alloc(l, shares, spec->n_mounts) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	/* Mount points are made in it by the agent, so a read-only root is made so in the guest. */
-	rc = source_open_root(&l->sources[0], bundle, rootfs, spec->root_readonly, &l->mounts, e);
-	if (rc == 0)
+	rc = spec->vm.image ? 0 :
+			      source_open_root(&l->sources[0], bundle, rootfs, spec->root_readonly, &l->mounts, e);
+	if (rc == 0 && !spec->vm.image)
 		add_share(l, &l->sources[0]);
 	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++)
 		if (spec->mounts[i].bind)
@@ -154,10 +155,25 @@ static int send_mount(int proxy, int dir, const char *path, const char *dst, boo
 	return proxy_send(proxy, PROXY_MOUNT, &m, sizeof(m), &fd, 1, e);
 }
 
+/* Where the root is an image, which the host does not look into: a place for the mounts. */
+static int send_empty_root(int proxy, struct err *e)
+{
+	_cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	struct proxy_mount m = { .dst = "/" };
+	_cleanup_close_ int fd = -1;
+
+	if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) == 0 &&
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		return err_errno(e, errno, "cannot make an empty root");
+	return proxy_send(proxy, PROXY_MOUNT, &m, sizeof(m), &fd, 1, e);
+}
+
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e)
 {
-	int rc = send_mount(proxy, bundle, rootfs, "/", true, false, e);
+	int rc = spec->vm.image ? send_empty_root(proxy, e) : send_mount(proxy, bundle, rootfs, "/", true, false, e);
 
 	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++) {
 		const struct oci_mount *m = &spec->mounts[i];

@@ -76,23 +76,22 @@ int proc_read(pid_t pid, struct proc_info *ret)
 	return proc_parse_stat(line, (size_t)n, ret);
 }
 
-int proc_alive(const struct proc_id *id, struct proc_info *ret)
+bool proc_alive(const struct proc_id *id, struct proc_info *ret)
 {
 	struct proc_info info;
-	int rc = proc_read(id->pid, &info);
 
-	if (rc < 0)
-		return rc == -ESRCH ? 0 : rc;
-	if (info.id.start != id->start || info.state == 'Z' || info.state == 'X')
-		return 0;
+	if (proc_read(id->pid, &info) < 0 || info.id.start != id->start)
+		return false;
+	if (info.state == 'Z' || info.state == 'X')
+		return false;
 	if (ret)
 		*ret = info;
-	return 1;
+	return true;
 }
 
 int proc_open(const struct proc_id *id)
 {
-	int fd, alive;
+	int fd;
 
 	if (id->pid <= 0)
 		return -ESRCH;
@@ -100,10 +99,9 @@ int proc_open(const struct proc_id *id)
 	if (fd < 0)
 		return -errno;
 	/* Checked after opening: from here on the descriptor and the number mean the same process. */
-	alive = proc_alive(id, NULL);
-	if (alive <= 0) {
+	if (!proc_alive(id, NULL)) {
 		close(fd);
-		return alive < 0 ? alive : -ESRCH;
+		return -ESRCH;
 	}
 	return fd;
 }

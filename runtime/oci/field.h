@@ -123,7 +123,7 @@ extern const struct oci_field oci_spec_fields[], oci_root_fields[], oci_process_
 	oci_block_weight_fields[], oci_block_rate_fields[], oci_hugepages_fields[], oci_hooks_fields[], oci_hook_fields[],
 	oci_seccomp_fields[], oci_scheduler_fields[], oci_io_priority_fields[], oci_affinity_fields[],
 	oci_memory_policy_fields[], oci_personality_fields[], oci_time_offset_fields[], oci_net_device_fields[],
-	oci_vm_fields[], oci_vm_hypervisor_fields[], oci_vm_kernel_fields[], oci_vm_hw_fields[];
+	oci_vm_fields[], oci_vm_image_fields[], oci_vm_hypervisor_fields[], oci_vm_kernel_fields[], oci_vm_hw_fields[];
 extern const struct oci_table oci_tables[]; /* ends with a NULL prefix */
 
 #endif

@@ -210,6 +210,7 @@ static void add_devices(struct packer *p, pb_container *m, const struct oci_spec
 		to->mode = from->has_mode ? from->mode : 0666;
 		to->uid = from->uid;
 		to->gid = from->gid;
+		to->disk = str(from->disk ? from->disk : "");
 	}
 }
 
@@ -231,6 +232,7 @@ static void add_device_rules(struct packer *p, pb_container *m, const struct oci
 		to->major = from->major;
 		to->minor = from->minor;
 		to->access = str(from->access);
+		to->disk = str(from->disk ? from->disk : "");
 	}
 }
 
@@ -297,7 +299,7 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 }
 
 int oci_pack_create(const struct oci_spec *s, const char *container_id,
-		    const struct oci_pack_source *root, const struct oci_pack_source *src,
+		    const struct oci_pack_source *root, const struct oci_pack_disk *root_disk, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
 		    struct buf *out, struct err *e)
 {
@@ -315,7 +317,9 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	husk__agent__v1__container__init(&c);
 	req.container_id = str(container_id);
 	req.container = &c;
-	c.rootfs_share = str(root->name);
+	c.rootfs_share = str(root->name ? root->name : "");
+	c.rootfs_disk = str(root_disk ? root_disk->serial : "");
+	c.rootfs_disk_readonly = root_disk && root_disk->readonly;
 	c.rootfs_flags = root->flags;
 	c.n_rootfs_submounts = root->n_below;
 	c.rootfs_submounts = submounts(&p, root);

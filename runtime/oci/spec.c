@@ -107,6 +107,7 @@ const struct oci_table oci_tables[] = {
 	{ "vm.hypervisor.", oci_vm_hypervisor_fields },
 	{ "vm.kernel.", oci_vm_kernel_fields },
 	{ "vm.hwConfig.", oci_vm_hw_fields },
+	{ "vm.image.", oci_vm_image_fields },
 	{ "hooks.", oci_hooks_fields },
 	{ "hooks.*[].", oci_hook_fields },
 	{ "linux.seccomp.", oci_seccomp_fields },

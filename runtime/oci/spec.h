@@ -123,6 +123,7 @@ struct oci_device {
 	int64_t major, minor;
 	bool has_mode;
 	uint32_t mode, uid, gid;
+	const char *disk; /* not of the file: the machine's disk that it is, by its serial; NULL: none */
 };
 
 struct oci_device_rule {
@@ -130,6 +131,7 @@ struct oci_device_rule {
 	char type; /* a c b */
 	int64_t major, minor; /* -1: any */
 	const char *access;   /* of "rwm" */
+	const char *disk;     /* as a device's */
 };
 
 struct oci_pair {
@@ -253,6 +255,7 @@ struct oci_hooks {
 struct oci_vm {
 	bool present;
 	const char *kernel, *initrd, *hypervisor;
+	const char *image; /* the root file system, raw: root.path is not looked at then */
 	struct oci_strv parameters;
 	uint32_t vcpus;
 	uint64_t memory; /* bytes */
@@ -351,10 +354,15 @@ struct oci_pack_source {
 	const struct oci_pack_submount *below;
 	size_t n_below;
 };
-/* @root: the root file system, a share. @src: one for each mount of the spec. Appends a packed
+/* @root: the root file system: a share, or without a name the disk @root_disk.
+ * @src: one for each mount of the spec. Appends a packed
  * husk.agent.v1.CreateContainerRequest. */
+struct oci_pack_disk {
+	const char *serial; /* "": none */
+	bool readonly;
+};
 int oci_pack_create(const struct oci_spec *s, const char *container_id,
-		    const struct oci_pack_source *root, const struct oci_pack_source *src,
+		    const struct oci_pack_source *root, const struct oci_pack_disk *root_disk, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
 		    struct buf *out, struct err *e);
 int oci_pack_exec(const struct oci_process *p, const char *container_id, const char *exec_id, const char *cgroup,

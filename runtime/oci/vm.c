@@ -79,6 +79,27 @@ const struct oci_field oci_vm_hypervisor_fields[] = {
 	OCI_REFUSE("parameters"),
 	OCI_END,
 };
+/* The image is a disk of the machine, not a place that the host looks into: its format is what is said here. */
+static int read_format(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	static const char *const others[] = { "qcow2", "vdi", "vmdk", "vhd" };
+	const char *format;
+	int rc = oci_read_str(c, v, &format);
+
+	(void)dst;
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(others); i++)
+		if (strcmp(format, others[i]) == 0)
+			return oci_fail(c, v, "%s is not supported, raw is", format);
+	if (rc == 0 && strcmp(format, "raw") != 0)
+		return oci_fail(c, v, "\"%.40s\" is not raw", format);
+	return rc;
+}
+
+const struct oci_field oci_vm_image_fields[] = {
+	OCI_REQUIRED("path", OCI_HOST, struct oci_vm, image, oci_read_abspath),
+	OCI_REQUIRED_WHOLE("format", OCI_HOST, read_format),
+	OCI_END,
+};
 const struct oci_field oci_vm_kernel_fields[] = {
 	OCI_REQUIRED("path", OCI_HOST, struct oci_vm, kernel, oci_read_abspath),
 	OCI_FIELD("parameters", OCI_GUEST, struct oci_vm, parameters, read_parameters),
@@ -105,6 +126,11 @@ static int read_kernel(struct oci_ctx *c, const struct json *v, void *dst)
 	return oci_read_object(c, v, oci_vm_kernel_fields, dst);
 }
 
+static int read_image(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	return oci_read_object(c, v, oci_vm_image_fields, dst);
+}
+
 static int read_hw(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	return oci_read_object(c, v, oci_vm_hw_fields, dst);
@@ -112,8 +138,8 @@ static int read_hw(struct oci_ctx *c, const struct json *v, void *dst)
 
 const struct oci_field oci_vm_fields[] = {
 	OCI_WHOLE("hypervisor", OCI_HOST, read_hypervisor),
-	OCI_REQUIRED_WHOLE("kernel", OCI_HOST, read_kernel),
-	OCI_REFUSE_FOR("image", "a machine has no disk device yet"),
+	OCI_WHOLE("kernel", OCI_HOST, read_kernel),
+	OCI_WHOLE("image", OCI_HOST, read_image),
 	OCI_WHOLE("hwConfig", OCI_HOST, read_hw),
 	OCI_WHOLE("hwconfig", OCI_HOST, read_hw), /* what the specification's own Go types write */
 	OCI_END,
@@ -122,9 +148,13 @@ const struct oci_field oci_vm_fields[] = {
 int oci_read_vm(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_vm *vm = dst;
+	int rc = oci_read_object(c, v, oci_vm_fields, dst);
 
 	vm->present = true;
-	return oci_read_object(c, v, oci_vm_fields, dst);
+	/* Who wants an image alone need not know where the installation's kernel is. */
+	if (rc == 0 && !vm->kernel && !vm->image)
+		return oci_fail(c, v, "kernel is missing");
+	return rc;
 }
 
 /* ---- annotations --------------------------------------------------------------------------------- */
@@ -222,7 +252,7 @@ int oci_vm_wish(const struct oci_spec *s, const char *file, struct oci_vm_wish *
 	const struct oci_vm *vm = &s->vm;
 	struct oci_vm_wish w = { .vcpus = vm->vcpus,
 				 .memory = vm->memory,
-				 .kernel = vm->present ? vm->kernel : "",
+				 .kernel = vm->kernel ? vm->kernel : "",
 				 .initramfs = vm->initrd ? vm->initrd : "",
 				 .hypervisor = vm->hypervisor ? vm->hypervisor : "",
 				 .parameters = "",

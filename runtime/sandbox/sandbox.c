@@ -96,15 +96,57 @@ int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
 	return rc;
 }
 
+int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
+		     const char **ret_serial, struct err *e)
+{
+	struct sandbox_disk *d = &s->disks[s->ndisks];
+
+	if (s->ndisks == SANDBOX_MAX_DISKS)
+		return err_set(e, E2BIG, "a machine can have %d disks, no more", SANDBOX_MAX_DISKS);
+	*d = (struct sandbox_disk){ .file = *f, .readonly = readonly };
+	if (serial)
+		snprintf(d->serial, sizeof(d->serial), "%s", serial);
+	else
+		snprintf(d->serial, sizeof(d->serial), "husk-disk-%u", s->ndisks);
+	s->ndisks++;
+	if (ret_serial)
+		*ret_serial = d->serial;
+	return 0;
+}
+
+static int describe_disk(const struct sandbox_disk *from, struct ncl_desc *d, struct err *e)
+{
+	struct nc_device *to = ncl_desc_device(d, NC_DEV_DISK, from->serial);
+
+	bug_on(!to);
+	to->disk.size = from->file.size;
+	to->disk.block_size = from->file.block_size;
+	to->disk.phys_size = from->file.phys_size;
+	to->disk.queues = 1;
+	to->disk.queue_size = 128;
+	to->disk.flags = from->readonly ? NC_DISK_READONLY : NC_DISK_DISCARD;
+	memcpy(to->disk.serial, from->serial, strlen(from->serial));
+	return ncl_desc_fd(d, from->file.fd, &to->disk.file, e);
+}
+
+static void close_disks(struct sandbox *s)
+{
+	for (unsigned i = 0; i < s->ndisks; i++)
+		close_and_reset(&s->disks[i].file.fd);
+}
+
 static int describe(struct sandbox *s, struct ncl_desc *d, int ready, int log, struct err *e)
 {
 	struct nc_device *console = ncl_desc_device(d, NC_DEV_CONSOLE, "console");
 	struct nc_device *rng = ncl_desc_device(d, NC_DEV_RNG, "rng");
 	struct nc_device *vsock = ncl_desc_device(d, NC_DEV_VSOCK, "vsock");
 	struct nc_device *fs = ncl_desc_device(d, NC_DEV_FS, SANDBOX_FS_DEVICE);
+	struct nc_device *balloon = ncl_desc_device(d, NC_DEV_BALLOON, "balloon");
 	int rc;
 
-	bug_on(!console || !rng || !vsock || !fs);
+	bug_on(!console || !rng || !vsock || !fs || !balloon);
+	/* Empty: what the guest does not use comes back by itself. Each queue more would cost the start some. */
+	balloon->balloon.flags = NC_BALLOON_OOM | NC_BALLOON_REPORT;
 	vsock->vsock.cid = SANDBOX_CID;
 	snprintf(fs->fs.tag, sizeof(fs->fs.tag), "%s", SANDBOX_FS_TAG);
 	fs->fs.queues = 1;
@@ -117,6 +159,8 @@ static int describe(struct sandbox *s, struct ncl_desc *d, int ready, int log, s
 		rc = ncl_desc_fd(d, log, &d->m.log, e);
 	if (rc == 0)
 		rc = ncl_desc_fd(d, ready, &vsock->vsock.ready, e);
+	for (unsigned i = 0; rc == 0 && i < s->ndisks; i++)
+		rc = describe_disk(&s->disks[i], d, e);
 	return rc;
 }
 
@@ -147,6 +191,7 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	close_and_reset(&s->kvm);
 	close_and_reset(&s->kernel);
 	close_and_reset(&s->initramfs);
+	close_disks(s);
 	return rc;
 }
 
@@ -216,5 +261,6 @@ void sandbox_close(struct sandbox *s)
 	close_and_reset(&s->kvm);
 	close_and_reset(&s->kernel);
 	close_and_reset(&s->initramfs);
+	close_disks(s);
 	close_and_reset(&s->dir);
 }

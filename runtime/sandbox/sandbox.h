@@ -16,6 +16,7 @@
 #ifndef RUNTIME_SANDBOX_SANDBOX_H
 #define RUNTIME_SANDBOX_SANDBOX_H
 
+#include "lib/diskfile.h"
 #include "lib/err.h"
 #include "runtime/host/proc.h"
 #include "vmm/control/native_client.h"
@@ -23,6 +24,8 @@
 #define SANDBOX_FS_DEVICE "fs"
 #define SANDBOX_FS_TAG    "husk"
 #define SANDBOX_CID       3
+#define SANDBOX_ROOT_DISK "husk-root" /* serial of the disk that is a container's root */
+#define SANDBOX_MAX_DISKS 16
 
 struct sandbox_shape {
 	uint32_t vcpus;
@@ -36,12 +39,18 @@ struct sandbox {
 	int ready; /* readable when the agent is up; may be stolen */
 	int kvm, kernel, initramfs;
 	const char *parameters; /* more for the guest's kernel, each with a space before it; NULL: none */
+	unsigned ndisks;
+	struct sandbox_disk {
+		struct diskfile file;
+		bool readonly;
+		char serial[16];
+	} disks[SANDBOX_MAX_DISKS];
 	const char *program; /* husk-machine; NULL or "": the installation's */
 };
 #define SANDBOX_INIT                                                                               \
 	{                                                                                          \
 		.dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, .kernel = -1, \
-		.initramfs = -1, .parameters = NULL, .program = NULL                               \
+		.initramfs = -1, .parameters = NULL, .program = NULL, .ndisks = 0                  \
 	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
@@ -56,6 +65,10 @@ struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t 
 
 /* Opens /dev/kvm, and kernel and initramfs where they are not set: first of all, while nothing exists. */
 int sandbox_open_files(struct sandbox *s, struct err *e);
+/* One more disk, before sandbox_build(): the descriptor is the sandbox's on success. @serial NULL: the next of husk's
+ * own. *ret_serial (may be NULL) lives as long as @s. -E2BIG. */
+int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
+		     const char **ret_serial, struct err *e);
 /* The folder, and the machine's process. @log: where the machine logs, -1 nowhere. */
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e);
 int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shape *shape, int log,

@@ -34,9 +34,9 @@ setup() {
 warning  linux.frob: not of the specification: passed over
 warning  linux.mountLabel: accepted without effect
 warning  process.selinuxLabel: accepted without effect' ]
-	configure '.vm = {kernel: {path: "/k"}, image: {path: "/i", format: "raw"}}'
+	configure '.vm = {kernel: {path: "/k"}, hwConfig: {deviceTree: "/d"}}'
 	expect 1 husk doctor -b "$BUNDLE" -f json
-	jq -e '.ok == false and ([.checks[] | select(.name == "vm.image" and .verdict == "problem")] | length == 1)' out
+	jq -e '.ok == false and ([.checks[] | select(.name == "vm.hwConfig.deviceTree" and .verdict == "problem")] | length == 1)' out
 	expect 1 husk doctor -b /nonexistent
 }
 
@@ -88,7 +88,8 @@ warning  process.selinuxLabel: accepted without effect' ]
 		.annotations = {"dev.husk.kernel": "/usr/share/k"}|annotations: dev.husk.kernel: not among the "annotations" that conf allows
 		.vm.kernel.path = "/etc/passwd"|vm.kernel.path: /etc/passwd is in none of the folders
 		.vm = {kernel: {path: "/usr/share/k"}, hwConfig: {vcpus: 3}}|vm.hwConfig.vcpus: 3 are more than the 2
-		.vm = {kernel: {path: "/usr/share/k"}, image: {path: "/i", format: "raw"}}|vm.image: not supported: a machine has no disk device yet
+		.vm = {kernel: {path: "/usr/share/k"}, image: {path: "/i", format: "vhd"}}|vm.image.format: vhd is not supported, raw is
+		.vm = {image: {path: "/i", format: "raw"}}|vm.image.path: /i: No such file or directory
 		.vm = {kernel: {path: "/usr/share/k"}, hwConfig: {deviceTree: "/d"}}|vm.hwConfig.deviceTree: not supported
 		.vm = {kernel: {path: "/usr/share/k"}, hypervisor: {path: "/bin/qemu"}}|vm.hypervisor.path: /bin/qemu is not the "hypervisor" of conf
 		.vm = {hwConfig: {vcpus: 1}}|vm: kernel is missing

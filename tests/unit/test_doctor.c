@@ -51,8 +51,8 @@ static void bundles(void **state)
 		{ "an empty one", ", \"selinuxLabel\": \"\"", "", "0 config.json: would be accepted\n" },
 		{ "unknown", ", \"frob\": 1", "", "1 process.frob: not of the specification: passed over\n"
 						"0 config.json: would be accepted\n" },
-		{ "refused deep down", "", ", \"vm\": {\"kernel\": {\"path\": \"/k\"}, \"image\": {\"path\": \"/i\"}}",
-		  "2 vm.image: refused: not supported\n" },
+		{ "refused deep down", "", ", \"vm\": {\"kernel\": {\"path\": \"/k\"}, \"hwConfig\": {\"deviceTree\": \"/d\"}}",
+		  "2 vm.hwConfig.deviceTree: refused: not supported\n" },
 		{ "refused in an array", "",
 		  ", \"mounts\": [{\"destination\": \"/a\", \"type\": \"tmpfs\", \"x-y\": true}]",
 		  "1 mounts[0].x-y: not of the specification: passed over\n0 config.json: would be accepted\n" },

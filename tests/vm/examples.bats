@@ -12,12 +12,13 @@ example() { # NAME
 }
 
 @test "every example is in this list" {
-	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushellohooksrestrictedshellvolumes ]
+	[ "$(cd "$TOP/bundle-examples" && ls -d */ | tr -d '/\n')" = debianexit-statushellohooksimagerestrictedshellvolumes ]
 }
 @test "hello" { example hello; }
 @test "exit-status" { example exit-status; }
 @test "volumes" { example volumes; }
 @test "hooks" { example hooks; }
+@test "image" { example image; }
 @test "restricted" { example restricted; }
 @test "shell" { example shell; }
 @test "debian" { example debian; }

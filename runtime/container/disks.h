@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block devices of the host that a container is given: "linux.devices" entries that a rule of
+ * "linux.resources.devices" allows by their very numbers (a rule for all devices, which is what engines write for
+ * privileged containers, hands out no disk). Each becomes a disk of the machine; the guest has it under numbers of
+ * its own, and the rules follow.
+ */
+#ifndef RUNTIME_CONTAINER_DISKS_H
+#define RUNTIME_CONTAINER_DISKS_H
+
+#include "runtime/oci/spec.h"
+#include "runtime/sandbox/sandbox.h"
+
+/* Opens them for @s, and notes in @spec which is which. A device that the host does not have, or without a medium,
+ * is passed over. Messages begin with the file's name. */
+int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e);
+
+/* For tests: "rw", "r" or "" as the rules allow @major:@minor by its numbers. */
+const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor);
+
+#endif

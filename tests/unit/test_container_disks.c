@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which block devices of the host a container is given. */
+#include "tests/unit/check.h"
+
+#include "runtime/container/disks.h"
+
+int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
+		     const char **ret_serial, struct err *e)
+{
+	(void)s;
+	(void)f;
+	(void)readonly;
+	(void)serial;
+	(void)ret_serial;
+	return err_set(e, E2BIG, "none is wanted here");
+}
+
+#define RULES(...) (struct oci_device_rule[]){ __VA_ARGS__ }
+#define ALL(a)	   { .allow = (a), .type = 'a', .major = -1, .minor = -1, .access = "rwm" }
+#define B(a, maj, min, acc) { .allow = (a), .type = 'b', .major = (maj), .minor = (min), .access = (acc) }
+
+static void access_by_rules(void **state)
+{
+	const struct {
+		const char *why;
+		struct oci_device_rule *rules;
+		size_t n;
+		const char *want;
+	} rows[] = {
+		{ "none", NULL, 0, "" },
+		{ "by its numbers", RULES(ALL(false), B(true, 8, 16, "rwm")), 2, "rw" },
+		{ "to read", RULES(ALL(false), B(true, 8, 16, "r")), 2, "r" },
+		{ "to read, then to write", RULES(B(true, 8, 16, "r"), B(true, 8, 16, "w")), 2, "rw" },
+		{ "to make a node alone", RULES(B(true, 8, 16, "m")), 1, "" },
+		{ "everything, as privileged containers have it", RULES(ALL(true)), 1, "" },
+		{ "all of its kind", RULES(B(true, 8, -1, "rwm")), 1, "" },
+		{ "all block devices", RULES(B(true, -1, -1, "rwm")), 1, "" },
+		{ "another", RULES(B(true, 8, 17, "rwm")), 1, "" },
+		{ "a character device of these numbers",
+		  RULES({ .allow = true, .type = 'c', .major = 8, .minor = 16, .access = "rwm" }), 1, "" },
+		{ "taken away", RULES(B(true, 8, 16, "rwm"), B(false, 8, 16, "w")), 2, "r" },
+		{ "taken away by a rule for all", RULES(B(true, 8, 16, "rwm"), ALL(false)), 2, "" },
+		{ "taken away by a rule for its kind", RULES(B(true, 8, 16, "rwm"), B(false, 8, -1, "w")), 2, "r" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct oci_resources res = { .devices = rows[i].rules, .n_devices = rows[i].n };
+
+		check_row(rows[i].why, strcmp(disks_access(&res, 8, 16), rows[i].want) == 0);
+	}
+}
+
+/* Numbers that this host has no device for: the container gets a node with nothing behind it. */
+static void what_is_not_there(void **state)
+{
+	struct oci_device d = { .path = "/dev/x", .type = 'b', .major = 4095, .minor = 1048575 };
+	struct oci_device_rule r = B(true, 4095, 1048575, "rwm");
+	struct oci_spec spec = { .devices = &d, .n_devices = 1, .res = { .devices = &r, .n_devices = 1 } };
+	static struct sandbox s;
+
+	(void)state;
+	assert_int_equal(disks_open(&s, &spec, NULL), 0);
+	assert_null(d.disk);
+	assert_null(r.disk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(access_by_rules),
+		cmocka_unit_test(what_is_not_there),
+	};
+
+	return cmocka_run_group_tests_name("container_disks", tests, NULL, NULL);
+}
