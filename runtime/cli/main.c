@@ -14,6 +14,7 @@
 #include "runtime/cli/cli.h"
 #include "runtime/container/timeline.h"
 #include "runtime/host/config.h"
+#include "runtime/host/proc.h"
 
 #define EXIT_USAGE   1
 #define EXIT_UNKNOWN 3 /* runc's, for a command that is none */
@@ -84,6 +85,16 @@ static int open_log(struct cli_global *g, struct err *e)
 	return 0;
 }
 
+/* As runc: who is root by a user namespace alone has no place in /run, unless he says that he is root there. */
+static bool has_own_runtime_dir(const char *xdg)
+{
+	const char *user = getenv("USER");
+
+	if (!xdg || !*xdg)
+		return false;
+	return geteuid() != 0 || (proc_in_userns() && (!user || strcmp(user, "root") != 0));
+}
+
 int cli_open_root(struct cli_global *g, bool make, struct err *e)
 {
 	const char *path = g->root && *g->root ? g->root : CLI_DEFAULT_ROOT;
@@ -91,7 +102,7 @@ int cli_open_root(struct cli_global *g, bool make, struct err *e)
 	char own[4096];
 	int rc;
 
-	if (path != g->root && geteuid() != 0 && xdg && *xdg &&
+	if (path != g->root && has_own_runtime_dir(xdg) &&
 	    (size_t)snprintf(own, sizeof(own), "%s/husk", xdg) < sizeof(own))
 		path = own;
 	g->host.systemd_cgroup = g->systemd_cgroup;

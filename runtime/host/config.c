@@ -11,6 +11,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "runtime/host/proc.h"
 #include "runtime/oci/vm.h"
 
 static int read_parameters(struct oci_ctx *c, const struct json *v, void *dst)
@@ -140,19 +141,8 @@ void host_config_done(struct host_config *c)
 /* In a user namespace the host's root, as everybody without a number there, is this one. */
 static bool is_roots(uid_t uid)
 {
-	char text[64] = "";
-	_cleanup_close_ int fd = -1;
-	unsigned long own = 1, first = 1, n = 0;
-
-	if (uid == 0)
-		return true;
-	if (uid != 65534)
-		return false;
-	fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return false;
-	/* "0 0 4294967295": no user namespace, and this is the user nobody. */
-	return sscanf(text, "%lu %lu %lu", &own, &first, &n) == 3 && !(own == 0 && first == 0 && n == 4294967295);
+	/* Outside of one that is the user nobody. */
+	return uid == 0 || (uid == 65534 && proc_in_userns());
 }
 
 static int check_owner(const struct stat *st, bool or_mine, const char *what, const char *path, struct err *e)

@@ -142,3 +142,14 @@ int proc_kill(const struct proc_id *id, int timeout_ms)
 		return rc == -ESRCH ? 0 : rc;
 	return proc_wait_end(fd, timeout_ms);
 }
+
+bool proc_in_userns(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	unsigned long own = 1, first = 1, n = 0;
+	char text[64] = "";
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return false;
+	return sscanf(text, "%lu %lu %lu", &own, &first, &n) == 3 && !(own == 0 && first == 0 && n == 4294967295);
+}

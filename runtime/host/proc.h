@@ -34,4 +34,7 @@ int proc_wait_end(int pidfd, int timeout_ms);
 /* SIGKILL and wait. A process that is not there is fine. -ETIMEDOUT. */
 int proc_kill(const struct proc_id *id, int timeout_ms);
 
+/* This process is in a user namespace that is not the host's first. */
+bool proc_in_userns(void);
+
 #endif

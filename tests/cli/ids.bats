@@ -83,3 +83,19 @@ each_command() { # ID TEXT
 	expect 0 husk delete --force x
 	root_empty
 }
+
+@test "the folder of containers: XDG_RUNTIME_DIR's in a user namespace and for other users, as runc's" {
+	local run=$BATS_TEST_TMPDIR/xdg
+	mkdir -p "$run/husk/abc"
+	at() { expect 0 env XDG_RUNTIME_DIR="$run" "$@" list; }
+	at unshare -r env -u USER "$HUSK"
+	says 'load container abc'
+	at unshare -r env USER=somebody "$HUSK"
+	says 'load container abc'
+	at unshare -r env USER=root "$HUSK"
+	[ -z "$err" ]
+	if [ "$(id -u)" = 0 ]; then
+		at env -u USER "$HUSK"
+		[ -z "$err" ]
+	fi
+}
