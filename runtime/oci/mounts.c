@@ -117,6 +117,18 @@ static int check_type(struct oci_ctx *c, const struct json *v, const struct oci_
 	return 0;
 }
 
+/* What one asks for who wants the container's mounts on the host. Silence would be a lie. */
+static int check_propagation(struct oci_ctx *c, const struct json *v, const struct oci_mount *m)
+{
+	if (m->n_propagation > OCI_MAX_PROPAGATION)
+		return oci_fail(c, v, "options: more than %d words of propagation", OCI_MAX_PROPAGATION);
+	for (size_t i = 0; m->bind && i < m->n_propagation; i++)
+		if (m->propagation[i] & MS_SHARED)
+			return oci_fail(c, v, "options: \"%s\": what is mounted in a virtual machine cannot appear on the host",
+					m->propagation[i] & MS_REC ? "rshared" : "shared");
+	return 0;
+}
+
 int oci_read_mount(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_mount *m = dst;
@@ -137,7 +149,6 @@ int oci_read_mount(struct oci_ctx *c, const struct json *v, void *dst)
 		m->copy_up = false; /* as runc: without effect on what is no tmpfs */
 	if (strlen(m->data) > OCI_MAX_MOUNT_DATA)
 		return oci_fail(c, v, "options: more than %d bytes for the file system", OCI_MAX_MOUNT_DATA);
-	if (m->n_propagation > OCI_MAX_PROPAGATION)
-		return oci_fail(c, v, "options: more than %d words of propagation", OCI_MAX_PROPAGATION);
-	return check_idmap(c, v, m);
+	rc = check_propagation(c, v, m);
+	return rc < 0 ? rc : check_idmap(c, v, m);
 }

@@ -205,6 +205,10 @@ static void each_wrong_field_is_named(void **state)
 		{ "propagation of the root", "\"devices\": [{\"path\"",
 		  "\"rootfsPropagation\": \"rfoo\", \"devices\": [{\"path\"",
 		  "linux.rootfsPropagation: unknown propagation \"rfoo\"" },
+		{ "a bind mount that is to reach the host", "\"rslave\", \"x=1\"", "\"rslave\", \"rshared\"",
+		  "mounts[1]: options: \"rshared\": what is mounted in a virtual machine cannot appear on the host" },
+		{ "the same without what is below", "\"rslave\", \"x=1\"", "\"shared\", \"x=1\"",
+		  "mounts[1]: options: \"shared\": what is mounted" },
 		{ "bind without source", "\"source\": \"/srv\",", "", "a bind mount needs a source" },
 		{ "mount without type", "\"type\": \"proc\",", "", "mounts[0]: type is missing" },
 		{ "mount without destination", "\"destination\": \"/proc\",", "", "destination is missing" },
@@ -360,7 +364,7 @@ static void mounts_with_more_to_say(void **state)
 	char *text = replaced(from, "\"destination\": \"data\", \"source\": \"/srv\", \"uidMappings\": [{\"containerID\": 0,"
 				    "\"hostID\": 1000, \"size\": 10}], \"gidMappings\": [{\"containerID\": 5, \"hostID\": 6,"
 				    "\"size\": 1}, {\"containerID\": 9, \"hostID\": 9, \"size\": 4294967286}], \"options\": ["
-				    "\"ridmap\", \"shared\", \"tmpcopyup\", ");
+				    "\"ridmap\", \"private\", \"tmpcopyup\", ");
 	struct err e = ERR_INIT;
 	const struct oci_mount *m;
 	struct oci_spec *s;
@@ -371,7 +375,7 @@ static void mounts_with_more_to_say(void **state)
 	m = &s->mounts[1];
 	assert_string_equal(m->destination, "/data");
 	assert_int_equal(m->n_propagation, 2);
-	assert_int_equal(m->propagation[0], MS_SHARED);
+	assert_int_equal(m->propagation[0], MS_PRIVATE);
 	assert_int_equal(m->propagation[1], MS_SLAVE | MS_REC);
 	assert_true(m->idmap && m->idmap_recursive);
 	assert_false(m->copy_up); /* no tmpfs */
