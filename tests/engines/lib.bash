@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the rows of the table may use. A row is a bash script under `set -eu`: it passes when no command of it fails.
+#
+#   gives STATUS TEXT CMD…    runs CMD: exit status STATUS, and all it writes to standard output is TEXT
+#   has TEXT CMD…             runs CMD: exit status 0, TEXT somewhere in what it writes
+#   fails STATUS TEXT CMD…    runs CMD: exit status STATUS, TEXT somewhere in what it writes
+#   eventually CMD…           until CMD succeeds; 20 s
+#   logged ENGINE ID TEXT     TEXT is in the last line of a container's log
+#   terminal CMD…             CMD with a terminal of its own
+#   page PORT                 what a web server on that port of this host answers
+#   nothing_left              all that the last rows started has gone: processes, control groups, mounts
+
+# what a command wrote, as one line for the table
+said() { tr -d '\r' <"$1" | tail -n 1 | cut -c 1-200; }
+
+run_it() { # STATUS CMD…
+	local want=$1 got=0
+	shift
+	"$@" >"$ROW_DIR/out" 2>"$ROW_DIR/err" </dev/null || got=$?
+	tr -d '\r' <"$ROW_DIR/out" >"$ROW_DIR/text"
+	if [ "$got" != "$want" ]; then
+		printf 'status %d, not %d: %s\n' "$got" "$want" "$*" >&2
+		tail -n 5 "$ROW_DIR/out" "$ROW_DIR/err" >&2
+		why "status $got, not $want: $(said "$ROW_DIR/err")"
+		return 1
+	fi
+}
+
+# The reason that the table shows for a row that failed; the first one counts.
+why() { [ -e "$ROW_DIR/why" ] || printf '%s\n' "$1" >"$ROW_DIR/why"; }
+
+gives() { # STATUS TEXT CMD…
+	local text=$2
+	run_it "$1" "${@:3}" || return 1
+	[ "$(cat "$ROW_DIR/text")" = "$text" ] || {
+		printf 'not "%s" but "%s": %s\n' "$text" "$(cat "$ROW_DIR/text")" "${*:3}" >&2
+		why "wrote \"$(said "$ROW_DIR/text")\", not \"$(tr '\n' ' ' <<<"$text")\""
+		return 1
+	}
+}
+
+fails() { # STATUS TEXT CMD…
+	run_it "$1" "${@:3}" || return 1
+	grep -qF -- "$2" "$ROW_DIR/text" "$ROW_DIR/err" || {
+		printf 'no "%s" in what was said: %s\n' "$2" "${*:3}" >&2
+		tail -n 20 "$ROW_DIR/text" "$ROW_DIR/err" >&2
+		why "did not say \"$2\" but \"$(cat "$ROW_DIR/text" "$ROW_DIR/err" | tail -n 1 | cut -c 1-160)\""
+		return 1
+	}
+}
+has() { fails 0 "$@"; }
+
+eventually() {
+	local i
+	for i in $(seq 100); do
+		"$@" >"$ROW_DIR/eventually" 2>&1 && return 0
+		sleep 0.2
+	done
+	echo "never: $*" >&2
+	cat "$ROW_DIR/eventually" >&2
+	why "never: $*"
+	return 1
+}
+
+logged() { [[ $("$1" logs --tail 1 "$2" 2>&1) == *"$3"* ]]; }
+
+page() {
+	exec 3<>"/dev/tcp/127.0.0.1/$1"
+	printf 'GET / HTTP/1.0\r\n\r\n' >&3
+	timeout 10 tail -n 1 <&3
+}
+
+terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }
+
+# What an engine may leave of a container: processes of husk, its control groups and mounts, its network namespaces.
+left_now() {
+	ps -eo comm= | grep -E '^(husk|conmon|containerd-shim)' | sort || :
+	find /sys/fs/cgroup -mindepth 1 -type d | grep -E 'libpod-[0-9a-f]{64}|/docker/[0-9a-f]{64}|/default/|/buildah-' || :
+	grep -cE ' (/var/lib/containers/storage/overlay/[^ ]+/merged|/var/lib/docker/overlay2/[^ ]+/merged|/run/containerd/[^ ]+/rootfs) ' /proc/self/mountinfo || :
+	ls /run/husk 2>/dev/null || :
+}
+same_as() { [ "$("$2")" = "$(cat "$1")" ]; }
+nothing_left() { eventually same_as "$LEFT_BEFORE" left_now || { diff "$LEFT_BEFORE" <(left_now) >&2; return 1; }; }

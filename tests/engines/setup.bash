@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# setup_ENGINE: makes an engine ready in a testbed machine, its storage in memory, its images made here, husk registered as README.md
+# says, and writes $WORK/ENGINE.env: what each row reads first.
+
+# husk where `make install` puts it; that was done into build/installed, outside, where it is quick
+install_husk() { [ -x /usr/local/bin/husk ] || cp -r "$TOP/build/installed/." /; }
+
+# The text of a configuration file as README.md gives it: the block below the line that names the file.
+from_readme() { # FILE
+	awk -v name="$1" 'index($0, "`" name "`") { found = 1 } found && /^```$/ { exit } found && inside { print } found && /^```/ { inside = 1 }' \
+		"$TOP/README.md"
+}
+
+busybox_tar() {
+	[ -e "$WORK/bb.tar" ] || tar -C "$TOP/build/rootfs/busybox" --numeric-owner --exclude ./.made -cf "$WORK/bb.tar" .
+}
+
+setup_podman() {
+	install_husk
+	busybox_tar
+	mkdir -p /etc/containers
+	{
+		printf '[containers]\nnetns = "none"\n'
+		from_readme /etc/containers/containers.conf
+	} >/etc/containers/containers.conf
+	echo "podman() { command podman --runtime $RUNTIME \"\$@\"; }; export -f podman" >"$WORK/podman.env"
+	. "$WORK/podman.env"
+	podman import -q "$WORK/bb.tar" bb:1
+}
+
+# Docker builds with its default runtime, so that is the one under test.
+start_docker() {
+	dockerd --default-runtime "$RUNTIME" >>"$WORK/dockerd.log" 2>&1 &
+	eventually docker version
+}
+
+setup_docker() {
+	install_husk
+	busybox_tar
+	mkdir -p /etc/docker
+	from_readme /etc/docker/daemon.json | jq '.["live-restore"] = true' >/etc/docker/daemon.json
+	mount --make-rshared /
+	start_docker
+	docker import "$WORK/bb.tar" bb:1
+	cat >"$WORK/docker.env" <<-ENV
+		. $HERE/setup.bash
+		restart_docker() { local pid; pid=\$(pgrep -xo dockerd); kill "\$pid"; eventually not kill -0 "\$pid"; start_docker; }
+		not() { ! "\$@"; }
+	ENV
+}
+
+setup_ctr() {
+	install_husk
+	containerd >"$WORK/containerd.log" 2>&1 &
+	busybox_tar
+	command podman import -q -c 'ENV PATH=/bin:/sbin:/usr/bin:/usr/sbin' "$WORK/bb.tar" localhost/bb:1
+	command podman save -q --format oci-archive -o "$WORK/bb-oci.tar" localhost/bb:1
+	eventually ctr version
+	ctr image import "$WORK/bb-oci.tar"
+	echo "RUN='--runc-binary $RUNTIME_PATH'" >"$WORK/ctr.env"
+}
+
+setup_build() { setup_podman && cp "$WORK/podman.env" "$WORK/build.env"; }
+
+# A user, with a home on ext4, where overlays are the kernel's own.
+setup_rootless() {
+	install_husk
+	busybox_tar
+	chmod 755 "$WORK"
+	chmod 644 "$WORK/bb.tar"
+	truncate -s 1G /dev/shm/home.img
+	mkfs.ext4 -q -F -O ^has_journal /dev/shm/home.img
+	mount -o loop /dev/shm/home.img /home
+	useradd -m -s /bin/bash -G kvm ru
+	install -d -m 700 -o ru -g ru "/run/user/$(id -u ru)" /home/ru/.config /home/ru/.config/containers /home/ru/d
+	{
+		printf '[containers]\nnetns = "none"\n'
+		from_readme /etc/containers/containers.conf
+	} >/home/ru/.config/containers/containers.conf
+	cat >"$WORK/rootless.env" <<-'ENV'
+		podman() { (cd /home/ru && runuser -u ru -- env HOME=/home/ru XDG_RUNTIME_DIR="/run/user/$(id -u ru)" STORAGE_DRIVER=overlay podman --runtime "$RUNTIME" "$@"); }
+		export -f podman
+	ENV
+	. "$WORK/rootless.env"
+	podman import -q "$WORK/bb.tar" bb:1
+}
