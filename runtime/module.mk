@@ -28,6 +28,7 @@ husk_LIBS := $(OCI_LIBS)
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
 	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward \
+	runtime/proxy/sockets runtime/proxy/connector runtime/proxy/filter runtime/proxy/unframe \
 	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
@@ -41,7 +42,9 @@ husk-systemd-cgroup_LIBS := -lsystemd
 UNIT_TESTS += systemd systemd_helper
 UNIT_TESTS += container_disks
 container_disks_TEST_OBJS := runtime/container/disks lib/diskfile $(LIB_BASE)
-UNIT_TESTS += source
+UNIT_TESTS += source connector unframe
+unframe_TEST_OBJS := runtime/proxy/unframe $(LIB_BASE)
+connector_TEST_OBJS := runtime/proxy/connector runtime/proxy/filter $(LIB_BASE)
 source_TEST_OBJS := runtime/container/source runtime/host/mountinfo lib/mounttree $(LIB_BASE)
 container_TEST_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
@@ -58,6 +61,7 @@ events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
 proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward runtime/proxy/relay runtime/proxy/client \
+	runtime/proxy/sockets runtime/proxy/connector runtime/proxy/filter runtime/proxy/unframe \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
@@ -71,6 +75,8 @@ FUZZ_TARGETS += container_state systemd
 systemd_FUZZ_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/helper/props \
 	runtime/oci/cpuset $(LIB_BASE)
 systemd_FUZZ_LIBS := -lsystemd
+FUZZ_TARGETS += unframe
+unframe_FUZZ_OBJS := runtime/proxy/unframe $(LIB_BASE)
 FUZZ_TARGETS += mountinfo
 mountinfo_FUZZ_OBJS := runtime/host/mountinfo $(LIB_BASE)
 container_state_FUZZ_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
@@ -83,5 +89,10 @@ machine_choice_TEST_OBJS := runtime/sandbox/choice runtime/sandbox/shape runtime
 	$(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
 machine_choice_TEST_LIBS := $(LIB_JSON_LIBS)
 FUZZ_TARGETS += host_config
-host_config_FUZZ_OBJS := runtime/host/config $(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
+host_config_FUZZ_OBJS := runtime/host/config runtime/host/proc $(OCI_SPEC_OBJS) $(LIB_BASE) $(LIB_JSON)
 host_config_FUZZ_LIBS := $(LIB_JSON_LIBS)
+
+UNIT_TESTS += sockets
+sockets_TEST_OBJS := $(sort $(proxy_TEST_OBJS) $(AGENTHOST_OBJS))
+sockets_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
+sockets_TEST_LIBS := $(AGENT_PROTO_LIBS)

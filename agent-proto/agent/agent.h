@@ -7,7 +7,8 @@
  *	conn.c       one control connection        service.c  the calls and their checks
  *	container.c  life of a container           process.c process_io.c  life of a process in it
  *	child.c      between fork and exec; mounts.c rootfs.c devices.c tty.c creds.c program.c belong to it
- *	stream.c relay.c  standard streams         cgroup.c update.c freezer.c oom.c stats.c procs.c
+ *	stream.c relay.c  standard streams, sockets.c sockets of the host
+ *	         cgroup.c update.c freezer.c oom.c stats.c procs.c
  *	devfilter.c  what their names say
  *	network.c rtn.c   interfaces, addresses, routes as the host tells them
  *	boot.c main.c     the guest's world around it
@@ -37,6 +38,8 @@ struct agent_config {
 	 * NULL: they come and go by themselves. */
 	void (*find_devices)(void);
 	void (*remove_device)(const char *interface);
+	const char *sockets_dir;       /* an empty folder for sockets */
+	int (*mount_sockets)(struct err *e); /* called once, before the first container that has some; NULL: it is writable */
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
@@ -62,7 +65,7 @@ struct agent {
 	unsigned ncontainers;
 	int null;      /* /dev/null */
 	int own_pidns; /* the agent's own pid namespace, to come back to */
-	bool shares_mounted, sysfs_mounted;
+	bool shares_mounted, sysfs_mounted, sockets_mounted;
 	uint64_t born_ns; /* CLOCK_BOOTTIME */
 	void (*on_term)(struct agent *a); /* SIGTERM, SIGINT, SIGPWR; NULL: passed over */
 };

@@ -41,7 +41,7 @@ static const struct {
 
 static const char *const folders[] = {
 	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP, BOOT_FUSE,
-	BOOT_SYS, BOOT_IMAGE,
+	BOOT_SYS, BOOT_IMAGE, BOOT_SOCKETS,
 };
 
 /* The kernel refuses to pivot from its first root. A bind mount of it, moved over it, will do; it is
@@ -106,6 +106,11 @@ void boot_remove_device(const char *interface)
 	/* The virtio device's PCI device. */
 	snprintf(path, sizeof(path), BOOT_SYS "/class/net/%s/device/../remove", interface);
 	io_write_str(AT_FDCWD, path, "1");
+}
+
+int boot_sockets(struct err *e)
+{
+	return mount("tmpfs", BOOT_SOCKETS, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
 }
 
 bool boot_shares_quiet(void)

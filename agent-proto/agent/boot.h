@@ -13,6 +13,7 @@
 #define BOOT_CGROUP "/run/cgroup"
 #define BOOT_FUSE   "/run/fuse"
 #define BOOT_SYS    "/run/sys"
+#define BOOT_SOCKETS "/run/sockets"
 
 /* A root that can be pivoted from, proc, dev, cgroup2. */
 int boot_world(struct err *e);
@@ -23,6 +24,8 @@ int boot_sysfs(struct err *e);
 /* With that: looks at the PCI bus for devices that have come; lets go of an interface's. */
 void boot_find_devices(void);
 void boot_remove_device(const char *interface);
+/* A tmpfs on BOOT_SOCKETS. */
+int boot_sockets(struct err *e);
 /* The kernel has no request to that device under way. */
 bool boot_shares_quiet(void);
 int boot_loopback(struct err *e);

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/utsname.h>
@@ -170,7 +171,16 @@ static int check_id_maps(const Husk__Agent__V1__Mount *m, struct err *e)
 	return 0;
 }
 
-static int check_mount(const Husk__Agent__V1__Mount *m, struct err *e)
+/* The number of one of the container's, as it is written. */
+static int check_socket(const Husk__Agent__V1__Container *c, const char *s, struct err *e)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	return *s < '0' || *s > '9' || *end || strlen(s) > 2 || n >= c->n_sockets ? invalid(e, "mounts.source") : 0;
+}
+
+static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V1__Mount *m, struct err *e)
 {
 	const struct {
 		const char *text, *field;
@@ -188,6 +198,8 @@ static int check_mount(const Husk__Agent__V1__Mount *m, struct err *e)
 		rc = check_share(m->source, "mounts.source", e);
 	if (rc == 0 && strcmp(m->type, "own") == 0 && !is_own(m->source))
 		rc = invalid(e, "mounts.source");
+	if (rc == 0 && strcmp(m->type, "socket") == 0)
+		rc = check_socket(c, m->source, e);
 	if (rc == 0 && m->n_more_propagation > AGENT_MAX_PROPAGATION)
 		rc = many(e, "mounts.more_propagation");
 	if (rc == 0)
@@ -201,8 +213,10 @@ static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
 
 	if (c->n_mounts > AGENT_MAX_MOUNTS)
 		return many(e, "mounts");
+	if (c->n_sockets > AGENT_MAX_SOCKETS)
+		return many(e, "sockets");
 	for (size_t i = 0; rc == 0 && i < c->n_mounts; i++)
-		rc = check_mount(c->mounts[i], e);
+		rc = check_mount(c, c->mounts[i], e);
 	return rc;
 }
 

@@ -129,6 +129,7 @@ static int make_root(const struct child_job *j, struct err *e)
 				 .cgroup = -1,
 				 .root_dir = j->rootfs_dir,
 				 .shares_dir = j->shares_dir,
+				 .sockets = j->sockets,
 				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };
 	int rc = mount_root(j, &env, e);
 

@@ -44,6 +44,7 @@ struct child_job {
 	int null;
 	const char *shares_dir, *rootfs_dir, *cgroup_dir;
 	int image; /* the root, when it is on a disk: detached; -1: it is a share */
+	const char *sockets; /* of the host: their paths but for the numbers */
 };
 
 /* The process's exit status when it never came to its program. */

@@ -85,6 +85,7 @@ static void container_free(struct container *ct)
 	image_handed_over(&ct->image);
 	freezer_done(&ct->freezer);
 	oom_done(&ct->oom);
+	sockets_done(&ct->sockets);
 	cgroup_done(&ct->cgroup);
 	if (ct->kept)
 		husk__agent__v1__container__free_unpacked(ct->kept, NULL);
@@ -248,6 +249,19 @@ static int prepare_userns(struct container *ct, const Husk__Agent__V1__Container
 	return rc < 0 ? rc : userns_own_cgroup(ct->cgroup.fd, spec, e);
 }
 
+static int make_sockets(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
+{
+	struct agent *a = ct->agent;
+	int rc = 0;
+
+	if (!spec->n_sockets)
+		return 0;
+	if (!a->sockets_mounted && a->cfg.mount_sockets)
+		rc = a->cfg.mount_sockets(e);
+	a->sockets_mounted = rc == 0;
+	return rc < 0 ? rc : sockets_make(&ct->sockets, a->loop, a->streams, a->cfg.sockets_dir, spec, e);
+}
+
 static int make_container(struct container *ct, const Husk__Agent__V1__CreateContainerRequest *req,
 			  struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
@@ -276,6 +290,8 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, e);
 	if (rc == 0)
 		rc = prepare_userns(ct, spec, e);
+	if (rc == 0)
+		rc = make_sockets(ct, spec, e);
 	if (rc == 0)
 		rc = image_mount(&ct->image, spec, e);
 	if (rc == 0)
@@ -417,6 +433,7 @@ static void init_ended(struct container *ct)
 	/* Without a pid namespace of its own nobody else ends the others. */
 	if (!(ct->ns_flags & CLONE_NEWPID))
 		cgroup_kill(&ct->cgroup);
+	sockets_over(&ct->sockets);
 	if (ct->init.make) /* it never was a container */
 		remove_when_empty(ct);
 	else

@@ -13,6 +13,7 @@
 #include "agent-proto/agent/image.h"
 #include "agent-proto/agent/oom.h"
 #include "agent-proto/agent/process.h"
+#include "agent-proto/agent/sockets.h"
 
 struct agent;
 
@@ -25,6 +26,7 @@ struct container {
 	struct cgroup cgroup;
 	struct freezer freezer;
 	struct oom oom;
+	struct sockets sockets;
 	struct process init;
 	struct process *execs;
 	unsigned nexecs;

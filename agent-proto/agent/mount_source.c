@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -147,10 +148,29 @@ static int make_own(const struct mount_env *env, const Husk__Agent__V1__Mount *m
 	return rc < 0 ? err_errno(e, -rc, "flags") : steal_fd(&tree);
 }
 
+/* The agent listens on it. */
+static int make_socket(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int tree = -1;
+	char path[128];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s%s", env->sockets, m->source);
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	tree = fd < 0 ? -errno : mount_clone(fd, false);
+	if (tree < 0)
+		return err_errno(e, -tree, "socket %s", m->source);
+	rc = mount_flags(tree, m->flags, m->flags_clear);
+	return rc < 0 ? err_errno(e, -rc, "flags") : steal_fd(&tree);
+}
+
 int mount_make(const struct mount_env *env, const Husk__Agent__V1__Mount *m, const char *data, struct err *e)
 {
 	if (strcmp(m->type, "bind") == 0)
 		return make_bind(env, m, e);
+	if (strcmp(m->type, "socket") == 0)
+		return make_socket(env, m, e);
 	if (strcmp(m->type, "own") == 0)
 		return make_own(env, m, data, e);
 	if (strcmp(m->type, "cgroup") == 0 || strcmp(m->type, "cgroup2") == 0)

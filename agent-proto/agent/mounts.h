@@ -22,6 +22,7 @@ struct mount_env {
 	int root;               /* O_PATH of the container's root */
 	const char *root_dir;   /* where that is mounted, seen from here */
 	const char *shares_dir; /* where the shares are, seen from here */
+	const char *sockets;    /* likewise, those of the host: paths but for their numbers */
 	int cgroup;             /* O_PATH of the container's cgroup, seen from here */
 	bool own_cgroupns;
 	struct mount_late *late;

@@ -208,6 +208,7 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 				 .stdio = { -1, -1, -1 },
 				 .null = a->null,
 				 .shares_dir = a->cfg.shares_dir,
+				 .sockets = p->ct->sockets.prefix,
 				 .rootfs_dir = a->cfg.rootfs_dir,
 				 .cgroup_dir = p->ct->cgroup.dir,
 				 .image = ct_spec ? p->ct->image.root : -1 };

@@ -271,6 +271,15 @@ static void update_network(struct conn *c, struct ttrpc_call *call, const void *
 		network_update(&conn_agent(c)->network, msg, call);
 }
 
+static void accept_socket(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__AcceptSocketRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+
+	if (ct)
+		sockets_accept(&ct->sockets, req->token, call);
+}
+
 static void delete(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ProcessRequest *req = msg;
@@ -300,6 +309,7 @@ METHOD(update, update_request, update)
 METHOD(stats, container_request, stats)
 METHOD(wait_oom, wait_oom_request, wait_oom)
 METHOD(update_network, update_network_request, update_network)
+METHOD(accept_socket, accept_socket_request, accept_socket)
 METHOD(delete, process_request, delete)
 
 #define AGENT "husk.agent.v1.Agent"
@@ -318,6 +328,7 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "Stats", on_stats },
 	{ AGENT, "WaitOom", on_wait_oom },
 	{ AGENT, "UpdateNetwork", on_update_network },
+	{ AGENT, "AcceptSocket", on_accept_socket },
 	{ AGENT, "Delete", on_delete },
 	{ NULL, NULL, NULL },
 };

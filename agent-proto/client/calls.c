@@ -272,3 +272,19 @@ int agent_network(struct agent_client *c, const void *req, size_t len, agent_rep
 
 	return agent_ask_packed(c, &ask, req, len, e);
 }
+
+int agent_accept_socket(struct agent_client *c, const char *container_id, uint64_t token, agent_reply_fn *fn, void *arg,
+			struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_ACCEPT_SOCKET, .fn = fn, .arg = arg };
+	Husk__Agent__V1__AcceptSocketRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	husk__agent__v1__accept_socket_request__init(&req);
+	req.container_id = n.container;
+	req.token = token;
+	return agent_ask_message(c, &ask, &req.base, e);
+}

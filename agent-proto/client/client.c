@@ -29,6 +29,7 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_RESUME] = "Resume",
 	[AGENT_STATS] = "Stats",
 	[AGENT_WAIT_OOM] = "WaitOom",
+	[AGENT_ACCEPT_SOCKET] = "AcceptSocket",
 	[AGENT_UPDATE] = "Update",
 	[AGENT_NETWORK] = "UpdateNetwork",
 };

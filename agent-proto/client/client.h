@@ -67,6 +67,11 @@ struct agent_network_info {
 	uint32_t resolver[AGENT_MAX_RESOLVERS]; /* IPv4, network byte order, below 127.0.0.0/8, not 127.0.0.1 */
 };
 
+struct agent_socket_info {
+	uint32_t socket;   /* below AGENT_MAX_SOCKETS */
+	uint32_t uid, gid; /* of the process that connected; the guest's word */
+};
+
 struct agent_reply {
 	int rc;              /* 0 or -errno, see below */
 	struct err err;      /* rc < 0: the text, the agent's own words where it answered */
@@ -77,6 +82,7 @@ struct agent_reply {
 		struct agent_stats stats;
 		uint64_t oom_kills;          /* wait_oom */
 		struct agent_network_info network;
+		struct agent_socket_info socket; /* accept_socket */
 	};
 };
 
@@ -150,5 +156,10 @@ int agent_wait_oom(struct agent_client *c, const char *container_id, uint64_t se
 /* Kills what is left of the container (or forgets the ended exec), answers when nothing is held. */
 int agent_delete(struct agent_client *c, const char *container_id, const char *exec_id,
 		 agent_reply_fn *fn, void *arg, struct err *e);
+
+/* Without deadline: answers when the container has connected to a socket of the host's; the stream with @token is to be
+ * connected then. -ESRCH: there will be no more. */
+int agent_accept_socket(struct agent_client *c, const char *container_id, uint64_t token, agent_reply_fn *fn, void *arg,
+			struct err *e);
 
 #endif

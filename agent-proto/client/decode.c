@@ -101,6 +101,14 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 	return rc;
 }
 
+static int take_socket(const Husk__Agent__V1__AcceptSocketResponse *m, struct agent_reply *ret, struct err *e)
+{
+	if (m->socket >= AGENT_MAX_SOCKETS)
+		return bad(e, "socket");
+	ret->socket = (struct agent_socket_info){ .socket = m->socket, .uid = m->uid, .gid = m->gid };
+	return 0;
+}
+
 /* Twice over: nothing is shown of an answer that is bad further on, and no array is made of a size
  * that the guest chose. */
 static int take_list(const Husk__Agent__V1__ListProcessesResponse *m, agent_ps_fn *each, void *arg,
@@ -155,6 +163,7 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_WAIT_OOM] = &husk__agent__v1__wait_oom_response__descriptor,
 	[AGENT_UPDATE] = &husk__agent__v1__empty__descriptor,
 	[AGENT_NETWORK] = &husk__agent__v1__update_network_response__descriptor,
+	[AGENT_ACCEPT_SOCKET] = &husk__agent__v1__accept_socket_response__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,
@@ -177,6 +186,8 @@ static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *a
 		return 0;
 	case AGENT_NETWORK:
 		return take_network(msg, &ret->network, e);
+	case AGENT_ACCEPT_SOCKET:
+		return take_socket(msg, ret, e);
 	case AGENT_LIST:
 		return take_list(msg, each, arg, e);
 	default: /* Empty */

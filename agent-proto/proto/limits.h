@@ -30,6 +30,8 @@
 #define AGENT_MAX_HOOKS       256
 #define AGENT_MAX_SUBMOUNTS   1024 /* of one mount */
 #define AGENT_MAX_PROPAGATION 64
+#define AGENT_MAX_DATAGRAM    65536 /* bytes of one, on its way to a socket of the host */
+#define AGENT_MAX_SOCKETS     64 /* of the host, in one container */
 #define AGENT_MAX_ERROR_TEXT  400
 #define AGENT_MAX_SECCOMP     4096 /* instructions, 8 bytes each; as the kernel's BPF_MAXINSNS */
 #define AGENT_MAX_CPU_BYTES   128  /* of a set of CPUs or memory nodes */

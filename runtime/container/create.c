@@ -399,6 +399,8 @@ static int make_all(struct creation *c, struct err *e)
 	if (rc == 0 && may_have_links(c))
 		rc = start_network(c, e);
 	if (rc == 0)
+		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
+	if (rc == 0)
 		rc = build_machine(c, e);
 	/* Devices that are there from the start need no looking for. */
 	if (rc == 0 && c->net.proc.pid)

@@ -21,6 +21,7 @@ struct stand_in {
 	int stdio[3]; /* for it; -1: ours */
 	int console_sock, master;
 	bool terminal, own_tty;
+	char title[512]; /* the process's arguments: what ps shows of the proxy, and with it docker top */
 };
 #define STAND_IN_INIT                                                                              \
 	{                                                                                          \
@@ -53,6 +54,7 @@ struct share_list {
 	bool *readonly, *is_file, *nocache;
 	/* [0]: the root file system, [i + 1]: spec->mounts[i]. */
 	size_t n_sources;
+	size_t n_sockets; /* of them */
 	struct source *sources;
 	struct oci_pack_source *packed;
 	struct mountinfo mounts; /* of the host, when they were asked for */
@@ -62,6 +64,8 @@ int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundl
 /* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e);
+/* Gives the proxy the sockets that are among the sources. */
+int share_list_sockets(const struct share_list *l, int proxy, struct err *e);
 void share_list_close(struct share_list *l);
 
 #endif

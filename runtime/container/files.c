@@ -51,7 +51,7 @@ static int alloc(struct share_list *l, size_t shares, size_t mounts)
 	if (!l->names || !l->fds || !l->readonly || !l->is_file || !l->nocache || !l->sources || !l->packed)
 		return -ENOMEM;
 	for (l->n_sources = 0; l->n_sources < mounts + 1; l->n_sources++)
-		l->sources[l->n_sources].fd = -1;
+		l->sources[l->n_sources].fd = l->sources[l->n_sources].sock = -1;
 	return 0;
 }
 
@@ -59,6 +59,31 @@ static int source_error(const struct oci_mount *m, size_t i, int rc, struct err 
 {
 	return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": config.json: mounts[%zu].source", m->source,
 			m->destination, i);
+}
+
+/* Its number is its name. */
+static int add_socket(struct share_list *l, struct source *src, const struct oci_mount *m, size_t i, struct err *e)
+{
+	if (l->n_sockets == PROXY_MAX_SOCKETS) {
+		err_set(e, E2BIG, "more than %d sockets of the host", PROXY_MAX_SOCKETS);
+		return source_error(m, i, -E2BIG, e);
+	}
+	snprintf(src->sub, sizeof(src->sub), "%zu", l->n_sockets++);
+	src->pack.name = src->sub;
+	return 0;
+}
+
+int share_list_sockets(const struct share_list *l, int proxy, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < l->n_sources; i++) {
+		struct proxy_simple m;
+
+		if (l->sources[i].sock >= 0)
+			rc = proxy_send(proxy, PROXY_SOCKET, &m, sizeof(m), &l->sources[i].sock, 1, e);
+	}
+	return rc;
 }
 
 static int open_source(struct share_list *l, const struct oci_spec *spec, size_t i, int bundle, struct err *e)
@@ -74,7 +99,7 @@ static int open_source(struct share_list *l, const struct oci_spec *spec, size_t
 		return source_error(m, i, rc, e);
 	if (src->fd >= 0)
 		add_share(l, src);
-	return 0;
+	return src->sock >= 0 ? add_socket(l, src, m, i, e) : 0;
 }
 
 int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -79,14 +81,17 @@ static int own(struct source *s, const char *type, const char *data, const char 
 
 static int decide_special(struct source *s, const char *real, const struct stat *st, struct err *e)
 {
-	const char *what = S_ISSOCK(st->st_mode) ? "socket" :
-			   S_ISFIFO(st->st_mode) ? "FIFO" :
-						   "device of the host";
+	const char *what = S_ISFIFO(st->st_mode) ? "FIFO" : "device of the host";
 
 	if (S_ISCHR(st->st_mode))
 		for (size_t i = 0; i < ARRAY_SIZE(own_devices); i++)
 			if (st->st_rdev == makedev(own_devices[i].major, own_devices[i].minor))
 				return own(s, "dev", "", own_devices[i].name, e);
+	if (S_ISSOCK(st->st_mode)) {
+		s->pack.type = "socket";
+		s->pack.sock = (struct oci_pack_socket){ .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid };
+		return 1;
+	}
 	return err_set(e, EINVAL, "%s is a %s, which a virtual machine cannot share", real, what);
 }
 
@@ -260,7 +265,17 @@ static int share(struct source *s, int fd, const char *path, const char *real, c
 	return 0;
 }
 
-/* 1: the guest's own, 0: a share. *ret_fd is the caller's. */
+/* Without a trace on the other side: such a connection is no more than an address kept. */
+static bool is_datagram(int fd)
+{
+	_cleanup_close_ int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d", fd);
+	return probe >= 0 && connect(probe, (struct sockaddr *)&at, sizeof(at)) == 0;
+}
+
+/* 1: the guest's own or a socket, 0: a share. *ret_fd is the caller's. */
 static int look_and_decide(struct source *s, int bundle, const struct oci_mount *m, char *real, size_t size, int *ret_fd,
 			   struct err *e)
 {
@@ -268,7 +283,7 @@ static int look_and_decide(struct source *s, int bundle, const struct oci_mount 
 	struct statfs fs;
 	struct stat st;
 
-	*s = (struct source){ .fd = -1 };
+	*s = (struct source){ .fd = -1, .sock = -1 };
 	*ret_fd = fd;
 	if (fd < 0)
 		return fd;
@@ -302,6 +317,10 @@ int source_open(struct source *s, int bundle, const struct oci_mount *m, struct 
 	char real[4096];
 	int rc = look_and_decide(s, bundle, m, real, sizeof(real), &fd, e);
 
+	if (rc > 0 && strcmp(s->pack.type, "socket") == 0) {
+		s->pack.sock.datagram = is_datagram(fd);
+		s->sock = steal_fd(&fd);
+	}
 	if (rc != 0)
 		return min_t(int, rc, 0);
 	if (m->recursive && s->is_dir)
@@ -317,7 +336,7 @@ int source_open_root(struct source *s, int bundle, const char *path, bool readon
 	_cleanup_close_ int fd = look(bundle, path, real, sizeof(real), e);
 	struct statfs fs;
 
-	*s = (struct source){ .fd = -1, .is_dir = true };
+	*s = (struct source){ .fd = -1, .sock = -1, .is_dir = true };
 	if (fd < 0)
 		return fd;
 	if (fstatfs(fd, &fs) < 0)
@@ -336,6 +355,7 @@ int source_open_root(struct source *s, int bundle, const char *path, bool readon
 void source_done(struct source *s)
 {
 	close_and_reset(&s->fd);
+	close_and_reset(&s->sock);
 	free((void *)(uintptr_t)s->pack.below);
 	s->pack.below = NULL;
 }

@@ -5,7 +5,8 @@
  *   directories and regular files   a share: the host's files, by the file server
  *   the host's kernel file systems  the guest's own of the same kind: it has a kernel of its own
  *   harmless devices                the guest's own of the same name
- *   sockets, FIFOs, other devices   refused by name
+ *   sockets                         their connections and datagrams, relayed
+ *   FIFOs, other devices            refused by name
  */
 #ifndef RUNTIME_CONTAINER_SOURCE_H
 #define RUNTIME_CONTAINER_SOURCE_H
@@ -15,15 +16,16 @@
 
 struct source {
 	int fd; /* a share: dissolved (lib/mounttree.h); -1: none */
+	int sock; /* a socket: O_PATH; -1: none */
 	bool is_dir;
 	bool readonly; /* all of it, for the file server */
 	bool nocache;
-	struct oci_pack_source pack; /* its name is the caller's to give when it is a share */
+	struct oci_pack_source pack; /* its name is the caller's to give when it is a share or a socket */
 	char sub[4096], data[64];
 };
 
-/* What the source of @m is: 1 a share, 0 the guest's own; -EINVAL, or why there is none. A remount's is not looked at but
- * for being there. The text does not name the field. */
+/* What the source of @m is: 1 a share, 0 the guest's own or a socket; -EINVAL, or why there is none. A remount's is not
+ * looked at but for being there. The text does not name the field. */
 int source_look(int bundle, const struct oci_mount *m, struct err *e);
 /* Opens the source of @m as its options say. @mi: this process's mounts, loaded here when needed and n is 0.
  * -EINVAL, or why the source cannot be opened; the text does not name the field. */
@@ -35,7 +37,7 @@ int source_open_root(struct source *s, int bundle, const char *path, bool readon
 void source_done(struct source *s);
 
 /* For tests: the decision alone. @real: where it is, links resolved; @fs_type: statfs(2)'s. 1: the guest's own
- * (s->pack says which), 0: a share, -EINVAL: refused. */
+ * or a socket (s->pack says which), 0: a share, -EINVAL: refused. */
 struct stat;
 int source_decide(struct source *s, const char *real, const struct stat *st, long fs_type,
 		  const char *destination, struct err *e);

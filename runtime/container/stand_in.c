@@ -58,6 +58,14 @@ static int make_tokens(struct stand_in *p, struct err *e)
 	return 0;
 }
 
+static void make_title(struct stand_in *p, const struct oci_strv *args)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < args->n && len < sizeof(p->title); i++)
+		len += (size_t)snprintf(p->title + len, sizeof(p->title) - len, "%s%s", i ? " " : "", args->v[i]);
+}
+
 int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool detach,
 		     const char *console_socket, struct err *e)
 {
@@ -65,6 +73,7 @@ int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool
 	int rc = container_check_terminal(process->terminal, detach, console_socket, e);
 
 	p->terminal = process->terminal;
+	make_title(p, &process->args);
 	if (rc == 0 && console_socket)
 		rc = console_dial(console_socket, &p->console_sock, e);
 	if (rc == 0 && console_socket)
@@ -85,6 +94,7 @@ int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)
 	char path[4096];
 	struct spawn sp = { .path = path,
 			    .argv0 = "husk-proxy",
+			    .title = p->title,
 			    .cgroup = cgroup,
 			    .stdio = { p->stdio[0], p->stdio[1], p->stdio[2] } };
 	int pair[2], rc;

@@ -69,7 +69,7 @@ int spawn_find_data(const char *name, const char *env, char *out, size_t size, s
 /* In the child: only system calls; returns only on failure. */
 static void child_exec(const struct spawn *s)
 {
-	char *argv[] = { (char *)(uintptr_t)s->argv0, NULL };
+	char *argv[] = { (char *)(uintptr_t)s->argv0, (char *)(uintptr_t)s->title, NULL };
 	char *envp[] = { NULL };
 	sigset_t none;
 

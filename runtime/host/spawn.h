@@ -14,6 +14,7 @@
 struct spawn {
 	const char *path;
 	const char *argv0;
+	const char *title; /* its only argument, for people who look at processes; NULL: none */
 	int control; /* becomes descriptor 3 */
 	int stdio[3]; /* become 0, 1, 2; -1: the caller's own */
 	int cgroup; /* directory of a version 2 cgroup to be born in, -1: the caller's */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 
 #include "runtime/oci/limits.h"
 #include "runtime/oci/pack_internal.h"
@@ -191,6 +192,22 @@ static void add_mounts(struct packer *p, pb_container *m, const struct oci_spec 
 		add_mount(p, m->mounts[i], &s->mounts[i], &src[i]);
 }
 
+static void add_sockets(struct packer *p, pb_container *m, const struct oci_spec *s, const struct oci_pack_source *src)
+{
+	m->sockets = MESSAGES(p, s->n_mounts, Husk__Agent__V1__HostSocket, husk__agent__v1__host_socket);
+	for (size_t i = 0; m->sockets && i < s->n_mounts; i++) {
+		Husk__Agent__V1__HostSocket *to = m->sockets[m->n_sockets];
+
+		if (!src[i].type || strcmp(src[i].type, "socket") != 0)
+			continue;
+		to->mode = src[i].sock.mode;
+		to->uid = src[i].sock.uid;
+		to->gid = src[i].sock.gid;
+		to->datagram = src[i].sock.datagram;
+		m->n_sockets++;
+	}
+}
+
 static void add_devices(struct packer *p, pb_container *m, const struct oci_spec *s)
 {
 	static const char types[][2] = { "c", "b", "p", "u" };
@@ -298,6 +315,12 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 	return 0;
 }
 
+/* A new namespace begins with the names of the one that its maker is in: the host's. */
+static const char *hostname_of(const struct oci_spec *s, struct utsname *host)
+{
+	return !*s->hostname && s->ns[OCI_NS_UTS].wanted && uname(host) == 0 ? host->nodename : s->hostname;
+}
+
 int oci_pack_create(const struct oci_spec *s, const char *container_id,
 		    const struct oci_pack_source *root, const struct oci_pack_disk *root_disk, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,
@@ -307,6 +330,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	pb_container c;
 	struct packer p = { 0 };
 	struct oci_limits limits;
+	struct utsname host;
 	int rc = oci_limits_guest(&s->res, &limits, e);
 
 	if (rc < 0) {
@@ -325,7 +349,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	c.rootfs_submounts = submounts(&p, root);
 	c.rootfs_readonly = s->root_readonly;
 	c.rootfs_propagation = s->rootfs_propagation;
-	c.hostname = str(s->hostname);
+	c.hostname = str(hostname_of(s, &host));
 	c.domainname = str(s->domainname);
 	c.n_masked_paths = s->masked_paths.n;
 	c.masked_paths = strings(&p, &s->masked_paths);
@@ -333,6 +357,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	c.readonly_paths = strings(&p, &s->readonly_paths);
 	add_namespaces(&p, &c, s);
 	add_mounts(&p, &c, s, src);
+	add_sockets(&p, &c, s, src);
 	add_devices(&p, &c, s);
 	add_device_rules(&p, &c, &s->res);
 	add_sysctl(&p, &c, s);

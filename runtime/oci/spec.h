@@ -343,16 +343,21 @@ struct oci_pack_submount {
 	const char *path; /* below the source */
 	uint64_t flags;   /* MS_* */
 };
+struct oci_pack_socket {
+	uint32_t mode, uid, gid; /* on the host */
+	bool datagram;
+};
 /* What the host made of a mount. */
 struct oci_pack_source {
-	const char *type;    /* "bind": a share; "own": something of the guest's own; NULL: as the spec has it */
-	const char *name;    /* of the share; which of its own */
+	const char *type;    /* "bind": a share; "own": something of the guest's own; "socket"; NULL: as the spec has it */
+	const char *name;    /* of the share; which of its own; the socket's number, from 0 in the order of the list */
 	const char *subpath; /* in it; NULL: all */
 	const char *data;    /* options of its own; NULL: the spec's */
 	uint64_t flags;      /* MS_* of the mount that the source is on: hold where the spec says nothing */
 	bool is_file;
 	const struct oci_pack_submount *below;
 	size_t n_below;
+	struct oci_pack_socket sock;
 };
 /* @root: the root file system: a share, or without a name the disk @root_disk.
  * @src: one for each mount of the spec. Appends a packed

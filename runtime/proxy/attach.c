@@ -33,6 +33,8 @@ static void created(void *arg, const struct agent_reply *r)
 		session_fail(s, -EIO, &e);
 		return;
 	}
+	if (!is_exec(s))
+		sockets_begin(s);
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, 0, "");
 }
@@ -52,8 +54,7 @@ static void greeted(void *arg, const struct agent_reply *r)
 	}
 }
 
-/* Connects one stream and says by its token which it is. */
-static int open_stream(struct session *s, uint64_t token, int *ret_fd, struct err *e)
+int session_open_stream(struct session *s, uint64_t token, int *ret_fd, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	uint8_t wire[8];
@@ -90,7 +91,7 @@ static void nothing_done(struct relay *r)
 
 static int open_terminal(struct session *s, struct err *e)
 {
-	int fd = -1, both, rc = open_stream(s, s->at.token[0], &fd, e);
+	int fd = -1, both, rc = session_open_stream(s, s->at.token[0], &fd, e);
 
 	if (rc < 0)
 		return rc;
@@ -115,7 +116,7 @@ static int open_extra(struct session *s, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < s->nextra; i++) {
 		int fd = -1;
 
-		rc = open_stream(s, s->extra[i].token, &fd, e);
+		rc = session_open_stream(s, s->extra[i].token, &fd, e);
 		if (rc == 0)
 			rc = extra_start(&s->extra[i], fd, e);
 	}
@@ -129,21 +130,21 @@ static int open_standard(struct session *s, struct err *e)
 	if (is_terminal(s))
 		return open_terminal(s, e);
 	if (s->at.token[0]) {
-		rc = open_stream(s, s->at.token[0], &fd, e);
+		rc = session_open_stream(s, s->at.token[0], &fd, e);
 		if (rc < 0)
 			return rc;
 		relay_start(&s->in, s->loop, "stdin", steal_end(&s->stdio[0]), socket_end(fd),
 			    RELAY_END_SHUTDOWN, nothing_done);
 	}
 	if (s->at.token[1]) {
-		rc = open_stream(s, s->at.token[1], &fd, e);
+		rc = session_open_stream(s, s->at.token[1], &fd, e);
 		if (rc < 0)
 			return rc;
 		relay_start(&s->out, s->loop, "stdout", socket_end(fd), steal_end(&s->stdio[1]),
 			    RELAY_END_CLOSE, session_out_done);
 	}
 	if (s->at.token[2]) {
-		rc = open_stream(s, s->at.token[2], &fd, e);
+		rc = session_open_stream(s, s->at.token[2], &fd, e);
 		if (rc < 0)
 			return rc;
 		relay_start(&s->err, s->loop, "stderr", socket_end(fd), steal_end(&s->stdio[2]),

@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The last stage of privilege: one user without capabilities, and the system calls below. */
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/proxy/filter.h"
 #include "runtime/proxy/setup.h"
 
 #define PROXY_UID 65534
 
-#if defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#endif
-
 /* What the proxy may ask of the kernel once it may hear from a guest. All of it acts on descriptors
  * that it holds; nothing opens, starts, maps for execution, or names another process. */
-static const struct {
-	int nr;
-	const char *why;
-} allowed[] = {
+static const struct filter_call allowed[] = {
 	{ SYS_read, "streams, signalfd, eventfd, timerfd" },
 	{ SYS_write, "streams, log, eventfd" },
 	{ SYS_epoll_pwait, "the event loop" },
@@ -65,13 +53,7 @@ static const struct {
 	{ SYS_exit_group, "the end" },
 };
 
-/* Allowed with one argument's value only; a fcntl command or a prctl option, say. */
-static const struct {
-	int nr;
-	unsigned arg;
-	uint32_t value;
-	const char *why;
-} allowed_with[] = {
+static const struct filter_arg allowed_with[] = {
 	{ SYS_fcntl, 1, 3 /* F_GETFL */, "streams are made non-blocking" },
 	{ SYS_fcntl, 1, 4 /* F_SETFL */, "streams are made non-blocking" },
 	{ SYS_fcntl, 1, 1030 /* F_DUPFD_CLOEXEC */, "a terminal's stream goes both ways" },
@@ -81,54 +63,6 @@ static const struct {
 	{ SYS_mmap, 2, PROT_READ | PROT_WRITE, "memory" },
 	{ SYS_mprotect, 2, PROT_READ | PROT_WRITE, "memory" },
 };
-
-#define ROW_INSNS 2
-#define ARG_INSNS 6
-#define MAX_INSNS (8 + ROW_INSNS * 64 + ARG_INSNS * 16)
-
-struct program {
-	struct sock_filter insn[MAX_INSNS];
-	unsigned short n;
-};
-
-static void put(struct program *p, struct sock_filter f)
-{
-	bug_on(p->n >= MAX_INSNS);
-	p->insn[p->n++] = f;
-}
-
-#define LOAD(off)        ((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(off)))
-#define RETURN(v)        ((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (v)))
-#define JUMP_EQ(v, t, f) ((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (v), (t), (f)))
-#define ARG_LOW(i)       (offsetof(struct seccomp_data, args) + 8 * (i))
-
-static int install_filter(struct err *e)
-{
-	static struct program p;
-	struct sock_fprog prog = { .filter = p.insn };
-
-	put(&p, LOAD(offsetof(struct seccomp_data, arch)));
-	put(&p, JUMP_EQ(OWN_ARCH, 1, 0));
-	put(&p, RETURN(SECCOMP_RET_KILL_PROCESS));
-	put(&p, LOAD(offsetof(struct seccomp_data, nr)));
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
-		put(&p, JUMP_EQ((uint32_t)allowed[i].nr, 0, 1));
-		put(&p, RETURN(SECCOMP_RET_ALLOW));
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(allowed_with); i++) {
-		/* The kernel looks at the low half of these arguments only. */
-		put(&p, JUMP_EQ((uint32_t)allowed_with[i].nr, 0, 4));
-		put(&p, LOAD(ARG_LOW(allowed_with[i].arg)));
-		put(&p, JUMP_EQ(allowed_with[i].value, 0, 1));
-		put(&p, RETURN(SECCOMP_RET_ALLOW));
-		put(&p, LOAD(offsetof(struct seccomp_data, nr)));
-	}
-	put(&p, RETURN(SECCOMP_RET_KILL_PROCESS));
-	prog.len = p.n;
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
-		return err_errno(e, errno, "cannot install the system call filter");
-	return 0;
-}
 
 static int drop_user(struct err *e)
 {
@@ -164,9 +98,5 @@ int drop_privileges(struct err *e)
 	/* Nobody of the same user may look in, or have a core of it. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(e, errno, "PR_SET_DUMPABLE");
-#ifdef HUSK_SANITIZE
-	return 0; /* the sanitizers' runtime needs calls that the proxy does not */
-#else
-	return install_filter(e);
-#endif
+	return filter_install(allowed, ARRAY_SIZE(allowed), allowed_with, ARRAY_SIZE(allowed_with), e);
 }

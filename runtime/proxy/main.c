@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* husk-proxy: stands on the host for one process of a guest. See proxy.h for what it is told, setup.h
  * for how it gives its privileges up, session.h for what it does then. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct proxy {
 	struct setup_fds fds;
 	struct setup_mounts mounts;
 	int ready, machine;
+	int proc; /* the host's, until the container's mounts are entered */
 	void *request;
 	bool is_setup;
 };
@@ -68,6 +70,7 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 	/* While the host's /proc is there, and before any privilege is gone. */
 	for (int i = 0; i < 3; i++)
 		p->session.stdio[i] = relay_prepare(i, i != 0);
+	p->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	rc = setup_namespaces(m, &p->fds, e);
 	close_and_reset(&p->fds.netns);
 	return rc;
@@ -164,6 +167,8 @@ static int receive(struct proxy *p, struct err *e)
 	}
 	if (m.hdr.cmd == PROXY_STREAM && (size_t)n == sizeof(m.stream) && p->is_setup)
 		return receive_stream(p, &m.stream, fds, nfds, e);
+	if (m.hdr.cmd == PROXY_SOCKET && (size_t)n == sizeof(struct proxy_simple) && p->is_setup && nfds == 1)
+		return sockets_add(&p->session, fds[0], e);
 	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
 		return err_set(e, EBADMSG, "unexpected command %u", m.hdr.cmd);
 	rc = receive_attach(p, &m.attach, fds, nfds, e);
@@ -208,7 +213,10 @@ static int set_up(struct proxy *p, struct err *e)
 	while (rc == 0);
 	if (rc < 0)
 		return rc;
-	rc = setup_enter(&p->mounts, e);
+	rc = sockets_prepare(&p->session, p->proc, e);
+	close_and_reset(&p->proc);
+	if (rc == 0)
+		rc = setup_enter(&p->mounts, e);
 	if (rc == 0)
 		rc = prepare_loop(&p->session, p->fds.listen, e);
 	if (rc < 0)
@@ -226,6 +234,7 @@ int main(void)
 		.mounts = { .root = -1 },
 		.ready = -1,
 		.machine = -1,
+		.proc = -1,
 	};
 	struct session *s = &p.session;
 	struct err e = ERR_INIT;
@@ -234,6 +243,7 @@ int main(void)
 
 	s->stamp[PROXY_T_BEGIN] = io_now_ns();
 	s->exit_code = EXIT_LOST;
+	s->sockets.src.fd = -1;
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-proxy");
 	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
 		return EXIT_LOST;

@@ -14,6 +14,7 @@
  *	PROXY_MOUNT   one mount of its mount table, any number  no reply
  *	PROXY_SYNC    (when hooks are to find all that in place)   reply
  *	PROXY_STREAM  one descriptor beyond the three that the process is to have   no reply
+ *	PROXY_SOCKET  one socket of the host that the container is to have, O_PATH; in the order of their numbers   no reply
  *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
  *	              to and the container or the exec is made    reply, perhaps after seconds
  *	PROXY_COMMIT  from here on the end of the connection means nothing   reply
@@ -63,6 +64,7 @@ enum proxy_cmd {
 	PROXY_STREAM = 16,
 	PROXY_UPDATE = 17,
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
+	PROXY_SOCKET = 80,
 };
 
 struct proxy_hdr {
@@ -125,6 +127,7 @@ struct proxy_mount {
 };
 
 #define PROXY_MAX_EXTRA 16
+#define PROXY_MAX_SOCKETS 64
 
 enum proxy_stream_kind {
 	PROXY_STREAM_IN = 1, /* a pipe to read from, for the process */

@@ -68,6 +68,7 @@ static void finish(struct session *s)
 	relay_stop(&s->out);
 	relay_stop(&s->err);
 	extra_stop(s);
+	sockets_stop(s);
 	if (s->oom_again.fn)
 		evtimer_done(&s->oom_again);
 	agent_client_free(s->agent);
@@ -108,7 +109,7 @@ void session_end(struct session *s)
 static bool drained(const struct session *s)
 {
 	return s->give_up_output ||
-	       ((!s->out.loop || s->out.done) && (!s->err.loop || s->err.done) && extra_drained(s));
+	       ((!s->out.loop || s->out.done) && (!s->err.loop || s->err.done) && extra_drained(s) && sockets_drained(s));
 }
 
 void session_drained(struct session *s)
@@ -134,6 +135,7 @@ static void ended(struct session *s, int code)
 	session_set_state(s, PROXY_ST_ENDED);
 	relay_stop(&s->in);
 	extra_stop_input(s);
+	sockets_ending(s);
 	if (drained(s))
 		session_end(s);
 }
@@ -286,6 +288,7 @@ void session_forward_signal(struct session *s, int signo)
 			relay_stop(&s->out);
 			relay_stop(&s->err);
 			extra_stop(s);
+			sockets_stop(s);
 			session_end(s);
 		}
 		return;

@@ -20,6 +20,9 @@
 #include "vmm/control/native_client.h"
 
 #define SESSION_MAX_CLIENTS 16
+#define SESSION_MAX_SOCKET_CONNS 64 /* of the container to sockets of the host, at a time */
+/* How long a server that does not read what the container wrote may keep the end waiting. */
+#define SESSION_SOCKETS_DRAIN_NS UINT64_C(5000000000)
 #define EXIT_LOST           255 /* the machine or the agent was lost */
 
 /* A descriptor of the process's beyond the three. */
@@ -56,6 +59,19 @@ struct session_net {
 	struct resolver *resolver; /* NULL: the container needs none */
 };
 
+/* Sockets of the host that are in the container (sockets.c). */
+struct session_sockets {
+	size_t n; /* 0: none, and nothing of this is used */
+	int fds[PROXY_MAX_SOCKETS]; /* O_PATH, until the connector has them */
+	struct evsrc src; /* the connector */
+	uint64_t token; /* of the connection that is awaited or being made */
+	bool asked; /* the agent was: for the next connection */
+	bool busy; /* the connector was */
+	bool finished; /* there will be no more */
+	struct evtimer late;
+	struct socket_conn *conns; /* those that are over go when the next one comes */
+};
+
 struct session {
 	struct evloop *loop;
 	struct proxy_attach at;
@@ -88,6 +104,7 @@ struct session {
 	struct session_net net;
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
+	struct session_sockets sockets;
 };
 
 /* Brings the container or the exec about, and answers on the first connection. @request: the packed
@@ -114,6 +131,18 @@ int extra_start(struct session_extra *x, int stream, struct err *e);
 bool extra_drained(const struct session *s);
 void extra_stop_input(struct session *s);
 void extra_stop(struct session *s);
+
+/* sockets.c: sockets of the host in the container. */
+/* Takes the descriptor. */
+int sockets_add(struct session *s, int fd, struct err *e);
+/* All have been added. @proc: the host's /proc. Before privileges are given up. */
+int sockets_prepare(struct session *s, int proc, struct err *e);
+void sockets_begin(struct session *s); /* the container exists */
+/* The container's processes have ended; session_drained() is called within SESSION_SOCKETS_DRAIN_NS, unless all is drained. */
+void sockets_ending(struct session *s);
+/* All that it wrote to them is written, and it will write no more. */
+bool sockets_drained(const struct session *s);
+void sockets_stop(struct session *s);
 
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);

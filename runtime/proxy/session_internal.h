@@ -38,6 +38,9 @@ bool session_machine_ended(struct session *s, int timeout_ms);
 /* Why the machine ended, when it says so; true when it was told to quit, in good order. */
 bool session_machine_why(struct session *s, struct err *e);
 
+/* Connects one stream and says by its token which it is. */
+int session_open_stream(struct session *s, uint64_t token, int *ret_fd, struct err *e);
+
 /* The agent's answers, and the ends of streams. */
 void session_agent_dead(void *arg, int rc, const struct err *why);
 void session_waited(void *arg, const struct agent_reply *r);

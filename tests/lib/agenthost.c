@@ -57,7 +57,7 @@ static int no_entropy(const void *data, size_t len)
 }
 
 static const char make_root[] =
-	"set -e; cd \"$0\"; mkdir -p shares/root shares/data rootfs cg\n"
+	"set -e; cd \"$0\"; mkdir -p shares/root shares/data rootfs cg sockets\n"
 	"mount -t cgroup2 none cg; mkdir \"cg/$(basename \"$0\")\"\n"
 	"cd shares/root; mkdir -p bin etc tmp proc sys dev home/jo; chmod 1777 tmp\n"
 	"cp /bin/busybox bin/; for a in $(/bin/busybox --list); do [ -e bin/$a ] || ln -s busybox bin/$a; done\n"
@@ -82,10 +82,11 @@ static int run_sh(const char *script, const char *arg)
 static _Noreturn void be_agent(const struct agenthost *h, int ready)
 {
 	struct err e = ERR_INIT;
-	char shares[128], rootfs[128], cgroup[160];
+	char shares[128], rootfs[128], cgroup[160], sockets[128];
 	struct agent_config cfg = { .shares_dir = shares,
 				    .rootfs_dir = rootfs,
 				    .cgroup_dir = cgroup,
+				    .sockets_dir = sockets,
 				    .set_clock = no_clock,
 				    .add_entropy = no_entropy };
 	struct evloop *l;
@@ -100,6 +101,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 		_exit(97);
 	snprintf(shares, sizeof(shares), "%s/shares", h->dir);
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", h->dir);
+	snprintf(sockets, sizeof(sockets), "%s/sockets", h->dir);
 	snprintf(cgroup, sizeof(cgroup), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
 	cfg.resolver_fd = unix_socket(h->dir, "resolver", true);
 	cfg.forward_fd = unix_socket(h->dir, "forward", true);
@@ -214,7 +216,7 @@ void agenthost_free(struct agenthost *h)
 
 /* ---- the host's side -------------------------------------------------------------------------- */
 
-static int dial(const struct agenthost *h, const char *name)
+int agenthost_dial(const struct agenthost *h, const char *name)
 {
 	char dir[128];
 
@@ -226,7 +228,7 @@ struct agent_client *agenthost_connect(struct agenthost *h, agent_dead_fn *dead,
 {
 	struct agent_client *c;
 
-	assert_int_equal(agent_client_new(&c, h->loop, dial(h, "control"), dead, arg, NULL), 0);
+	assert_int_equal(agent_client_new(&c, h->loop, agenthost_dial(h, "control"), dead, arg, NULL), 0);
 	return c;
 }
 
@@ -270,15 +272,10 @@ uint64_t agenthost_token(void)
 
 int agenthost_stream(const struct agenthost *h, uint64_t token)
 {
-	int fd = dial(h, "stream");
+	int fd = agenthost_dial(h, "stream");
 
 	assert_int_equal(io_write_full(fd, &token, sizeof(token)), 0);
 	return fd;
-}
-
-int agenthost_dial(const struct agenthost *h, const char *name)
-{
-	return dial(h, name);
 }
 
 char *agenthost_read_all(int fd, size_t *ret_len)

@@ -72,6 +72,8 @@ void request_sh(struct ct_request *q, const char *script);
 void request_env(struct ct_request *q, const char *assignment);
 Husk__Agent__V1__Mount *request_mount(struct ct_request *q, const char *dst, const char *type,
 				      const char *source, uint64_t flags, const char *data);
+/* The CreateContainerRequest, packed; the caller's to free. */
+void *request_pack(const struct ct_request *q, size_t *ret_len);
 const struct agent_reply *request_create(struct agenthost *h, struct ct_request *q,
 					 struct reply *r);
 const struct agent_reply *request_exec(struct agenthost *h, struct ct_request *q,

@@ -106,6 +106,11 @@ static void *packed(const ProtobufCMessage *m, size_t *len)
 	return p;
 }
 
+void *request_pack(const struct ct_request *q, size_t *ret_len)
+{
+	return packed(&q->req.base, ret_len);
+}
+
 const struct agent_reply *request_create(struct agenthost *h, struct ct_request *q,
 					 struct reply *r)
 {

@@ -35,6 +35,7 @@ struct fakeworld {
 	unsigned nstreams;
 	struct ttrpc_call *oom; /* unanswered */
 	struct ttrpc_call *waiting, *dropped; /* dropped: never answered */
+	uint64_t socket_token; /* of the one connection to a socket of the host */
 	bool running, ended;
 	unsigned status;
 	char said[4096];
@@ -91,6 +92,24 @@ static void end_process(struct fakeworld *w, unsigned status)
 	answer_wait(w);
 }
 
+/* The fake container's connection to a socket of the host: it writes this much, and hears what comes back. */
+static void say_to_socket(struct fakeworld *w, struct stream *s)
+{
+	static char words[65536];
+	char back[5] = "";
+
+	memset(words, 's', sizeof(words));
+	for (size_t n = w->plan.socket_words; n;) {
+		size_t piece = min_t(size_t, n, sizeof(words));
+
+		if (io_write_full(s->src.fd, words, piece) < 0)
+			break;
+		n -= piece;
+	}
+	if (io_read_full(s->src.fd, back, 4) == 0)
+		say(w, "socket:", back);
+}
+
 static void stream_event(struct evsrc *src, uint32_t events)
 {
 	struct stream *s = container_of(src, struct stream, src);
@@ -103,6 +122,8 @@ static void stream_event(struct evsrc *src, uint32_t events)
 		s->has_token = io_read_full(src->fd, &s->token, sizeof(s->token)) == 0;
 		if (!s->has_token || s != &w->streams[0])
 			evloop_del(src);
+		if (s->has_token && s->token == w->socket_token)
+			say_to_socket(w, s);
 		return;
 	}
 	n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);
@@ -291,6 +312,23 @@ static void on_wait_oom(void *ctx, struct ttrpc_call *call, const uint8_t *p, si
 	husk__agent__v1__wait_oom_request__free_unpacked(q, NULL);
 }
 
+/* One connection, as user 4711, then no more. */
+static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__AcceptSocketRequest *q = husk__agent__v1__accept_socket_request__unpack(NULL, len, p);
+	Husk__Agent__V1__AcceptSocketResponse r = HUSK__AGENT__V1__ACCEPT_SOCKET_RESPONSE__INIT;
+	struct fakeworld *w = ctx;
+
+	if (w->socket_token) {
+		ttrpc_reply_err(call, -ESRCH, "container not running");
+	} else {
+		w->socket_token = q->token;
+		r.uid = r.gid = 4711;
+		ttrpc_reply(call, &r.base);
+	}
+	husk__agent__v1__accept_socket_request__free_unpacked(q, NULL);
+}
+
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	say(ctx, "delete", "");
@@ -330,7 +368,7 @@ static const struct ttrpc_method methods[] = {
 	METHOD("Resize", on_ok),     METHOD("ListProcesses", on_list),
 	METHOD("Delete", on_delete), METHOD("Pause", on_pause),
 	METHOD("Resume", on_resume), METHOD("Stats", on_stats),
-	METHOD("WaitOom", on_wait_oom), { NULL, NULL, NULL },
+	METHOD("WaitOom", on_wait_oom), METHOD("AcceptSocket", on_accept_socket), { NULL, NULL, NULL },
 };
 
 static void flush_agent(void *arg)
@@ -380,6 +418,12 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 	struct fakeworld *w = arg;
 	int pair[2];
 
+	if (w->plan.connect) {
+		pair[1] = w->plan.connect(w->plan.connect_arg, m->port);
+		control_reply(w->ctl, &r->token, &reply, sizeof(reply), pair[1]);
+		close(pair[1]);
+		return CONTROL_REPLIED;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
 	if (m->port == AGENT_PORT_CONTROL) {

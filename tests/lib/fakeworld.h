@@ -27,6 +27,10 @@ struct fakeworld_plan {
 	bool lie_at_wait; /* an exit status that is none */
 	const char *end_text; /* of NC_EV_END when dying; NULL: none is sent */
 	unsigned processes; /* that ps shows */
+	/* Somebody else's agent: a connection to that guest port; the calls above are not this world's then. */
+	int (*connect)(void *arg, unsigned port);
+	void *connect_arg;
+	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */
 };
 
 /* *ret_machine: the client's end of the machine's control socket. */

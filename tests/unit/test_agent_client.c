@@ -67,6 +67,8 @@ static void answers(void **state)
 		  "name of a counter" },
 		{ "no figures at all", AGENT_STATS, BYTES(0x08, 0), NULL },
 		{ "kills", AGENT_WAIT_OOM, BYTES(0x08, 3), NULL },
+		{ "a socket", AGENT_ACCEPT_SOCKET, BYTES(0x08, AGENT_MAX_SOCKETS - 1, 0x10, 0xe8, 7), NULL },
+		{ "one socket too far", AGENT_ACCEPT_SOCKET, BYTES(0x08, AGENT_MAX_SOCKETS), "socket" },
 		{ "garbage", AGENT_DELETE, BYTES(0xff), "malformed" },
 	};
 

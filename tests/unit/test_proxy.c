@@ -8,10 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/io.h"
 #include "runtime/proxy/client.h"
+#include "runtime/proxy/connector.h"
 #include "runtime/proxy/session.h"
 #include "tests/lib/fakeworld.h"
 
@@ -36,6 +39,8 @@ static void *proxy(void *arg)
 	return NULL;
 }
 
+static int connector = -1; /* for the next bench */
+
 static struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -57,6 +62,8 @@ static struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags
 	strcpy(s->at.fs_device, "fs");
 	strcpy(s->at.share_prefix, "s");
 	s->exit_code = EXIT_LOST;
+	s->sockets.n = connector >= 0;
+	s->sockets.src.fd = connector;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 		b->stdio[i] = pair[0];
@@ -174,6 +181,44 @@ static void signals_reach_the_process(void **state)
 			    "share-remove:s1 quit ");
 	assert_int_equal(b->s.exit_code, 128 + SIGTERM);
 	bench_free(b);
+}
+
+/* A connection of the container to a socket of the host: as its user, and read to its end before the proxy's. */
+static void a_socket_of_the_host(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 3 << 20 };
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), path, fd;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct bench *b;
+
+	(void)state;
+	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/husk-proxy-%d", getpid());
+	assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(chmod(at.sun_path, 0666), 0);
+	assert_int_equal(listen(server, 1), 0);
+	path = open(at.sun_path, O_PATH | O_CLOEXEC);
+	assert_int_equal(connector_start(open("/proc", O_PATH | O_CLOEXEC), &path, 1, &connector, NULL), 0);
+	b = bench_new(&plan, LAST);
+	connector = -1;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	fd = accept(server, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len), 0);
+	assert_int_equal(peer.uid, geteuid() ? geteuid() : 4711);
+	assert_int_equal(write(fd, "back", 4), 4);
+	shutdown(b->stdio[0], SHUT_WR);
+	usleep(100000);
+	assert_int_equal(read_to_end(fd), 3 << 20);
+	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 quit ");
+	assert_int_equal(b->s.exit_code, 3);
+	bench_free(b);
+	close(fd);
+	close(server);
+	close(path);
+	unlink(at.sun_path);
 }
 
 static void count_row(void *arg, const struct proxy_ps *p)
@@ -525,6 +570,7 @@ static void malformed_commands_end_their_connection_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_of_the_host),
 		cmocka_unit_test(a_container_from_create_to_its_end),
 		cmocka_unit_test(output_that_is_read_late_is_not_lost),
 		cmocka_unit_test(signals_reach_the_process),

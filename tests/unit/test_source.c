@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the sources of bind mounts are taken for, and how the host's mounts are read. */
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "runtime/container/source.h"
 #include "tests/unit/check.h"
@@ -29,7 +33,6 @@ static void each_source_has_its_place(void **state)
 		{ "/srv/file", EXT4, REG, 0, 0, "/d", 0, NULL, NULL, NULL },
 		{ "/tmp/x", TMPFS_MAGIC, DIR_, 0, 0, "/d", 0, NULL, NULL, NULL },
 		{ "/device", EXT4, DIR_, 0, 0, "/d", 0, NULL, NULL, NULL },
-		{ "/run/x.sock", TMPFS_MAGIC, S_IFSOCK, 0, 0, "/d", -EINVAL, NULL, NULL, "/run/x.sock is a socket, which" },
 		{ "/srv/p", EXT4, S_IFIFO, 0, 0, "/d", -EINVAL, NULL, NULL, "/srv/p is a FIFO, which a virtual machine" },
 		{ "/dev/vda", TMPFS_MAGIC, S_IFBLK, 254, 0, "/d", -EINVAL, NULL, NULL, "/dev/vda is a device of the host" },
 		{ "/dev/kvm", TMPFS_MAGIC, S_IFCHR, 10, 232, "/d", -EINVAL, NULL, NULL, "is a device of the host" },
@@ -84,6 +87,46 @@ static void each_source_has_its_place(void **state)
 	}
 }
 
+/* Whether or not somebody listens, and without him noticing. */
+static void sockets_are_told_apart(void **state)
+{
+	static const struct {
+		const char *why;
+		int type;
+		bool listens;
+	} rows[] = {
+		{ "a server", SOCK_STREAM, true },
+		{ "nobody listens", SOCK_STREAM, false },
+		{ "datagrams", SOCK_DGRAM, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct sockaddr_un at = { .sun_family = AF_UNIX };
+		struct oci_mount m = { .source = at.sun_path, .destination = "/s", .bind = true };
+		struct mountinfo mi = { .n = 0 };
+		struct err e = ERR_INIT;
+		struct source s;
+		int fd = socket(AF_UNIX, rows[i].type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/husk-source-%d-%zu", getpid(), i);
+		assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+		assert_int_equal(chmod(at.sun_path, 0640), 0);
+		if (rows[i].listens)
+			assert_int_equal(listen(fd, 1), 0);
+		check_row(rows[i].why, source_open(&s, AT_FDCWD, &m, &mi, &e) == 0);
+		check_row(rows[i].why, s.sock >= 0 && s.fd < 0 && strcmp(s.pack.type, "socket") == 0 &&
+					       s.pack.sock.mode == 0640 && s.pack.sock.uid == (uint32_t)geteuid());
+		check_row(rows[i].why, s.pack.sock.datagram == (rows[i].type == SOCK_DGRAM));
+		/* Nobody was connected to. */
+		if (rows[i].listens)
+			check_row(rows[i].why, accept(fd, NULL, NULL) < 0 && errno == EAGAIN);
+		source_done(&s);
+		close(fd);
+		unlink(at.sun_path);
+	}
+}
+
 static void mounts_are_read(void **state)
 {
 	static const char text[] =
@@ -125,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_source_has_its_place),
+		cmocka_unit_test(sockets_are_told_apart),
 		cmocka_unit_test(mounts_are_read),
 	};
 

@@ -6,6 +6,10 @@ setup_file() { shared_setup '.root.readonly = false'; }
 setup() { shared_use; }
 teardown_file() { shared_teardown; }
 
+@test "the stand-in's arguments are its process's, for whoever looks at processes" {
+	[ "$(tr '\0' ' ' <"/proc/$PID/cmdline")" = 'husk-proxy sleep 100000 ' ]
+}
+
 @test "output, exit status, signals" {
 	expect 0 husk exec "$ID" echo hello
 	[ "$out" = hello ]

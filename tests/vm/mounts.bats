@@ -225,7 +225,6 @@ sh: can't create /h/random: Read-only file system" ] || { echo "$out"; false; }
 
 @test "what cannot be shared is refused by name, and nothing is left" {
 	mkfifo "$SRC/fifo"
-	python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$SRC/sock"
 	mknod "$SRC/node" b 7 7
 	touch "$SRC/file"
 	bundle "$(args true)"
@@ -242,7 +241,6 @@ sh: can't create /h/random: Read-only file system" ] || { echo "$out"; false; }
 		/x bind /nope bind|error mounting "/nope" to rootfs at "/x": config.json: @.source: stat /nope: no such file or directory
 		/x bind $SRC/file/x bind|@.source: stat $SRC/file/x: Not a directory
 		/x bind $SRC/fifo bind|@.source: $SRC/fifo is a FIFO, which a virtual machine cannot share
-		/x bind $SRC/sock bind|@.source: $SRC/sock is a socket, which a virtual machine cannot share
 		/x bind $SRC/node bind|@.source: $SRC/node is a device of the host
 		/x bind /dev/kvm bind|@.source: /dev/kvm is a device of the host
 		/x bind /proc/1/ns/net bind|belongs to the host's kernel
@@ -351,4 +349,60 @@ done" ] || { echo "$out"; false; }
 	[ "$(tail -n 2 o | tr '\n' ' ')" = 'longer 2 ' ] || { cat o e; false; }
 	exec 7>&-
 	wait $pid
+}
+
+# A server of the host that says who connected, sends a lot, and reads all of what comes back before it answers.
+server() { # SOCKET
+	python3 -c 'import os, socket, struct, sys, threading
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o660); os.chown(sys.argv[1], 1000, 0); s.listen(64)
+def one(c):
+    uid = struct.unpack("3i", c.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    c.sendall(b"uid %d\n" % uid)
+    n = 0
+    while True:
+        d = c.recv(65536)
+        if not d: break
+        n += len(d)
+    try: c.sendall(b"%d bytes\n" % n)
+    except OSError: pass
+    c.close()
+    open(sys.argv[2], "a").write("%d\n" % n)
+while True: threading.Thread(target=one, args=(s.accept()[0],)).start()' "$1" "$SRC/log" 3>&- &
+	server=$!
+	eventually test -S "$1"
+}
+
+@test "sockets of the host: connections both ways, several at a time, as the user, to the last byte; datagrams" {
+	server "$SRC/s"
+	socat -u UNIX-RECV:"$SRC/d" - >datagrams 3>&- & log=$!
+	eventually test -S "$SRC/d"
+	# the host's socat in the container
+	mkdir lib
+	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') lib/
+	bundle "$(args sh -c '
+		so() { /l/ld-linux-x86-64.so.2 --library-path /l /l/socat "$@"; }
+		stat -c "%F %a %u" /run/s
+		echo hello | so - UNIX:/run/s
+		head -c 3000000 /dev/zero | so -t 20 - UNIX:/run/s | tail -n 1
+		for i in 1 2 3; do (echo $i | so -t 20 - UNIX:/run/s >/tmp/$i) & done; wait; cat /tmp/1 /tmp/2 /tmp/3 | sort | uniq -c | tr -s " "
+		echo one | so -u - UNIX-SENDTO:/dev/log; echo two | so -u - UNIX-SENDTO:/dev/log
+		head -c 70000 /dev/zero | so -u - UNIX:/run/s')" "$(mount_row /run/s bind "$SRC/s" bind)" "$(mount_row /dev/log bind "$SRC/d" bind)" "$(mount_row /l bind "$PWD/lib" bind,ro)" \
+		"$(mount_row /tmp tmpfs tmpfs '')"
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = 'socket 660 1000
+uid 0
+6 bytes
+3000000 bytes
+ 3 2 bytes
+ 3 uid 0' ] || { echo "$out"; return 1; }
+	# what was written just before the end has arrived
+	eventually grep -qx 70000 "$SRC/log"
+	eventually grep -qx two datagrams
+	[ "$(cat datagrams)" = 'one
+two' ]
+	# another user
+	configure '.process.user = {uid: 1000, gid: 0} | .process.args[2] = "/l/ld-linux-x86-64.so.2 --library-path /l /l/socat - UNIX:/run/s </dev/null"'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[[ $out == *'uid 1000'* ]] || { echo "$out"; return 1; }
+	kill "$server" "$log"
 }

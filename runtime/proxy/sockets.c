@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sockets of the host in the container. One connection after the other: the agent tells of it, the connector makes the
+ * host's half, the guest's half comes as a stream, and two relays carry the bytes until both sides have ended.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/proxy/connector.h"
+#include "runtime/proxy/session_internal.h"
+#include "runtime/proxy/unframe.h"
+
+struct socket_conn {
+	struct socket_conn *next;
+	struct session *s;
+	struct relay in, out; /* host to guest, guest to host */
+	struct unframe *datagrams; /* in the place of both */
+};
+
+static void ask_agent(struct session *s);
+
+int sockets_add(struct session *s, int fd, struct err *e)
+{
+	if (s->sockets.n == ARRAY_SIZE(s->sockets.fds))
+		return err_set(e, EBADMSG, "socket: too many");
+	s->sockets.fds[s->sockets.n++] = fd;
+	return 0;
+}
+
+int sockets_prepare(struct session *s, int proc, struct err *e)
+{
+	int rc = s->sockets.n ? connector_start(proc, s->sockets.fds, s->sockets.n, &s->sockets.src.fd, e) : 0;
+
+	for (size_t i = 0; i < s->sockets.n; i++)
+		close_and_reset(&s->sockets.fds[i]);
+	return rc;
+}
+
+static bool is_over(const struct socket_conn *c)
+{
+	return c->datagrams ? c->datagrams->done : c->in.done && c->out.done;
+}
+
+/* Not from inside a relay's own callback. */
+static void reap(struct session *s, bool all)
+{
+	struct socket_conn **at = &s->sockets.conns;
+
+	while (*at) {
+		struct socket_conn *c = *at;
+
+		if (!all && !is_over(c)) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		relay_stop(&c->in);
+		relay_stop(&c->out);
+		if (c->datagrams)
+			unframe_stop(c->datagrams);
+		free(c->datagrams);
+		free(c);
+	}
+}
+
+static void one_done(struct relay *r)
+{
+	struct socket_conn *c = r->arg;
+	struct session *s = c->s;
+
+	/* Either side learns of the other's going. */
+	if (is_over(c)) {
+		relay_stop(&c->in);
+		relay_stop(&c->out);
+		ask_agent(s);
+	}
+	if (r == &c->out)
+		session_drained(s);
+}
+
+static void datagrams_done(struct unframe *u)
+{
+	struct socket_conn *c = u->arg;
+
+	ask_agent(c->s);
+	session_drained(c->s);
+}
+
+static void add(struct session *s, struct socket_conn *c)
+{
+	c->s = s;
+	c->next = s->sockets.conns;
+	s->sockets.conns = c;
+}
+
+static int carry_datagrams(struct session *s, int host, int guest)
+{
+	struct socket_conn *c = calloc(1, sizeof(*c));
+
+	if (c)
+		c->datagrams = calloc(1, sizeof(*c->datagrams));
+	if (!c || !c->datagrams) {
+		free(c);
+		return -ENOMEM;
+	}
+	add(s, c);
+	unframe_start(c->datagrams, s->loop, guest, host, datagrams_done, c);
+	return 0;
+}
+
+/* Each direction has descriptors of its own, as each closes them in its time. */
+static int carry(struct session *s, int host, int guest)
+{
+	const struct relay_end host_end = { .fd = host, .kind = RELAY_SOCKET };
+	const struct relay_end guest_end = { .fd = guest, .kind = RELAY_SOCKET };
+	struct relay_end host2 = host_end, guest2 = guest_end;
+	struct socket_conn *c = calloc(1, sizeof(*c));
+
+	host2.fd = fcntl(host, F_DUPFD_CLOEXEC, 3);
+	guest2.fd = fcntl(guest, F_DUPFD_CLOEXEC, 3);
+	if (!c || host2.fd < 0 || guest2.fd < 0) {
+		close_and_reset(&host2.fd);
+		close_and_reset(&guest2.fd);
+		free(c);
+		return -ENOMEM;
+	}
+	c->in.arg = c->out.arg = c;
+	add(s, c);
+	relay_start(&c->in, s->loop, "socket in", host_end, guest_end, RELAY_END_SHUTDOWN, one_done);
+	relay_start(&c->out, s->loop, "socket out", guest2, host2, RELAY_END_SHUTDOWN, one_done);
+	return 0;
+}
+
+/* The connector's answer. Where the host's half could not be had the guest's is closed. */
+static void on_answer(struct evsrc *src, uint32_t events)
+{
+	struct session *s = container_of(src, struct session, sockets.src);
+	struct connector_answer a = { .rc = -EPIPE };
+	struct err e = ERR_INIT;
+	int host = -1, guest = -1;
+	size_t nfds = 1;
+	ssize_t n = io_recv_fds(src->fd, &a, sizeof(a), &host, &nfds, MSG_DONTWAIT);
+
+	(void)events;
+	if (n == -EAGAIN)
+		return;
+	if (n != sizeof(a) || nfds != 1)
+		host = -1;
+	if (n <= 0) {
+		evloop_del(src);
+		close_and_reset(&src->fd);
+	}
+	s->sockets.busy = false;
+	reap(s, false);
+	if (host < 0)
+		log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
+	if (!s->agent || session_open_stream(s, s->sockets.token, &guest, &e) < 0 || host < 0 ||
+	    (a.datagram ? carry_datagrams(s, host, guest) : carry(s, host, guest)) < 0) {
+		close_and_reset(&host);
+		close_and_reset(&guest);
+	}
+	ask_agent(s);
+	session_drained(s);
+}
+
+/* The container sees a connection that ends at once. */
+static void refuse(struct session *s)
+{
+	int guest = -1;
+
+	if (s->agent && session_open_stream(s, s->sockets.token, &guest, NULL) == 0)
+		close(guest);
+	ask_agent(s);
+}
+
+static void told(void *arg, const struct agent_reply *r)
+{
+	struct session *s = arg;
+	struct connector_ask ask = { .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid };
+
+	s->sockets.asked = false;
+	if (r->rc == 0 && s->sockets.src.fd >= 0 && io_send_fds(s->sockets.src.fd, &ask, sizeof(ask), NULL, 0) >= 0) {
+		s->sockets.busy = true;
+		return;
+	}
+	if (r->rc == 0) {
+		refuse(s);
+		return;
+	}
+	log_debug("sockets: %s", r->err.msg);
+	s->sockets.finished = true;
+	session_drained(s);
+}
+
+static unsigned live_conns(const struct session *s)
+{
+	unsigned n = 0;
+
+	for (const struct socket_conn *c = s->sockets.conns; c; c = c->next)
+		n += !is_over(c);
+	return n;
+}
+
+static void ask_agent(struct session *s)
+{
+	struct err e = ERR_INIT;
+
+	if (s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
+		return;
+	if (live_conns(s) >= SESSION_MAX_SOCKET_CONNS)
+		return;
+	if (getrandom(&s->sockets.token, sizeof(s->sockets.token), 0) != (ssize_t)sizeof(s->sockets.token))
+		s->sockets.finished = true;
+	s->sockets.token |= 1;
+	if (agent_accept_socket(s->agent, s->at.container_id, s->sockets.token, told, s, &e) < 0)
+		s->sockets.finished = true;
+	s->sockets.asked = !s->sockets.finished;
+}
+
+void sockets_begin(struct session *s)
+{
+	if (!s->sockets.n)
+		return;
+	s->sockets.src.fn = on_answer;
+	s->sockets.src.name = "connector";
+	if (evloop_add(s->loop, &s->sockets.src, EPOLLIN) < 0)
+		close_and_reset(&s->sockets.src.fd);
+	ask_agent(s);
+}
+
+bool sockets_drained(const struct session *s)
+{
+	if (!s->sockets.n)
+		return true;
+	for (const struct socket_conn *c = s->sockets.conns; c; c = c->next)
+		if (c->datagrams ? !c->datagrams->done : !c->out.done)
+			return false;
+	return s->sockets.finished;
+}
+
+static void too_late(struct evtimer *t)
+{
+	struct session *s = container_of(t, struct session, sockets.late);
+
+	log_debug("sockets: somebody on the host does not read");
+	sockets_stop(s);
+	session_drained(s);
+}
+
+void sockets_ending(struct session *s)
+{
+	struct session_sockets *k = &s->sockets;
+
+	if (sockets_drained(s))
+		return;
+	k->late.src.fd = -1;
+	if (evtimer_init(s->loop, &k->late, "sockets", too_late) < 0 ||
+	    evtimer_set_ns(&k->late, SESSION_SOCKETS_DRAIN_NS) < 0)
+		sockets_stop(s);
+}
+
+void sockets_stop(struct session *s)
+{
+	if (!s->sockets.n)
+		return;
+	if (s->sockets.late.fn)
+		evtimer_done(&s->sockets.late);
+	s->sockets.finished = true;
+	reap(s, true);
+	evloop_del(&s->sockets.src);
+	close_and_reset(&s->sockets.src.fd);
+}
