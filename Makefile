@@ -183,6 +183,7 @@ bench: deps
 	@$(MAKE) --no-print-directory all rootfs
 	@tests/bench/bench
 	@tests/bench/files
+	@tests/bench/net
 
 # Everything that must compile for the other architecture (objects: its libraries are not needed for that).
 cross:

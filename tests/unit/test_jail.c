@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The jail's policies as tables, and as the kernel applies them: a child binds itself to a role and tries. */
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -145,6 +148,12 @@ static const struct call deadly[] = {
 	{ "executable memory", ALL, SYS_mmap,
 	  { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1ul, 0 } },
 	{ "memory made executable", ALL, SYS_mprotect, { PTR(buf), 0, PROT_EXEC } },
+	{ "make a tap", ALL, SYS_ioctl, { 0, TUNSETIFF, PTR(buf) } },
+	{ "give a tap away", ALL, SYS_ioctl, { 0, TUNSETOWNER, 0 } },
+	{ "a tap's settings elsewhere than in io", CONTROL | VCPU | FS, SYS_ioctl, { 0, TUNSETOFFLOAD, 0 } },
+	{ "vhost-net elsewhere than in io", CONTROL | VCPU | FS, SYS_ioctl, { 0, VHOST_SET_OWNER, 0 } },
+	{ "vhost's log", ALL, SYS_ioctl, { 0, VHOST_SET_LOG_FD, PTR(buf) } },
+	{ "change an interface", ALL, SYS_ioctl, { 0, SIOCSIFFLAGS, PTR(buf) } },
 	{ "eBPF", ALL, SYS_bpf, { 0 } },
 	{ "performance counters", ALL, SYS_perf_event_open, { 0 } },
 	{ "userfaultfd", ALL, SYS_userfaultfd, { 0 } },
