@@ -12,7 +12,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-LIST="vmm/virtio/vq.c:vq vmm/virtio/vq_state.c:vq vmm/mem/gmem.c:gmem vmm/snapshot/snap.c:snap
+LIST="vmm/virtio/vq.c:vq vmm/virtio/vq_state.c:vq vmm/virtio/net_ctrl.c:net_lies vmm/virtio/net_filter.c:net_lies
+	vmm/virtio/net_rx.c:net_lies+net vmm/mem/gmem.c:gmem vmm/snapshot/snap.c:snap
 	vmm/snapshot/snap_file.c:snap
 	vmm/fs/dispatch.c:fs_hostile+fs_ops+fs_lies+fs_fds+fs_shares vmm/fs/state_load.c:fs_state vmm/fs/state_save.c:fs_state
 	vmm/fs/node_reopen.c:fs_races+fs_lies+fs_fds+fs_ops vmm/fs/beneath.c:fs_races+fs_hostile+fs_fds

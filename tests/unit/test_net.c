@@ -318,6 +318,52 @@ static void test_spill_hopeless(void **state)
 	net_end(&x);
 }
 
+/* Thousands of frames through chains of several pieces while the stash is never empty. */
+static void test_long_run(void **state)
+{
+	const struct fdv_opts o = { .queue_size = 1024 };
+	struct net_cfg cfg = net_plain;
+	uint8_t frame[300], got[400];
+	struct net_fix x;
+
+	(void)state;
+	cfg.queue_size = 1024;
+	for (unsigned pieces = 1; pieces <= 3; pieces += 2) {
+		unsigned sent = 0;
+
+		net_begin_opts(&x, &cfg, ~0ull, 1, &o);
+		for (unsigned i = 0; i < 300; i++) {
+			gpa_t at = fdv_alloc(x.f, 360, 1);
+			struct fdv_seg seg[3] = { { at, pieces == 1 ? 360 : 120, true },
+						  { gpa(at.v + 120), 120, true },
+						  { gpa(at.v + 240), 120, true } };
+
+			assert_true(fdv_add(x.f, 0, seg, pieces) >= 0);
+		}
+		fdv_kick(x.f, 0);
+		for (; sent < 3000; sent++) {
+			uint16_t head;
+			uint32_t len;
+			struct fdv_seg seg[3];
+
+			net_frame(frame, sizeof(frame), own_mac, (uint8_t)sent);
+			net_host_put(&x, 0, frame, sizeof(frame));
+			assert_true(fdv_wait_used(x.f, 0, &head, &len, 1000));
+			assert_int_equal(len, sizeof(frame));
+			for (unsigned k = 0, i = head; k < pieces; k++, i = x.f->q[0].next[i]) {
+				memcpy(&seg[k].at, fdv_ptr(x.f, gpa(x.f->q[0].desc.v + 16ull * i), 8), 8);
+				seg[k].len = pieces == 1 ? 360 : 120;
+				seg[k].write = true;
+				memcpy(got + 120 * k, fdv_ptr(x.f, seg[k].at, seg[k].len), seg[k].len);
+			}
+			assert_memory_equal(got + 12, frame + 12, sizeof(frame) - 12);
+			assert_true(fdv_add(x.f, 0, seg, pieces) >= 0);
+			fdv_kick(x.f, 0);
+		}
+		net_end(&x);
+	}
+}
+
 /* Without chains nothing is read: what a flood costs is the tap's queue. */
 static void test_no_buffers(void **state)
 {
@@ -613,6 +659,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_in),
 		cmocka_unit_test(test_spill),
 		cmocka_unit_test(test_spill_hopeless),
+		cmocka_unit_test(test_long_run),
 		cmocka_unit_test(test_no_buffers),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_write_errors),

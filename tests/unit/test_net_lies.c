@@ -134,6 +134,7 @@ static void test_commands(void **state)
 		{ "no broadcast", 0, 5, "\1", 1, 0, 0 },
 		{ "a mode that there is not", 0, 6, "\1", 1, 1, 0 },
 		{ "no broadcast without the feature", 0, 5, "\1", 1, 1, 1ull << 20 },
+		{ "promiscuous without the feature of others", 0, 0, "\1", 1, 0, 1ull << 20 },
 		{ "modes without the feature", 0, 0, "\1", 1, 1, 1ull << 18 },
 		{ "tables", 1, 0, two_macs, sizeof(two_macs), 0, 0 },
 		{ "tables without the feature", 1, 0, two_macs, sizeof(two_macs), 1, 1ull << 18 },
@@ -142,6 +143,7 @@ static void test_commands(void **state)
 		{ "empty tables", 1, 0, "\0\0\0\0\0\0\0\0", 8, 0, 0 },
 		{ "one table", 1, 0, "\0\0\0\0", 4, 1, 0 },
 		{ "three bytes of a count", 1, 0, "\0\0\0", 3, 1, 0 },
+		{ "three bytes of a long count", 1, 0, "\xff\xff\xff", 3, 1, 0 },
 		{ "a count that wraps", 1, 0, "\xab\xaa\xaa\x2a\2\0\0\0\0\1\0\0\0\0", 14, 1, 0 },
 		{ "a count of all ones", 1, 0, "\xff\xff\xff\xff\2\0\0\0\0\1\0\0\0\0", 14, 1, 0 },
 		{ "an address", 1, 1, "\2\0\0\0\0\3", 6, 0, 0 },
@@ -172,6 +174,7 @@ static void test_commands(void **state)
 		{ "offloads that were not offered", 5, 0, "\2\4\0\0\0\0\0\0", 8, 1, 0 },
 		{ "offloads that are none", 5, 0, "\1\0\0\0\0\0\0\0", 8, 1, 0 },
 		{ "offloads of seven bytes", 5, 0, "\0\0\0\0\0\0\0", 7, 1, 0 },
+		{ "offloads 1", 5, 1, "\0\0\0\0\0\0\0\0", 8, 1, 0 },
 		{ "offloads without the feature", 5, 0, "\0\0\0\0\0\0\0\0", 8, 1, 1ull << 2 },
 		{ "an unknown class", 6, 0, "\1", 1, 1, 0 },
 		{ "the last class", 255, 255, "\1", 1, 1, 0 },
@@ -189,6 +192,38 @@ static void test_commands(void **state)
 		check_row(rows[i].why, !fdv_needs_reset(x.f));
 		net_end(&x);
 	}
+}
+
+static uint8_t command_of(struct net_fix *x, const void *bytes, uint32_t len)
+{
+	struct fdv_seg seg[2] = { { gpa(KIB(512)), len, false }, { gpa(KIB(640)), 1, true } };
+	uint8_t *ack = fdv_ptr(x->f, gpa(KIB(640)), 1);
+	uint16_t head;
+	uint32_t got;
+
+	memcpy(fdv_ptr(x->f, gpa(KIB(512)), len), bytes, len);
+	*ack = 0xff;
+	assert_true(fdv_add(x->f, 2, seg, 2) >= 0);
+	fdv_kick(x->f, 2);
+	assert_true(fdv_wait_used(x->f, 2, &head, &got, 1000));
+	return *ack;
+}
+
+/* The longest command there is, one byte more, and one that is no command, behind a long one. */
+static void test_lengths(void **state)
+{
+	static uint8_t longest[2 + 2 * (4 + 6 * 1024) + 1] = { 1, 0, 0, 4 };
+	static const uint8_t liar[] = { 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	struct net_fix x;
+
+	(void)state;
+	longest[2 + 4 + 6 * 1024 + 1] = 4;
+	net_begin(&x, NULL, ~0ull, 1);
+	assert_int_equal(command_of(&x, longest, sizeof(longest) - 1), 0);
+	assert_int_equal(command_of(&x, longest, sizeof(longest)), 1);
+	assert_int_equal(command_of(&x, liar, sizeof(liar)), 1);
+	assert_int_equal(command_of(&x, liar, 1), 1);
+	net_end(&x);
 }
 
 /* A driver that knows nothing of several pairs has its control queue behind the first. */
@@ -279,30 +314,46 @@ static void test_filter(void **state)
 
 static void test_vlan(void **state)
 {
-	static const uint8_t head[] = { 0x81, 0, 0xe0, 5 }; /* VLAN 5, some priority */
-	uint8_t frame[80];
-	struct net_fix x;
+	static const struct {
+		const char *why;
+		uint8_t head[4];
+		uint32_t len;
+		int vlan; /* joined before; -1: none */
+		bool wanted, knows;
+	} rows[] = {
+		{ "of VLAN 5, some priority, that it is not in", { 0x81, 0, 0xe0, 5 }, 80, -1, false, true },
+		{ "of VLAN 5, that it is in", { 0x81, 0, 0xe0, 5 }, 80, 5, true, true },
+		{ "of VLAN 5, that it left", { 0x81, 0, 0xe0, 5 }, 80, 5 | 1 << 12, false, true },
+		{ "of the last VLAN", { 0x81, 0, 0x0f, 0xff }, 80, 4095, true, true },
+		{ "of VLAN 5, to a driver that does not filter", { 0x81, 0, 0, 5 }, 80, -1, true, false },
+		{ "IPv4", { 8, 0, 0, 5 }, 80, -1, true, true },
+		{ "a type beside that of VLANs", { 0x81, 1, 0, 5 }, 80, -1, true, true },
+		{ "cut behind the type of VLANs", { 0x81, 0, 0, 0 }, 26, -1, true, true },
+		{ "cut before its type", { 8, 0, 0, 0 }, 25, -1, false, true },
+		{ "a header alone", { 8, 0, 0, 0 }, 12, -1, false, true },
+	};
 
 	(void)state;
-	net_begin(&x, NULL, ~0ull, 1);
-	net_frame(frame, sizeof(frame), own_mac, 1);
-	memcpy(frame + 24, head, sizeof(head));
-	for (unsigned i = 0; i < 4; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t frame[80], id[2] = { (uint8_t)rows[i].vlan, (uint8_t)(rows[i].vlan >> 8 & 0xf) };
+		struct net_fix x;
+
+		net_begin(&x, NULL, rows[i].knows ? ~0ull : ~(1ull << 19), 1);
+		net_frame(frame, sizeof(frame), own_mac, 1);
+		memcpy(frame + 24, rows[i].head, 4);
 		net_offer(&x, 0, 100);
-	fdv_kick(x.f, 0);
-	assert_int_equal(net_ctrl(x.f, 0, 0, "\0", 1), 0);
-	net_host_put(&x, 0, frame, sizeof(frame));
-	fdv_run(x.f, 5);
-	assert_int_equal(net_counted(&x).rx_frames, 0);
-	assert_int_equal(net_ctrl(x.f, 2, 0, "\5\0", 2), 0);
-	net_host_put(&x, 0, frame, sizeof(frame));
-	fdv_run(x.f, 5);
-	assert_int_equal(net_counted(&x).rx_frames, 1);
-	assert_int_equal(net_ctrl(x.f, 2, 1, "\5\0", 2), 0);
-	net_host_put(&x, 0, frame, sizeof(frame));
-	fdv_run(x.f, 5);
-	assert_int_equal(net_counted(&x).rx_frames, 1);
-	net_end(&x);
+		fdv_kick(x.f, 0);
+		assert_int_equal(net_ctrl(x.f, 0, 0, "\0", 1), 0);
+		if (rows[i].vlan >= 0)
+			assert_int_equal(net_ctrl(x.f, 2, 0, id, 2), 0);
+		if (rows[i].vlan >= 0 && rows[i].vlan >> 12)
+			assert_int_equal(net_ctrl(x.f, 2, 1, id, 2), 0);
+		net_host_put(&x, 0, frame, rows[i].len);
+		fdv_run(x.f, 5);
+		check_row(rows[i].why, net_counted(&x).rx_frames == rows[i].wanted);
+		check_row(rows[i].why, net_counted(&x).rx_dropped == !rows[i].wanted);
+		net_end(&x);
+	}
 }
 
 /* More addresses than fit are all addresses. */
@@ -509,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_too_many_pieces),
 		cmocka_unit_test(test_corrupted_later),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_ctrl_place),
 		cmocka_unit_test(test_ctrl_flood),
 		cmocka_unit_test(test_filter),

@@ -68,7 +68,7 @@ bool net_filter_wants(const struct net *n, const uint8_t *head, size_t len)
 	if (vdev_has(&n->d, NET_F_MTU) && len > (size_t)TAP_HEADER + NET_ETH_HEADER + mtu &&
 	    (head[HDR_GSO_TYPE] & ~GSO_ECN) == GSO_NONE)
 		return false;
-	if (n->filter.promisc || !vdev_has(&n->d, NET_F_CTRL_RX))
+	if (n->filter.promisc) /* as long as no driver says otherwise */
 		return true;
 	if (vdev_has(&n->d, NET_F_CTRL_VLAN) && !wants_vlan(n, head, len))
 		return false;

@@ -58,7 +58,7 @@ static bool stash(struct net_rx *rx, const struct vq_chain *c)
 		rx->first = rx->end = rx->first_seg = rx->end_seg = 0;
 	if (rx->end_seg - rx->first_seg + c->nwrite > MAX_SEGS)
 		return false;
-	if (rx->end_seg + c->nwrite > MAX_SEGS || rx->end == VQ_MAX_SIZE)
+	if (rx->end_seg + c->nwrite > MAX_SEGS) /* buf[] ends no sooner: a chain has a segment at least */
 		move_down(rx);
 	for (unsigned i = 0; i < c->nwrite; i++) {
 		rx->iov[rx->end_seg] = (struct iovec){ c->seg[i].base, c->seg[i].len };
