@@ -291,6 +291,7 @@ static void test_stats(void **state)
 	fdv_run(&f, 5);
 	balloon_info(f.d, &info);
 	assert_int_equal(info.stat[4], 111);
+	assert_int_equal(info.stat_set, 1u << 4 | 1u << 5 | 1u << 0);
 	assert_true(fdv_wait_used(&f, STATS, &head, &len, 1000));
 	s = (struct fdv_seg){ gpa(MIB(2)), MIB(1), false };
 	assert_true(fdv_add(&f, STATS, &s, 1) >= 0);

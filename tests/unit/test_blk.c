@@ -299,6 +299,25 @@ static void test_ranges(void **state)
 	fdv_done(&f);
 }
 
+/* The most that one request may cover, on a disk that has more. */
+static void test_long_range(void **state)
+{
+	struct blk_cfg c = plain(memory_file(3ul << 30));
+	struct range r = { 0, 1u << 22, 0 };
+	struct fakedrv f;
+
+	(void)state;
+	c.size = 3ul << 30;
+	begin_with(&f, &c, ~0ull);
+	assert_int_equal(config(&f, 36, 4), r.sectors);
+	assert_int_equal(config(&f, 48, 4), r.sectors);
+	assert_int_equal(ask(&f, 0, DISCARD, 0, &r, 16, NULL, 0), S_OK);
+	r.sectors++;
+	assert_int_equal(ask(&f, 0, DISCARD, 0, &r, 16, NULL, 0), S_IOERR);
+	assert_int_equal(ask(&f, 0, ZEROES, 0, &r, 16, NULL, 0), S_IOERR);
+	fdv_done(&f);
+}
+
 /* Features that the driver did not take. */
 static void test_without(void **state)
 {
@@ -606,6 +625,7 @@ int main(void)
 		cmocka_unit_test(test_whole_blocks),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_long_range),
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_id),
