@@ -53,13 +53,12 @@ $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
 $(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts agent_network agent_sockets,$(eval $(call agenthost_test,$(t))))
 
-UNIT_TESTS += ttrpc agent_client
+UNIT_TESTS += ttrpc agent_client agent_hostile
 ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)
 ttrpc_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
 ttrpc_TEST_LIBS := $(AGENT_PROTO_LIBS)
-agent_client_TEST_OBJS := $(AGENT_CLIENT_OBJS) $(LIB_BASE)
-agent_client_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
-agent_client_TEST_LIBS := $(AGENT_PROTO_LIBS)
+$(foreach t,agent_client agent_hostile,$(eval $(t)_TEST_OBJS := tests/lib/agentliar $$(AGENT_CLIENT_OBJS) $$(LIB_BASE)) \
+	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
 FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply
 ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text lib/err \

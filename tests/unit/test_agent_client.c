@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The host's end against an agent that lies: checked answers, dead connections, freeing in callbacks. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent-proto/client/client.h"
 #include "agent-proto/client/decode.h"
 #include "agent-proto/client/text.h"
 #include "agent-proto/proto/agent.pb-c.h"
-#include "agent-proto/proto/ttrpc.pb-c.h"
-#include "agent-proto/ttrpc/frame.h"
-#include "lib/io.h"
+#include "tests/lib/agentliar.h"
 #include "tests/unit/check.h"
 
 /* ---- answers ---------------------------------------------------------------------------------- */
@@ -185,103 +181,25 @@ static void clean_text(void **state)
 
 /* ---- the connection --------------------------------------------------------------------------- */
 
-struct world {
-	struct evloop *l;
-	struct agent_client *c;
-	int guest; /* the lying agent's end */
-	unsigned replies, dead;
-	struct agent_reply last;
-	struct err why;
-	bool free_in_reply;
-};
-
-static void on_dead(void *arg, int rc, const struct err *e)
-{
-	struct world *w = arg;
-
-	assert_int_equal(rc, -e->code);
-	w->dead++;
-	w->why = *e;
-}
-
-static void on_reply(void *arg, const struct agent_reply *r)
-{
-	struct world *w = arg;
-
-	w->replies++;
-	w->last = *r;
-	if (w->free_in_reply) {
-		agent_client_free(w->c);
-		w->c = NULL;
-	}
-}
-
-static void world_new(struct world *w)
-{
-	int ends[2];
-
-	memset(w, 0, sizeof(*w));
-	assert_int_equal(evloop_new(&w->l, NULL), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	w->guest = ends[0];
-	assert_int_equal(agent_client_new(&w->c, w->l, ends[1], on_dead, w, NULL), 0);
-}
-
-static void world_free(struct world *w)
-{
-	agent_client_free(w->c);
-	evloop_free(w->l);
-	if (w->guest >= 0)
-		close(w->guest);
-}
-
-static void turn(struct world *w)
-{
-	for (int i = 0; i < 5; i++)
-		assert_int_equal(evloop_turn(w->l, 5), 0);
-}
-
-/* An answer on @stream whose payload is @payload. */
-static void say(struct world *w, uint32_t stream, int32_t code, const void *payload, size_t len)
-{
-	Ttrpc__Response m;
-	Ttrpc__Status st;
-	uint8_t frame[512];
-	char text[] = "no\n";
-	size_t n;
-
-	ttrpc__response__init(&m);
-	ttrpc__status__init(&st);
-	st.code = code;
-	st.message = code ? text : st.message;
-	m.status = &st;
-	m.payload.len = len;
-	m.payload.data = (uint8_t[64]){ 0 };
-	memcpy(m.payload.data, payload, len);
-	n = ttrpc__response__pack(&m, frame + TTRPC_HEADER);
-	ttrpc_put_header(frame, (uint32_t)n, stream, TTRPC_RESPONSE, 0);
-	assert_int_equal(io_write_full(w->guest, frame, TTRPC_HEADER + n), 0);
-}
-
 static void good_and_no(void **state)
 {
-	struct world w;
+	struct agentliar w;
 
 	(void)state;
-	world_new(&w);
-	assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
-	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
-	say(&w, 1, 5, "", 0);
-	turn(&w);
+	liar_new(&w);
+	assert_int_equal(agent_create(w.c, "", 0, 0, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_wait(w.c, "c", NULL, liar_reply, &w, NULL), 0);
+	liar_say(&w, 1, 5, "no\n", "", 0);
+	liar_turn(&w);
 	assert_int_equal(w.replies, 1);
 	assert_int_equal(w.last.rc, -ENOENT);
 	assert_string_equal(w.last.err.msg, "no\\x0a");
-	say(&w, 3, 0, "\x08\x2a", 2);
-	turn(&w);
+	liar_say(&w, 3, 0, "", "\x08\x2a", 2);
+	liar_turn(&w);
 	assert_int_equal(w.replies, 2);
 	assert_int_equal(w.last.exit.status, 42);
 	assert_int_equal(w.dead, 0);
-	world_free(&w);
+	liar_free(&w);
 }
 
 static void lies(void **state)
@@ -300,80 +218,80 @@ static void lies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct world w;
+		struct agentliar w;
 		struct err e = ERR_INIT;
 
-		world_new(&w);
-		assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
-		assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
-		say(&w, cases[i].stream, 0, cases[i].payload, cases[i].len);
-		turn(&w);
+		liar_new(&w);
+		assert_int_equal(agent_create(w.c, "", 0, 0, liar_reply, &w, NULL), 0);
+		assert_int_equal(agent_wait(w.c, "c", NULL, liar_reply, &w, NULL), 0);
+		liar_say(&w, cases[i].stream, 0, "", cases[i].payload, cases[i].len);
+		liar_turn(&w);
 		/* Both calls are told, then the owner, each once; later calls at once. */
 		check_row(cases[i].why, w.replies == 2 && w.dead == 1);
 		check_row(cases[i].why, w.last.rc == -EPROTO);
 		check_row(cases[i].why, strstr(w.last.err.msg, cases[i].text));
 		check_row(cases[i].why, strstr(w.why.msg, cases[i].text));
-		check_row(cases[i].why, agent_start(w.c, "c", "", 0, on_reply, &w, &e) == -EPROTO);
+		check_row(cases[i].why, agent_start(w.c, "c", "", 0, liar_reply, &w, &e) == -EPROTO);
 		check_row(cases[i].why, strstr(e.msg, cases[i].text));
-		world_free(&w);
+		liar_free(&w);
 	}
 }
 
 static void closed_and_late(void **state)
 {
-	struct world w;
+	struct agentliar w;
 
 	(void)state;
-	world_new(&w);
-	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
+	liar_new(&w);
+	assert_int_equal(agent_wait(w.c, "c", NULL, liar_reply, &w, NULL), 0);
 	close(w.guest);
 	w.guest = -1;
-	turn(&w);
+	liar_turn(&w);
 	assert_true(w.replies == 1 && w.dead == 1 && w.last.rc == -EPIPE);
-	world_free(&w);
-	world_new(&w);
-	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
-	assert_int_equal(agent_create(w.c, "", 0, 20, on_reply, &w, NULL), 0);
+	liar_free(&w);
+	liar_new(&w);
+	assert_int_equal(agent_wait(w.c, "c", NULL, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_create(w.c, "", 0, 20, liar_reply, &w, NULL), 0);
 	for (int i = 0; i < 20 && !w.dead; i++)
 		evloop_turn(w.l, 10);
 	assert_true(w.replies == 2 && w.dead == 1 && w.last.rc == -ETIMEDOUT);
 	assert_string_equal(w.why.msg, "agent: CreateContainer: no answer in time");
-	world_free(&w);
+	liar_free(&w);
 }
 
 static void freed_in_callback(void **state)
 {
-	struct world w;
+	struct agentliar w;
 
 	(void)state;
-	world_new(&w);
+	liar_new(&w);
 	w.free_in_reply = true;
-	assert_int_equal(agent_create(w.c, "", 0, 0, on_reply, &w, NULL), 0);
-	assert_int_equal(agent_wait(w.c, "c", NULL, on_reply, &w, NULL), 0);
-	say(&w, 1, 0, "\x08\x05", 2);
-	say(&w, 3, 0, "\x08\x05", 2);
-	turn(&w);
+	assert_int_equal(agent_create(w.c, "", 0, 0, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_wait(w.c, "c", NULL, liar_reply, &w, NULL), 0);
+	liar_say(&w, 1, 0, "", "\x08\x05", 2);
+	liar_say(&w, 3, 0, "", "\x08\x05", 2);
+	liar_turn(&w);
 	assert_true(w.replies == 1 && w.dead == 0 && !w.c);
-	world_free(&w);
+	liar_free(&w);
 }
 
 static void names(void **state)
 {
 	char id[AGENT_MAX_ID + 2];
-	struct world w;
+	struct agentliar w;
 
 	(void)state;
-	world_new(&w);
+	liar_new(&w);
 	memset(id, 'x', sizeof(id));
 	id[sizeof(id) - 1] = 0;
-	assert_int_equal(agent_start(w.c, id, "", 0, on_reply, &w, NULL), -EINVAL);
-	assert_int_equal(agent_signal(w.c, "c", id, 9, true, on_reply, &w, NULL), -EINVAL);
+	assert_int_equal(agent_start(w.c, id, "", 0, liar_reply, &w, NULL), -EINVAL);
+	assert_int_equal(agent_signal(w.c, "c", id, 9, true, liar_reply, &w, NULL), -EINVAL);
 	id[AGENT_MAX_ID] = 0;
-	assert_int_equal(agent_signal(w.c, id, id, 9, true, on_reply, &w, NULL), 0);
+	assert_int_equal(agent_signal(w.c, id, id, 9, true, liar_reply, &w, NULL), 0);
 	for (int i = 1; i < AGENT_CLIENT_MAX_CALLS; i++)
-		assert_int_equal(agent_hello(w.c, on_reply, &w, NULL), 0);
-	assert_int_equal(agent_hello(w.c, on_reply, &w, NULL), -ENOSPC);
-	world_free(&w);
+		assert_int_equal(agent_hello(w.c, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_hello(w.c, liar_reply, &w, NULL), -ENOSPC);
+	liar_free(&w);
 	assert_int_equal(w.replies, 0);
 }
 
