@@ -27,13 +27,12 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward \
-	runtime/proxy/sockets runtime/proxy/connector runtime/proxy/filter runtime/proxy/unframe \
+	$(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets connector filter unframe) \
 	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
-UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy
+UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy proxy_hostile
 # Not static: libsystemd has no static library. Only --systemd-cgroup starts it.
 husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/bus runtime/systemd/helper/props \
 	lib/err lib/io
@@ -60,12 +59,11 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-proxy_TEST_OBJS := runtime/proxy/session runtime/proxy/attach runtime/proxy/serve runtime/proxy/figures runtime/proxy/extra runtime/proxy/network runtime/proxy/resolver runtime/proxy/forward runtime/proxy/relay runtime/proxy/client \
-	runtime/proxy/sockets runtime/proxy/connector runtime/proxy/filter runtime/proxy/unframe \
+PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets connector filter unframe) runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
-proxy_TEST_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
-proxy_TEST_LIBS := $(AGENT_PROTO_LIBS)
+$(foreach t,proxy proxy_hostile,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
+	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_CLIENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
 UNIT_TESTS += proxy_resolver
 proxy_resolver_TEST_OBJS := runtime/proxy/resolver $(LIB_BASE)

@@ -110,6 +110,13 @@ bool extra_drained(const struct session *s)
 	return true;
 }
 
+void extra_stop_silent(struct session *s)
+{
+	for (unsigned i = 0; i < s->nextra; i++)
+		if (s->extra[i].out && relay_is_silent(s->extra[i].out))
+			relay_stop(s->extra[i].out);
+}
+
 void extra_stop_input(struct session *s)
 {
 	for (unsigned i = 0; i < s->nextra; i++)

@@ -122,6 +122,7 @@ static void fill(struct relay *r)
 	if (n > 0) {
 		r->head = 0;
 		r->len = (size_t)n;
+		r->moved += (size_t)n;
 	} else if (n != -EAGAIN) {
 		r->eof = true; /* end, or an error that is one (EIO of a terminal that hung up) */
 	}
@@ -205,11 +206,20 @@ int relay_start(struct relay *r, struct evloop *l, const char *name, struct rela
 	r->at_end = at_end;
 	r->fn = fn;
 	r->head = r->len = 0;
+	r->moved = r->moved_before = 0;
 	r->eof = from.fd < 0;
 	r->done = false;
 	r->src_added = r->dst_added = false;
 	move(r, false, false);
 	return 0;
+}
+
+bool relay_is_silent(struct relay *r)
+{
+	bool silent = r->loop && !r->done && !r->len && r->moved == r->moved_before;
+
+	r->moved_before = r->moved;
+	return silent;
 }
 
 void relay_stop(struct relay *r)

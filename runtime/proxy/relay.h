@@ -48,6 +48,7 @@ struct relay {
 	struct evloop *loop;
 	void (*fn)(struct relay *r); /* once, when done */
 	void *arg; /* the owner's; relay_start() leaves it */
+	uint64_t moved, moved_before; /* bytes from the source; at the last relay_is_silent() */
 	size_t head, len;
 	uint8_t buf[RELAY_BUFFER];
 };
@@ -55,6 +56,8 @@ struct relay {
 /* Descriptors in @from and @to are the relay's from now on. @name: a literal. */
 int relay_start(struct relay *r, struct evloop *l, const char *name, struct relay_end from,
 		struct relay_end to, enum relay_at_end at_end, void (*fn)(struct relay *r));
+/* Nothing came from the source since this was asked the last time, and nothing that came waits for the sink. */
+bool relay_is_silent(struct relay *r);
 /* Gives up: closes both ends; fn is not called. Fine for one that never started (zeroed) or is done. */
 void relay_stop(struct relay *r);
 

@@ -10,58 +10,6 @@
 #include "lib/log.h"
 #include "runtime/proxy/session_internal.h"
 
-static void put_client(struct session_client *c)
-{
-	if (c->src.fd < 0 && c->in_flight == 0)
-		c->s = NULL;
-}
-
-void serve_close(struct session_client *c)
-{
-	struct session *s = c->s;
-
-	if (c->src.fd < 0)
-		return;
-	evloop_del(&c->src);
-	close(c->src.fd);
-	c->src.fd = -1;
-	if (s->first == c)
-		s->first = NULL;
-	put_client(c);
-}
-
-void serve_done(struct session_client *c)
-{
-	c->in_flight--;
-	put_client(c);
-}
-
-void serve_send(struct session_client *c, const void *p, size_t len)
-{
-	ssize_t n;
-
-	if (c->src.fd < 0)
-		return;
-	n = send(c->src.fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	/* One who asks and does not read is not waited for. */
-	if (n != (ssize_t)len)
-		serve_close(c);
-}
-
-void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text)
-{
-	struct session *s = c->s;
-	struct proxy_reply r = {
-		.hdr = { .version = PROXY_VERSION, .cmd = cmd, .rc = rc, .size = sizeof(r) },
-		.state = s->state,
-		.exit_status = (uint32_t)s->exit_code
-	};
-
-	memcpy(r.stamp, s->stamp, sizeof(r.stamp));
-	snprintf(r.text, sizeof(r.text), "%s", text);
-	serve_send(c, &r, sizeof(r));
-}
-
 static void answered(struct session_client *c, uint32_t cmd, const struct agent_reply *r)
 {
 	serve_reply(c, cmd, r->rc, r->rc < 0 ? r->err.msg : "");
@@ -321,10 +269,12 @@ static void client_event(struct evsrc *src, uint32_t events)
 		struct proxy_resize resize;
 		struct proxy_update update;
 	} m;
-	ssize_t n = io_recv_fds(src->fd, &m, sizeof(m), NULL, NULL, MSG_DONTWAIT);
+	ssize_t n;
 
 	(void)events;
-	if (n == -EAGAIN)
+	/* One that has an answer to read asks for nothing until then. */
+	n = serve_flush(c) ? io_recv_fds(src->fd, &m, sizeof(m), NULL, NULL, MSG_DONTWAIT) : -EAGAIN;
+	if (n == -EAGAIN && src->fd >= 0)
 		return;
 	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != PROXY_VERSION ||
 	    m.hdr.size != (size_t)n) {

@@ -65,10 +65,7 @@ static void finish(struct session *s)
 		return;
 	s->torn_down = true;
 	relay_stop(&s->in);
-	relay_stop(&s->out);
-	relay_stop(&s->err);
-	extra_stop(s);
-	sockets_stop(s);
+	output_stop(s);
 	if (s->oom_again.fn)
 		evtimer_done(&s->oom_again);
 	agent_client_free(s->agent);
@@ -106,28 +103,6 @@ void session_end(struct session *s)
 		finish(s);
 }
 
-static bool drained(const struct session *s)
-{
-	return s->give_up_output ||
-	       ((!s->out.loop || s->out.done) && (!s->err.loop || s->err.done) && extra_drained(s) && sockets_drained(s));
-}
-
-void session_drained(struct session *s)
-{
-	if (s->state == PROXY_ST_ENDED && drained(s))
-		session_end(s);
-}
-
-void session_out_done(struct relay *r)
-{
-	session_drained(container_of(r, struct session, out));
-}
-
-void session_err_done(struct relay *r)
-{
-	session_drained(container_of(r, struct session, err));
-}
-
 static void ended(struct session *s, int code)
 {
 	stamp(s, PROXY_T_EXITED);
@@ -136,8 +111,7 @@ static void ended(struct session *s, int code)
 	relay_stop(&s->in);
 	extra_stop_input(s);
 	sockets_ending(s);
-	if (drained(s))
-		session_end(s);
+	output_await_end(s);
 }
 
 void session_waited(void *arg, const struct agent_reply *r)
@@ -189,6 +163,19 @@ bool session_machine_why(struct session *s, struct err *e)
 	return ev->value == NC_END_QUIT;
 }
 
+/* A machine whose agent is lost has nobody who ends what is in it, or its streams. */
+static void abandon(struct session *s)
+{
+	struct err e = ERR_INIT;
+
+	if (session_machine_ended(s, 0))
+		return;
+	if (!is_exec(s) && (s->at.flags & PROXY_ATTACH_LAST) &&
+	    ncl_command(s->machine, NC_QUIT, MACHINE_TIMEOUT_MS, &e) == 0)
+		return; /* its streams' ends follow */
+	s->give_up_output = true;
+}
+
 void session_agent_dead(void *arg, int rc, const struct err *why)
 {
 	struct session *s = arg;
@@ -217,6 +204,7 @@ void session_agent_dead(void *arg, int rc, const struct err *why)
 	}
 	snprintf(s->why, sizeof(s->why), "%s", e.msg);
 	s->created = false;
+	abandon(s);
 	ended(s, EXIT_LOST);
 }
 
@@ -285,10 +273,7 @@ void session_forward_signal(struct session *s, int signo)
 		/* Nobody reads the last output, and somebody wants an end of it. */
 		if (ends_by_default(signo) && !s->give_up_output) {
 			s->give_up_output = true;
-			relay_stop(&s->out);
-			relay_stop(&s->err);
-			extra_stop(s);
-			sockets_stop(s);
+			output_stop(s);
 			session_end(s);
 		}
 		return;

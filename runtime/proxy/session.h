@@ -14,6 +14,7 @@
 #define RUNTIME_PROXY_SESSION_H
 
 #include "agent-proto/client/client.h"
+#include "lib/buf.h"
 #include "lib/evloop.h"
 #include "runtime/proxy/proxy.h"
 #include "runtime/proxy/relay.h"
@@ -40,6 +41,8 @@ struct session_client {
 	struct evsrc src; /* fd -1: closed */
 	unsigned in_flight;
 	bool watches; /* is told when memory runs out */
+	struct buf unsent; /* packets for a reader that is slower than we are */
+	size_t sent; /* bytes of it */
 };
 
 /* network.c */
@@ -83,11 +86,13 @@ struct session {
 	bool pausing; /* PAUSE or RESUME was asked for */
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
+	unsigned stuck_ms; /* output that nothing comes of for so long has ended; 0: STUCK_MS */
 	bool oom; /* the process was killed for want of memory, says the guest */
 	int exit_code;
 	uint64_t stamp[8];
 	uint64_t guest_boot_ns; /* on our clock, about */
 	struct evtimer oom_again; /* when the agent is asked anew */
+	struct evtimer stuck; /* looks after output, once the process has ended */
 	uint64_t oom_seen; /* kills that were told about, UINT64_MAX: the agent was not asked yet */
 	bool oom_asked;
 	char why[500]; /* exit_code EXIT_LOST: why */
@@ -129,6 +134,8 @@ int extra_add(struct session *s, const struct proxy_stream *m, int fd, struct er
 int extra_start(struct session_extra *x, int stream, struct err *e);
 /* All that the process wrote to them is written. */
 bool extra_drained(const struct session *s);
+/* relay_is_silent() of each; those are stopped. */
+void extra_stop_silent(struct session *s);
 void extra_stop_input(struct session *s);
 void extra_stop(struct session *s);
 
@@ -147,8 +154,12 @@ void sockets_stop(struct session *s);
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);
 void serve_listen(struct session *s, int sock);
+
+/* serve_client.c: a connection. Never waits for its reader. */
 void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text);
 void serve_send(struct session_client *c, const void *packet, size_t len);
+/* Sends what waits; false: some of it still does, or the connection is closed. */
+bool serve_flush(struct session_client *c);
 /* A command's answer has come; afterwards the client may be gone. */
 void serve_done(struct session_client *c);
 void serve_close(struct session_client *c);

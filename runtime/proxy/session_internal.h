@@ -44,8 +44,12 @@ int session_open_stream(struct session *s, uint64_t token, int *ret_fd, struct e
 /* The agent's answers, and the ends of streams. */
 void session_agent_dead(void *arg, int rc, const struct err *why);
 void session_waited(void *arg, const struct agent_reply *r);
-void session_drained(struct session *s); /* one more stream has ended */
+
+/* output.c */
+void session_drained(struct session *s); /* one more stream has */
 void session_out_done(struct relay *r);
 void session_err_done(struct relay *r);
+void output_await_end(struct session *s); /* the process has ended: session_end() when all is written */
+void output_stop(struct session *s); /* what is left is given up */
 
 #endif

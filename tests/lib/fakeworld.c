@@ -16,6 +16,7 @@
 #include "vmm/control/server.h"
 
 #define MAX_STREAMS 8
+#define MAX_DROPPED 8
 
 struct stream {
 	struct fakeworld *w;
@@ -34,7 +35,9 @@ struct fakeworld {
 	struct stream streams[MAX_STREAMS];
 	unsigned nstreams;
 	struct ttrpc_call *oom; /* unanswered */
-	struct ttrpc_call *waiting, *dropped; /* dropped: never answered */
+	struct ttrpc_call *waiting;
+	struct ttrpc_call *dropped[MAX_DROPPED]; /* never answered */
+	unsigned ndropped;
 	uint64_t socket_token; /* of the one connection to a socket of the host */
 	bool running, ended;
 	unsigned status;
@@ -46,6 +49,21 @@ static void say(struct fakeworld *w, const char *what, const char *more)
 	size_t n = strlen(w->said);
 
 	snprintf(w->said + n, sizeof(w->said) - n, "%s%s ", what, more);
+}
+
+static void drop(struct fakeworld *w, struct ttrpc_call *call)
+{
+	if (w->ndropped < MAX_DROPPED)
+		w->dropped[w->ndropped++] = call;
+}
+
+static bool is_mute(struct fakeworld *w, struct ttrpc_call *call, const char *method)
+{
+	bool mute = w->plan.mute && !strcmp(w->plan.mute, method);
+
+	if (mute)
+		drop(w, call);
+	return mute;
 }
 
 /* ---- the guest -------------------------------------------------------------------------------- */
@@ -60,6 +78,23 @@ static void close_stream(struct stream *s)
 	s->src.fd = -1;
 }
 
+/* Another answer in front of the one that follows. */
+static void answer_twice(struct fakeworld *w, const Husk__Agent__V1__WaitResponse *first)
+{
+	Husk__Agent__V1__WaitResponse r = *first;
+	struct buf *out = ttrpc_server_output(w->agent);
+	uint8_t status[8], frame[64];
+	size_t len;
+
+	r.exit_status++;
+	len = husk__agent__v1__wait_response__pack(first, status);
+	frame[TTRPC_HEADER] = 0x12; /* Response.payload */
+	frame[TTRPC_HEADER + 1] = (uint8_t)len;
+	memcpy(frame + TTRPC_HEADER + 2, status, len);
+	ttrpc_put_header(frame, (uint32_t)len + 2, w->waiting->stream, TTRPC_RESPONSE, 0);
+	buf_append(out, frame, TTRPC_HEADER + 2 + len);
+}
+
 static void answer_wait(struct fakeworld *w)
 {
 	Husk__Agent__V1__WaitResponse r = HUSK__AGENT__V1__WAIT_RESPONSE__INIT;
@@ -67,6 +102,8 @@ static void answer_wait(struct fakeworld *w)
 	if (!w->waiting || !w->ended)
 		return;
 	r.exit_status = w->plan.lie_at_wait ? 4711 : w->status;
+	if (w->plan.wait_twice)
+		answer_twice(w, &r);
 	ttrpc_reply(w->waiting, &r.base);
 	w->waiting = NULL;
 }
@@ -87,7 +124,7 @@ static void end_process(struct fakeworld *w, unsigned status)
 			break;
 		n -= piece;
 	}
-	for (unsigned i = 0; i < w->nstreams; i++)
+	for (unsigned i = 0; i < w->nstreams && !w->plan.streams_stay; i++)
 		close_stream(&w->streams[i]);
 	answer_wait(w);
 }
@@ -163,9 +200,10 @@ static void on_hello(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	Husk__Agent__V1__HelloResponse r;
 	static char version[] = "test", kernel[] = "6.12";
 
-	(void)ctx;
 	(void)p;
 	(void)len;
+	if (is_mute(ctx, call, "Hello"))
+		return;
 	husk__agent__v1__hello_response__init(&r);
 	r.version = AGENT_VERSION;
 	r.agent_version = version;
@@ -182,8 +220,10 @@ static void on_create(void *ctx, struct ttrpc_call *call, const uint8_t *p, size
 	(void)p;
 	(void)len;
 	say(w, "create", "");
+	if (is_mute(w, call, "CreateContainer"))
+		return;
 	if (w->plan.die_at_create) {
-		w->dropped = call;
+		drop(w, call);
 		die(w);
 	} else if (w->plan.create_rc < 0) {
 		ttrpc_reply_err(call, w->plan.create_rc, w->plan.create_text);
@@ -210,10 +250,17 @@ static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	(void)len;
 	say(w, "start", "");
 	if (w->plan.die_at_start) {
-		w->dropped = call;
+		drop(w, call);
 		die(w);
 		return;
 	}
+	if (w->plan.hang_up_at_start) {
+		drop(w, call);
+		shutdown(w->agent_src.fd, SHUT_RDWR);
+		return;
+	}
+	if (is_mute(w, call, "Start"))
+		return;
 	if (w->plan.start_rc < 0) {
 		ttrpc_reply_err(call, w->plan.start_rc, "no such program");
 		return;
@@ -234,7 +281,16 @@ static void on_wait(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t
 	(void)len;
 	say(w, "wait", "");
 	w->waiting = call;
+	w->ended = w->plan.wait_at_once;
+	if (w->ended)
+		w->status = w->plan.exit_status;
 	answer_wait(w);
+}
+
+static void on_signal_heard(struct fakeworld *w, unsigned signo)
+{
+	if (signo == SIGTERM || signo == SIGKILL)
+		end_process(w, 128 + signo);
 }
 
 static void on_signal(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
@@ -245,9 +301,10 @@ static void on_signal(void *ctx, struct ttrpc_call *call, const uint8_t *p, size
 
 	snprintf(n, sizeof(n), "signal:%u%s", r->signal, r->all ? "a" : "");
 	say(w, n, "");
-	ttrpc_reply(call, NULL);
-	if (r->signal == SIGTERM || r->signal == SIGKILL)
-		end_process(w, 128 + r->signal);
+	if (!is_mute(w, call, "Signal")) {
+		ttrpc_reply(call, NULL);
+		on_signal_heard(w, r->signal);
+	}
 	husk__agent__v1__signal_request__free_unpacked(r, NULL);
 }
 
@@ -264,6 +321,8 @@ static void on_pause(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	struct fakeworld *w = ctx;
 
 	say(w, "pause", "");
+	if (is_mute(w, call, "Pause"))
+		return;
 	if (w->plan.pause_rc)
 		ttrpc_reply_err(call, w->plan.pause_rc, "cannot");
 	else
@@ -282,7 +341,8 @@ static void on_stats(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	Husk__Agent__V1__Counter c, *list[] = { &c };
 	static char name[] = "anon";
 
-	(void)ctx;
+	if (is_mute(ctx, call, "Stats"))
+		return;
 	(void)p;
 	(void)len;
 	husk__agent__v1__counter__init(&c);
@@ -305,7 +365,7 @@ static void on_wait_oom(void *ctx, struct ttrpc_call *call, const uint8_t *p, si
 	snprintf(n, sizeof(n), "oom:%lld", (long long)q->seen);
 	say(w, n, "");
 	r.oom_kills = q->seen == UINT64_MAX ? 2 : q->seen + 1;
-	if (r.oom_kills <= 3)
+	if (r.oom_kills <= 3 || w->plan.oom_storm)
 		ttrpc_reply(call, &r.base);
 	else
 		w->oom = call;
@@ -332,20 +392,21 @@ static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	say(ctx, "delete", "");
-	on_ok(ctx, call, p, len);
+	if (!is_mute(ctx, call, "Delete"))
+		on_ok(ctx, call, p, len);
 }
 
 static void on_list(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	Husk__Agent__V1__ListProcessesResponse r = HUSK__AGENT__V1__LIST_PROCESSES_RESPONSE__INIT;
 	struct fakeworld *w = ctx;
-	Husk__Agent__V1__ProcessInfo row[8];
-	Husk__Agent__V1__ProcessInfo *rows[8];
+	static Husk__Agent__V1__ProcessInfo row[AGENT_MAX_PROCESSES + 1];
+	static Husk__Agent__V1__ProcessInfo *rows[AGENT_MAX_PROCESSES + 1];
 	static char tty[] = "pts/0";
 
 	(void)p;
 	(void)len;
-	for (unsigned i = 0; i < w->plan.processes && i < 8; i++) {
+	for (unsigned i = 0; i < w->plan.processes && i < ARRAY_SIZE(row); i++) {
 		husk__agent__v1__process_info__init(&row[i]);
 		row[i].pid = 100 + i;
 		row[i].tty = tty;
@@ -482,8 +543,8 @@ static void *world(void *arg)
 	/* An answer that goes nowhere frees the call. */
 	if (w->waiting)
 		ttrpc_reply(w->waiting, NULL);
-	if (w->dropped)
-		ttrpc_reply(w->dropped, NULL);
+	for (unsigned i = 0; i < w->ndropped; i++)
+		ttrpc_reply(w->dropped[i], NULL);
 	if (w->oom)
 		ttrpc_reply(w->oom, NULL);
 	if (w->agent)

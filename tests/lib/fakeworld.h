@@ -27,6 +27,12 @@ struct fakeworld_plan {
 	bool lie_at_wait; /* an exit status that is none */
 	const char *end_text; /* of NC_EV_END when dying; NULL: none is sent */
 	unsigned processes; /* that ps shows */
+	const char *mute; /* the call that the agent never answers */
+	bool streams_stay; /* open, when the process has ended */
+	bool wait_at_once; /* the end is told before the start */
+	bool wait_twice; /* and by another status the second time */
+	bool hang_up_at_start; /* the agent's connection ends, the machine and the streams go on */
+	bool oom_storm; /* one more, as soon as one is asked */
 	/* Somebody else's agent: a connection to that guest port; the calls above are not this world's then. */
 	int (*connect)(void *arg, unsigned port);
 	void *connect_arg;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* husk-proxy's session between a husk (this test) and a fake machine and agent: what it answers, what
  * it asks for in which order, its exit status, and every byte of output. */
-#include "tests/unit/check.h"
+#include "tests/unit/proxy_setup.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -12,107 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/io.h"
-#include "runtime/proxy/client.h"
 #include "runtime/proxy/connector.h"
-#include "runtime/proxy/session.h"
-#include "tests/lib/fakeworld.h"
-
-#define WAIT_MS 15000
-
-/* A proxy in a thread, with the three streams as socket pairs whose other ends are the test's. */
-struct bench {
-	struct session s;
-	struct fakeworld *world;
-	pthread_t thread;
-	int husk; /* our end of its first connection */
-	int stdio[3]; /* our ends */
-};
-
-static void *proxy(void *arg)
-{
-	struct bench *b = arg;
-
-	session_attach(&b->s, "request", -1);
-	if (!b->s.torn_down)
-		evloop_run(b->s.loop);
-	return NULL;
-}
-
-static int connector = -1; /* for the next bench */
-
-static struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
-{
-	struct bench *b = calloc(1, sizeof(*b));
-	struct session *s = &b->s;
-	int machine, pair[2];
-
-	b->world = fakeworld_new(plan, &machine);
-	assert_int_equal(evloop_new(&s->loop, NULL), 0);
-	assert_int_equal(ncl_new(&s->machine, machine, NULL), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	b->husk = pair[0];
-	assert_int_equal(serve_add(s, pair[1], &s->first), 0);
-	s->at.flags = flags;
-	s->at.nshares = 2;
-	s->at.request_len = 7;
-	s->at.timeout_ms = 5000;
-	strcpy(s->at.container_id, "c");
-	strcpy(s->at.exec_id, "e");
-	strcpy(s->at.fs_device, "fs");
-	strcpy(s->at.share_prefix, "s");
-	s->exit_code = EXIT_LOST;
-	s->sockets.n = connector >= 0;
-	s->sockets.src.fd = connector;
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-		b->stdio[i] = pair[0];
-		s->stdio[i] = relay_prepare(pair[1], i != 0);
-		s->at.token[i] = (uint64_t)i + 1;
-	}
-	assert_int_equal(pthread_create(&b->thread, NULL, proxy, b), 0);
-	return b;
-}
-
-/* Waits for its end; the words of the world's machine. */
-static const char *bench_end(struct bench *b)
-{
-	pthread_join(b->thread, NULL);
-	ncl_free(b->s.machine);
-	agent_client_free(b->s.agent);
-	relay_stop(&b->s.in);
-	relay_stop(&b->s.out);
-	relay_stop(&b->s.err);
-	for (size_t i = 0; i < SESSION_MAX_CLIENTS; i++)
-		if (b->s.clients[i].s)
-			serve_close(&b->s.clients[i]);
-	evloop_free(b->s.loop);
-	return fakeworld_end(b->world);
-}
-
-static void bench_free(struct bench *b)
-{
-	for (int i = 0; i < 3; i++)
-		if (b->stdio[i] >= 0)
-			close(b->stdio[i]);
-	if (b->husk >= 0)
-		close(b->husk);
-	fakeworld_free(b->world);
-	free(b);
-}
-
-static size_t read_to_end(int fd)
-{
-	char buf[65536];
-	size_t sum = 0;
-	ssize_t n;
-
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		sum += (size_t)n;
-	return sum;
-}
-
-#define LAST PROXY_ATTACH_LAST
 
 static void a_container_from_create_to_its_end(void **state)
 {

@@ -222,6 +222,52 @@ static void a_stalled_reader_does_not_stop_the_loop(void **state)
 	end();
 }
 
+static void count_done(struct relay *r)
+{
+	*(bool *)r->arg = true;
+}
+
+/* A writer without end before a reader that never reads: it is held where it is, and another stream lives. */
+static void a_flood_is_held_and_others_live(void **state)
+{
+	static struct relay other;
+	struct other_end in = { .fd = -1 };
+	bool other_done = false;
+	uint8_t buf[65536] = { 0 };
+	size_t flood = 0, got = 0;
+	int from[2], to[2], out[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, from), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, to), 0);
+	assert_int_equal(pipe(out), 0);
+	begin(relay_prepare(from[1], false), relay_prepare(to[0], true), RELAY_END_CLOSE);
+	other.arg = &other_done;
+	relay_start(&other, loop, "other", make_source(SOCKET, &in), relay_prepare(out[1], true), RELAY_END_CLOSE, count_done);
+	while (!other_done || got < BIG) {
+		struct pollfd p = { .fd = out[0], .events = POLLIN };
+		ssize_t n = write(from[0], buf, sizeof(buf));
+
+		flood += n > 0 ? (size_t)n : 0;
+		assert_int_equal(evloop_turn(loop, 1), 0);
+		if (poll(&p, 1, 0) == 1) {
+			n = read(out[0], buf, sizeof(buf));
+			got += n > 0 ? (size_t)n : 0;
+			memset(buf, 0, sizeof(buf));
+		}
+	}
+	assert_int_equal(got, BIG);
+	/* What the two sockets hold, and one buffer. */
+	assert_in_range(flood, RELAY_BUFFER, 1u << 20);
+	assert_int_equal(write(from[0], buf, 1), -1);
+	pthread_join(in.thread, NULL);
+	relay_stop(&other);
+	close(from[0]);
+	close(to[1]);
+	close(out[0]);
+	end();
+}
+
 static void a_sink_that_is_gone_closes_the_source(void **state)
 {
 	int in[2], out[2];
@@ -336,6 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_byte_arrives_whatever_the_ends),
 		cmocka_unit_test(a_stalled_reader_does_not_stop_the_loop),
+		cmocka_unit_test(a_flood_is_held_and_others_live),
 		cmocka_unit_test(a_sink_that_is_gone_closes_the_source),
 		cmocka_unit_test(the_end_of_input_is_half_a_close),
 		cmocka_unit_test(no_input_at_all_ends_at_once),

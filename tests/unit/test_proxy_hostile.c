@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * husk-proxy before a guest that does not answer, does not end what it should, or tells too much: what husk is told comes in
+ * time, the container has ended for good, and its machine with it.
+ */
+#include "tests/unit/proxy_setup.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+/* As long as an agent has for an answer, and some. */
+#define AGENT_MS (AGENT_DEADLINE_MS + 4000)
+
+/* All at a time: each takes as long as an agent has. */
+static void agents_that_never_answer(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *mute;
+		bool started;
+		uint32_t cmd; /* what is asked; 0: SIGTERM; PROXY_EXITED: nothing, its end is awaited */
+		int rc;
+		const char *said;
+		int exit_code;
+	} rows[] = {
+		{ "a greeting", "Hello", false, PROXY_EXITED, -EIO, "create wait quit ", EXIT_LOST },
+		{ "a start", "Start", false, PROXY_START, -ETIMEDOUT, "create wait start quit ", EXIT_LOST },
+		{ "a signal", "Signal", true, 0, -ETIMEDOUT, "create wait start signal:15 quit ", EXIT_LOST },
+		{ "a pause", "Pause", true, PROXY_PAUSE, -ETIMEDOUT, "create wait start pause quit ", EXIT_LOST },
+		{ "a delete: its end is known by then", "Delete", true, PROXY_EXITED, 0,
+		  "create wait start delete share-remove:s0 share-remove:s1 quit ", 7 },
+	};
+	struct fakeworld_plan plan[ARRAY_SIZE(rows)];
+	struct bench *b[ARRAY_SIZE(rows)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		plan[i] = (struct fakeworld_plan){ .mute = rows[i].mute, .exit_status = 7 };
+		b[i] = bench_new(&plan[i], LAST);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct proxy_signal sig = { .signo = SIGTERM };
+		struct proxy_simple m;
+
+		check_row(rows[i].why, proxy_wait(b[i]->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL) == 0);
+		if (rows[i].started)
+			check_row(rows[i].why, proxy_call(b[i]->husk, PROXY_START, NULL, WAIT_MS, NULL) == 0);
+		if (rows[i].cmd == PROXY_EXITED && rows[i].started)
+			shutdown(b[i]->stdio[0], SHUT_WR);
+		else if (rows[i].cmd && rows[i].cmd != PROXY_EXITED)
+			check_row(rows[i].why, proxy_send(b[i]->husk, rows[i].cmd, &m, sizeof(m), NULL, 0, NULL) == 0);
+		else if (!rows[i].cmd)
+			check_row(rows[i].why,
+				  proxy_send(b[i]->husk, PROXY_SIGNAL, &sig, sizeof(sig), NULL, 0, NULL) == 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = ERR_INIT;
+		int rc = proxy_wait(b[i]->husk, rows[i].cmd ? rows[i].cmd : PROXY_SIGNAL, NULL, AGENT_MS, &e);
+
+		if (rc != rows[i].rc || (rc && !strstr(e.msg, "no answer in time")))
+			fail_msg("%s: %d %s", rows[i].why, rc, e.msg);
+		if (rows[i].cmd != PROXY_EXITED)
+			check_row(rows[i].why, proxy_wait(b[i]->husk, PROXY_EXITED, NULL, 3000, NULL) == -EIO);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *said = bench_end(b[i]);
+
+		if (strcmp(said, rows[i].said))
+			fail_msg("%s: %s", rows[i].why, said);
+		check_row(rows[i].why, b[i]->s.exit_code == rows[i].exit_code);
+		bench_free(b[i]);
+	}
+}
+
+/* The agent is lost, the machine is not, and what it has open stays open. */
+static void a_lost_agent_ends_its_machine(void **state)
+{
+	static const struct {
+		const char *why;
+		struct fakeworld_plan plan;
+		uint32_t flags;
+		int rc;
+		int exit_code;
+	} rows[] = {
+		{ "a lie", { .lie_at_wait = true, .streams_stay = true }, LAST, -EIO, EXIT_LOST },
+		{ "it hangs up", { .hang_up_at_start = true }, LAST, -EIO, EXIT_LOST },
+		{ "a lie to an exec, which leaves the machine alone", { .lie_at_wait = true, .streams_stay = true },
+		  PROXY_ATTACH_EXEC, -EIO, EXIT_LOST },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct bench *b = bench_new(&rows[i].plan, rows[i].flags);
+		const char *said;
+		int rc;
+
+		check_row(rows[i].why, proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL) == 0);
+		if (rows[i].flags == LAST)
+			proxy_call(b->husk, PROXY_START, NULL, 3000, NULL);
+		shutdown(b->stdio[0], SHUT_WR);
+		rc = proxy_wait(b->husk, PROXY_EXITED, NULL, 5000, NULL);
+		check_row(rows[i].why, rc == rows[i].rc);
+		said = bench_end(b);
+		check_row(rows[i].why, strstr(said, rows[i].flags == LAST ? "quit " : "lost "));
+		check_row(rows[i].why, b->s.exit_code == rows[i].exit_code);
+		bench_free(b);
+	}
+}
+
+/* It has ended, says the guest, but its output never does: that is given up when nothing comes any more. */
+static void output_that_never_ends(void **state)
+{
+	static const struct fakeworld_plan plan = { .streams_stay = true, .exit_status = 7, .last_words = 100000 };
+	struct bench *b = bench_new(&plan, LAST);
+
+	(void)state;
+	b->s.stuck_ms = 300;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	shutdown(b->stdio[0], SHUT_WR);
+	/* What it did say is not lost. */
+	assert_int_equal(read_to_end(b->stdio[2]), 100000);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, 5000, NULL), 0);
+	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 quit ");
+	assert_int_equal(b->s.exit_code, 7);
+	bench_free(b);
+}
+
+/* A reader that takes its time is no guest that holds back. */
+static void a_slow_reader_is_waited_for(void **state)
+{
+	static const struct fakeworld_plan plan = { .exit_status = 7, .last_words = 4 << 20 };
+	struct bench *b = bench_new(&plan, LAST);
+
+	(void)state;
+	b->s.stuck_ms = 50;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	shutdown(b->stdio[0], SHUT_WR);
+	usleep(500000);
+	assert_int_equal(read_to_end(b->stdio[2]), 4 << 20);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL), 0);
+	bench_end(b);
+	assert_int_equal(b->s.exit_code, 7);
+	bench_free(b);
+}
+
+/* An end that nothing began, and a second one: the first word counts, and the container has ended. */
+static void ends_out_of_turn(void **state)
+{
+	static const struct {
+		const char *why;
+		struct fakeworld_plan plan;
+	} rows[] = {
+		{ "before the start", { .exit_status = 7, .wait_at_once = true } },
+		{ "twice", { .exit_status = 7, .wait_twice = true } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct bench *b = bench_new(&rows[i].plan, LAST);
+		struct err e = ERR_INIT;
+		int rc;
+
+		b->s.stuck_ms = 500; /* nobody ends the output of what never ran */
+		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+		if (rows[i].plan.wait_at_once) {
+			usleep(100000);
+			rc = proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e);
+			check_row(rows[i].why, rc == -ESRCH && !strcmp(e.msg, "container not running"));
+		} else {
+			assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+			shutdown(b->stdio[0], SHUT_WR);
+		}
+		check_row(rows[i].why, proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL) == 0);
+		check_row(rows[i].why, strstr(bench_end(b), "quit "));
+		check_row(rows[i].why, b->s.exit_code == 7);
+		bench_free(b);
+	}
+}
+
+/* As many processes as may be told at once reach a husk that does not read before all are there. */
+static void many_processes(void **state)
+{
+	static const struct {
+		unsigned n;
+		int rc;
+	} rows[] = { { 500, 0 }, { AGENT_MAX_PROCESSES, 0 }, { AGENT_MAX_PROCESSES + 1, -EPROTO } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .processes = rows[i].n };
+		struct bench *b = bench_new(&plan, LAST);
+		struct proxy_simple m;
+		struct proxy_ps p;
+		unsigned n = 0;
+
+		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+		for (unsigned times = 0; times < 2 && rows[i].rc == 0; times++) {
+			assert_int_equal(proxy_send(b->husk, PROXY_PS, &m, sizeof(m), NULL, 0, NULL), 0);
+			usleep(200000); /* a husk that was not given the processor */
+			for (n = 0; recv(b->husk, &p, sizeof(p), 0) == sizeof(p) && p.more; n++)
+				assert_int_equal(p.pid, 100 + n);
+			assert_int_equal(n, rows[i].n);
+			assert_int_equal(p.more, 0);
+			assert_int_equal(p.hdr.rc, 0);
+		}
+		if (rows[i].rc)
+			assert_int_equal(proxy_ps(b->husk, NULL, NULL, WAIT_MS, NULL), rows[i].rc);
+		else
+			assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+		bench_end(b);
+		bench_free(b);
+	}
+}
+
+/* One who asks for much and never reads, or goes away, holds nobody up. */
+static void a_husk_that_does_not_read(void **state)
+{
+	static const struct fakeworld_plan plan = { .processes = AGENT_MAX_PROCESSES };
+	struct bench *b = bench_new(&plan, LAST);
+	int pair[2][2];
+	struct proxy_simple m;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair[i]), 0);
+		assert_int_equal(serve_add(&b->s, pair[i][1], NULL), 0);
+		for (int n = 0; n < 3; n++)
+			proxy_send(pair[i][0], PROXY_PS, &m, sizeof(m), NULL, 0, NULL);
+	}
+	usleep(200000);
+	close(pair[1][0]);
+	assert_int_equal(proxy_call(b->husk, PROXY_STATUS, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	assert_true(strstr(bench_end(b), "quit "));
+	close(pair[0][0]);
+	bench_free(b);
+}
+
+/* The guest tells of the OOM killer without a pause: ten a second come through, and commands between them. */
+static void a_storm_of_events(void **state)
+{
+	static const struct fakeworld_plan plan = { .oom_storm = true };
+	struct bench *b = bench_new(&plan, LAST);
+	struct agent_stats s;
+	uint64_t end;
+	unsigned n = 0;
+	int rc;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_watch(b->husk, WAIT_MS, NULL), 0);
+	for (end = io_now_ns() + 1000000000u; io_now_ns() < end;)
+		n += proxy_event(b->husk, &s, &rc, 50, NULL) == PROXY_OOM;
+	assert_in_range(n, 2, 11);
+	assert_int_equal(proxy_call(b->husk, PROXY_STATUS, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	bench_end(b);
+	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
+	bench_free(b);
+}
+
+/* What the agent says of a failure reaches husk as data. */
+static void words_of_a_refusal(void **state)
+{
+	static const struct fakeworld_plan plan = { .create_rc = -EINVAL,
+						    .create_text = "%s%n\n{\"level\":\"info\"}\033[2J" };
+	struct bench *b = bench_new(&plan, LAST);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, &e), -EINVAL);
+	assert_string_equal(e.msg, "%s%n\\x0a{\"level\":\"info\"}\\x1b[2J");
+	bench_end(b);
+	bench_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(agents_that_never_answer), cmocka_unit_test(a_lost_agent_ends_its_machine),
+		cmocka_unit_test(output_that_never_ends),   cmocka_unit_test(a_slow_reader_is_waited_for),
+		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),
+		cmocka_unit_test(a_husk_that_does_not_read),
+		cmocka_unit_test(a_storm_of_events),	    cmocka_unit_test(words_of_a_refusal),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
