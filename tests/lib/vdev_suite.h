@@ -26,6 +26,13 @@ struct vdev_suite {
 	/* Whether its activate/load/kick may be called with garbage that a flipped bit made: true for
 	 * all but devices whose test double cannot take it. */
 	bool no_flips;
+	/* A chain that the device serves without anybody's help, again and again: how many bytes of it the device
+	 * reads (zeros) and may write. */
+	struct {
+		unsigned q;
+		uint32_t out, in;
+		bool threads; /* others than the loop's serve it */
+	} endless;
 };
 
 void vdev_suite_quiesce_twice(void **state);
@@ -42,6 +49,14 @@ void vdev_suite_transport(void **state);
 /* Features that are not offered are refused, those that are one by one accepted. */
 void vdev_suite_features(void **state);
 
+/* vdev_hostile.c: another CPU of the guest works against the device. */
+/* Started and reset over and over, with requests in flight. */
+void vdev_suite_reset_storm(void **state);
+/* Rings, tables and buffers change while the device looks at them. */
+void vdev_suite_flips(void **state);
+/* What comes back is made available again at once: a turn ends all the same. */
+void vdev_suite_endless(void **state);
+
 #define VDEV_SUITE_TEST(fn, s) cmocka_unit_test_prestate(fn, (void *)(uintptr_t)(s))
 #define VDEV_SUITE_TESTS(s)                                   \
 	VDEV_SUITE_TEST(vdev_suite_quiesce_twice, s),         \
@@ -54,6 +69,9 @@ void vdev_suite_features(void **state);
 	VDEV_SUITE_TEST(vdev_suite_bad_ring, s),              \
 	VDEV_SUITE_TEST(vdev_suite_kicks_armed, s),           \
 	VDEV_SUITE_TEST(vdev_suite_transport, s),             \
-	VDEV_SUITE_TEST(vdev_suite_features, s)
+	VDEV_SUITE_TEST(vdev_suite_features, s),              \
+	VDEV_SUITE_TEST(vdev_suite_reset_storm, s),           \
+	VDEV_SUITE_TEST(vdev_suite_flips, s),                 \
+	VDEV_SUITE_TEST(vdev_suite_endless, s)
 
 #endif

@@ -65,6 +65,7 @@ static const struct vdev_suite suite = {
 	.cfg = suite_cfg,
 	.work = suite_work,
 	.pops = 0x1f,
+	.endless = { .q = 0, .out = 4 },
 };
 
 static void begin(struct fakedrv *f, uint64_t features)

@@ -102,6 +102,7 @@ static const struct vdev_suite suite = {
 	.work = suite_work,
 	.pend = suite_pend,
 	.pops = 3,
+	.endless = { .q = 0, .out = 16, .in = 513, .threads = true },
 };
 
 static void begin_with(struct fakedrv *f, const struct blk_cfg *c, uint64_t features)

@@ -44,6 +44,7 @@ static const struct vdev_suite suite = {
 	.work = suite_work,
 	.pend = suite_pend,
 	.pops = 1u << TXQ,
+	.endless = { .q = TXQ, .out = 4096 },
 };
 
 static void begin(struct fakedrv *f, int in, int out)

@@ -158,6 +158,7 @@ static const struct vdev_suite suite = {
 	.work = work,
 	.pend = pend,
 	.pops = 0xf,
+	.endless = { .q = 1, .out = 64, .in = 64, .threads = true },
 };
 
 static int group_setup(void **state)
@@ -401,7 +402,7 @@ static void interrupt_storm(void **state)
 	at = fdv_alloc(&f, 64, 8);
 	for (unsigned i = 0; i < ARRAY_SIZE(reply); i++)
 		send_lock(&f, 1 + i % QUEUES, node, fh, 7000 + i, &reply[i]);
-	for (unsigned i = 0; i < 3000; i++) {
+	for (unsigned i = 0; i < 10000; i++) {
 		uint64_t unique = i * 0x9e3779b97f4a7c15ull;
 
 		interrupt(&f, at, unique - 7000 < 32 ? 0 : unique);
@@ -450,6 +451,7 @@ static const struct vdev_suite suite_open = {
 	.work = work_open,
 	.pend = pend_open,
 	.pops = 0xf,
+	.endless = { .q = 1, .out = 64, .in = 64, .threads = true },
 };
 
 /* Open files go on in another device; a lock that is waited for is named as the reason. */

@@ -49,6 +49,7 @@ static const struct vdev_suite suite = {
 	.created = suite_created,
 	.work = suite_work,
 	.pops = 1 << 0 | 1 << 1 | 1 << 2,
+	.endless = { .q = 1, .out = 12 },
 };
 
 /* --- creation ------------------------------------------------------------------------------------------ */

@@ -29,6 +29,7 @@ static const struct vdev_suite suite = {
 	.cfg = suite_cfg,
 	.work = suite_work,
 	.pops = 1,
+	.endless = { .q = 0, .in = 64 },
 };
 
 static void begin(struct fakedrv *f, const struct rng_cfg *cfg, uint64_t ram)

@@ -36,6 +36,7 @@ static const struct vdev_suite echo_suite = {
 	.work = work,
 	.pend = pend,
 	.pops = 3,
+	.endless = { .q = 0, .out = 4096, .in = 4096 },
 };
 
 static void interrupts(void **state)

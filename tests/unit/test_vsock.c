@@ -604,6 +604,7 @@ static const struct vdev_suite suite = {
 	.work = suite_work,
 	.pend = suite_pend,
 	.pops = 1u << VSOCK_TXQ,
+	.endless = { .q = VSOCK_TXQ, .out = 44 },
 };
 
 int main(void)

@@ -18,7 +18,7 @@ FDV_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) $(VMM_SNAP_OBJS) $(VMM_VIRTIO_CORE_OBJS) 
 	tests/lib/fakedrv_ring
 FDV_PCI_OBJS = $(FDV_OBJS) $(VMM_BUS_OBJS) $(VMM_PCI_OBJS) $(VMM_VIRTIO_PCI_OBJS) \
 	$(VMM_HV_FAKE_OBJS) tests/lib/fakedrv_pci
-VDEV_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/vdev_suite
+VDEV_TEST_OBJS = $(FDV_PCI_OBJS) tests/lib/vdev_suite tests/lib/vdev_hostile
 
 UNIT_TESTS += vq vdev
 vq_TEST_OBJS = $(FDV_OBJS) tests/lib/echodev
