@@ -10,13 +10,11 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/limits.h"
 #include "agent-proto/proto/limits.h"
 
 #define MAX_MAJOR  ((INT64_C(1) << 12) - 1)
 #define MAX_MINOR  ((INT64_C(1) << 20) - 1)
-#define MAX_GROUPS 65536
 
 static int invalid(struct err *e, const char *field)
 {
@@ -114,7 +112,7 @@ static int check_process(const Husk__Agent__V1__Process *p, struct err *e)
 		return rc;
 	if (*p->cwd != '/' || strlen(p->cwd) >= PATH_MAX)
 		return invalid(e, "process.cwd");
-	if (p->user && p->user->n_additional_gids > MAX_GROUPS)
+	if (p->user && p->user->n_additional_gids > AGENT_MAX_GROUPS)
 		return many(e, "process.user.additional_gids");
 	if (p->n_rlimits > 64)
 		return many(e, "process.rlimits");
@@ -238,7 +236,7 @@ static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)
 		if (strlen(d->disk) > AGENT_MAX_SERIAL || (*d->disk && d->type[0] != 'b'))
 			return invalid(e, "devices.disk");
 	}
-	if (c->n_device_rules > DEVFILTER_MAX_RULES)
+	if (c->n_device_rules > AGENT_MAX_DEVICE_RULES)
 		return many(e, "device_rules");
 	for (size_t i = 0; i < c->n_device_rules; i++) {
 		const Husk__Agent__V1__DeviceRule *r = c->device_rules[i];

@@ -6,8 +6,6 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
 
-#define DEVFILTER_MAX_RULES 512
-
 /* For each kind of access to a device the last rule that names it says; "a" names everything. Before the first rule,
  * and so without any, everything is denied but the devices that every container has, as in runc. */
 int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,

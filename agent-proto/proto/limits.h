@@ -28,6 +28,8 @@
 #define AGENT_MAX_EXTRA       16 /* streams of a process beyond the three */
 #define AGENT_MAX_MOUNTS      4096
 #define AGENT_MAX_HOOKS       256
+#define AGENT_MAX_GROUPS      65536 /* of a process's user; the kernel's NGROUPS_MAX */
+#define AGENT_MAX_DEVICE_RULES 512
 #define AGENT_MAX_SUBMOUNTS   1024 /* of one mount */
 #define AGENT_MAX_PROPAGATION 64
 #define AGENT_MAX_DATAGRAM    65536 /* bytes of one, on its way to a socket of the host */

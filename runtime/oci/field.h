@@ -100,6 +100,8 @@ oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
 oci_read_fn oci_read_net_devices; /* struct oci_spec; netdev.c */
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
+/* Before anything is read of @doc, a configuration or, @process_alone, what stands at "process" in one; counts.c. */
+int oci_check_counts(struct oci_ctx *c, const struct json *doc, bool process_alone);
 oci_read_fn oci_read_count;     /* uint64_t, any */
 oci_read_fn oci_read_block_io;  /* struct oci_resources; block_io.c */
 oci_read_fn oci_read_unified;   /* struct oci_resources; unified.c */

@@ -2,7 +2,7 @@
 OCI_SPEC_OBJS := runtime/oci/field runtime/oci/process runtime/oci/mounts runtime/oci/resources \
 	runtime/oci/linux runtime/oci/hooks runtime/oci/spec runtime/oci/seccomp runtime/oci/sched runtime/oci/userns \
 	runtime/oci/checks runtime/oci/block_io runtime/oci/unified runtime/oci/cpuset runtime/oci/vm
-OCI_SPEC_OBJS += runtime/oci/mount_options runtime/oci/netdev
+OCI_SPEC_OBJS += runtime/oci/mount_options runtime/oci/netdev runtime/oci/counts
 OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/seccomp_bpf runtime/oci/default runtime/oci/limits runtime/oci/pack \
 	runtime/oci/pack_kernel runtime/oci/features runtime/oci/update
 OCI_LIBS := -lprotobuf-c -lseccomp $(LIB_JSON_LIBS)

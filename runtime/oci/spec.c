@@ -146,6 +146,8 @@ int oci_spec_parse(struct oci_spec **ret, const char *text, size_t len, const ch
 	if (rc < 0)
 		rc = err_wrap(e, rc, "%s", name);
 	else
+		rc = oci_check_counts(&c, o->spec.doc, false);
+	if (rc == 0)
 		rc = oci_read_object(&c, o->spec.doc, oci_spec_fields, &o->spec);
 	if (rc == 0)
 		rc = oci_check_spec(&c, &o->spec);
@@ -208,6 +210,8 @@ int oci_process_load(struct oci_process **ret, const char *path, struct err *e)
 	if (rc < 0)
 		rc = err_wrap(e, rc, "%s", path);
 	else
+		rc = oci_check_counts(&c, o->process.doc, true);
+	if (rc == 0)
 		rc = oci_read_process(&c, o->process.doc, &o->process);
 	if (rc < 0) {
 		oci_process_free(&o->process);

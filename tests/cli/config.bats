@@ -54,6 +54,67 @@ refused() { # TEXT…
 	refused 'config.json: '
 }
 
+# Within a second of the processor's time, which does not depend on what else runs: beyond it the command is killed.
+refused_soon() { # TEXT…
+	(ulimit -t 1; expect 1 husk create -b "$BUNDLE" "$ID"; says 'create failed: ' "$@"; one_line)
+	root_empty
+}
+
+@test "what would cost much is refused soon, by name" {
+	bundle
+	cp "$BUNDLE/config.json" good
+	truncate -s 100M "$BUNDLE/config.json"
+	refused_soon 'larger than 16 MiB'
+	truncate -s 1T "$BUNDLE/config.json"
+	refused_soon 'larger than 16 MiB'
+	{ printf '{"a":'; head -c 10000 /dev/zero | tr '\0' '['; head -c 10000 /dev/zero | tr '\0' ']'; printf '}'; } >"$BUNDLE/config.json"
+	refused_soon 'nested too deeply'
+	{ printf '{'; yes '"a":{' | head -n 10000; } >"$BUNDLE/config.json"
+	refused_soon 'nested too deeply'
+	sed 's/"ociVersion"/"ociVersion": "1.0.0", "ociVersion"/' good >"$BUNDLE/config.json"
+	refused_soon 'key "ociVersion" given twice'
+	{ printf '['; yes 1, | head -n 1000001; printf '1]'; } >"$BUNDLE/config.json"
+	refused_soon 'too many values'
+	while read -r filter; do
+		read -r text
+		jq -c "$filter" good >"$BUNDLE/config.json"
+		refused_soon "config.json: $text"
+	done <<'END'
+.process.env = [range(100000) | "A\(.)=b"]
+process.env: has 100000 entries, 32768 are allowed
+.process.args = [range(100000) | "a"]
+process.args: has 100000 entries, 32768 are allowed
+.process.args = ["a" * 10000000]
+process.args: 10000000 bytes in all, 2097152 are allowed
+.process.env = ["A=" + "a" * 2097151]
+process.env: 2097153 bytes in all, 2097152 are allowed
+.process.user.additionalGids = [range(65537)]
+process.user.additionalGids: has 65537 entries, 65536 are allowed
+.mounts = [range(100000) | {destination: "/a\(.)", type: "tmpfs", source: "tmpfs"}]
+mounts: has 100000 entries, 4096 are allowed
+.linux.devices = [range(100000) | {path: "/dev/a\(.)", type: "c", major: 1, minor: 3}]
+linux.devices: has 100000 entries, 4096 are allowed
+.linux.maskedPaths = [range(100000) | "/a\(.)"]
+linux.maskedPaths: has 100000 entries, 4096 are allowed
+.linux.readonlyPaths = [range(100000) | "/a\(.)"]
+linux.readonlyPaths: has 100000 entries, 4096 are allowed
+.linux.sysctl = ([range(100000) | {key: "net.a\(.)", value: "v"}] | from_entries)
+linux.sysctl: has 100000 entries, 4096 are allowed
+.linux.resources.devices = [range(100000) | {allow: true, type: "c", access: "r"}]
+linux.resources.devices: has 100000 entries, 512 are allowed
+.linux.uidMappings = [range(100000) | {containerID: ., hostID: ., size: 1}]
+linux.uidMappings: more than 340 mappings
+.hooks.poststop = [range(100000) | {path: "/bin/true"}]
+hooks.poststop: 100000 hooks, 256 are allowed
+.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [range(100000) | {names: ["read"], action: "SCMP_ACT_LOG"}]}
+linux.seccomp.syscalls: 100000 system calls in all, 2048 are allowed
+.linux.resources.memory.limit = -2
+linux.resources.memory.limit
+.process.args[0] = "a\u0000b"
+process.args[0]: holds a NUL byte
+END
+}
+
 @test "fields of the wrong kind, each named" {
 	bundle
 	cp "$BUNDLE/config.json" good
