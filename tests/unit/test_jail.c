@@ -199,6 +199,7 @@ static const struct call fine[] = {
 	{ "doorbells", ALL, SYS_ioctl, { -1ul, KVM_IOEVENTFD, PTR(buf) } },
 	{ "routes", ALL, SYS_ioctl, { -1ul, KVM_SET_GSI_ROUTING, PTR(buf) } },
 	{ "run the guest", VCPU, SYS_ioctl, { -1ul, KVM_RUN, 0 } },
+	{ "say where it stopped", VCPU, SYS_ioctl, { -1ul, KVM_GET_REGS, PTR(buf) } },
 	{ "loop", CONTROL | IO | FS | DISK, SYS_epoll_pwait, { -1ul, PTR(buf), 1, 0, 0, 8 } },
 	{ "receive descriptors", CONTROL, SYS_recvmsg, { -1ul, PTR(buf), 0 } },
 	{ "accept", CONTROL, SYS_accept4, { -1ul, 0, 0, 0 } },

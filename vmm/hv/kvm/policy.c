@@ -19,5 +19,6 @@ const struct jail_rule jail_rules_hv_irq[] = {
 
 const struct jail_rule jail_rules_hv_run[] = {
 	{ "ioctl", "run the guest", KVM(KVM_RUN), 0 },
+	{ "ioctl", "where it was when it could not go on", KVM(KVM_GET_REGS), 0 },
 	{ NULL, NULL, {}, 0 },
 };
