@@ -103,7 +103,7 @@ static void little_room(struct fusecli *c, uint64_t node)
 	c->room = 0;
 }
 
-/* F1: requests that are not what they say. */
+/* Requests that are not what they say. */
 static void requests(void **state)
 {
 	struct fsfix *f = *state;
@@ -147,7 +147,7 @@ static void requests(void **state)
 	assert_int_equal(fc_init(c), 0);
 }
 
-/* F3: numbers that are nobody's, or somebody else's. */
+/* Numbers that are nobody's, or somebody else's. */
 static void numbers(void **state)
 {
 	struct fsfix *f = *state;
@@ -186,7 +186,7 @@ static void numbers(void **state)
 	assert_int_not_equal(x.nodeid, a.nodeid);
 }
 
-/* F4: links are shown, never followed, whatever the guest says they are. */
+/* Links are shown, never followed, whatever the guest says they are. */
 static void links(void **state)
 {
 	struct fsfix *f = *state;
@@ -262,7 +262,7 @@ static void swapped_for_a_link(void **state)
 	assert_true(found > 0);
 }
 
-/* F7: what the guest can make us hold is bounded. */
+/* What the guest can make us hold is bounded. */
 static void floods(void **state)
 {
 	const struct fs_server_cfg cfg = { .max_nodes = 20000,
@@ -358,7 +358,7 @@ static void hostile_offsets(void **state)
 	}
 }
 
-/* F8: the host takes files away, puts others in their place, cuts them. */
+/* The host takes files away, puts others in their place, cuts them. */
 static void host_changes(void **state)
 {
 	struct fsfix *f = *state;

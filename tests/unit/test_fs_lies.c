@@ -324,7 +324,7 @@ static void xattr_sizes(void **state)
 	assert_int_equal(fc_getxattr(&f->c, e.nodeid, NULL, NULL, 0), -EINVAL);
 }
 
-/* F5: nothing that is not a file is opened, whatever the guest believes it to be. */
+/* Nothing that is not a file is opened, whatever the guest believes it to be. */
 static void not_files(void **state)
 {
 	static const uint32_t kinds[] = { S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK };

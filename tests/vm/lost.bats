@@ -76,9 +76,18 @@ machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
 	root_empty
 }
 
-@test "no /dev/kvm" {
+@test "no /dev/kvm, one that may not be opened, no control groups of version 2" {
 	bundle
 	expect 1 unshare -m sh -c "mount -t tmpfs none /mnt; touch /mnt/x; mount --bind /mnt/x /dev/kvm; exec '$HUSK' --root '$ROOT' run -b '$BUNDLE' $ID"
 	says '/dev/kvm'
 	one_line
+	expect 1 unshare -m sh -c "mount -t tmpfs -o nodev none /mnt; mknod /mnt/x c 10 232; mount --bind /mnt/x /dev/kvm
+		exec '$HUSK' --root '$ROOT' run -b '$BUNDLE' $ID"
+	says 'cannot open /dev/kvm: Permission denied'
+	one_line
+	configure '.linux.resources.memory.limit = 100000000'
+	expect 1 unshare -m sh -c "mount -t tmpfs none /sys/fs/cgroup; exec '$HUSK' --root '$ROOT' run -b '$BUNDLE' $ID"
+	says '/sys/fs/cgroup is not a cgroup version 2 hierarchy'
+	one_line
+	root_empty
 }
