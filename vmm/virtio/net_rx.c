@@ -282,17 +282,16 @@ static int make_room(struct net_pair *p)
 	}
 }
 
-/* One frame. *ret_len: its bytes. 1: go on; 0: none now; -EBADMSG. */
+/* One frame. *ret_len: its bytes, if it is new. 1: go on; 0: none now; -EBADMSG. */
 static int receive(struct net_pair *p, size_t *ret_len)
 {
-	ssize_t len = (ssize_t)p->rx.spilled;
 	int rc = make_room(p);
+	ssize_t len;
 
 	if (rc <= 0)
 		return rc;
 	if (p->rx.spilled) {
 		unspill(p);
-		*ret_len = (size_t)len;
 		return 1;
 	}
 	len = read_frame(p);
@@ -333,7 +332,8 @@ int net_rx_run(struct net_pair *p)
 		rc = receive(p, &len);
 		if (rc <= 0)
 			break;
-		rate_charge(&n->rx_rate, len);
+		if (len)
+			rate_charge(&n->rx_rate, len);
 		bytes += len;
 	}
 	vdev_signal(&n->d, 2 * p->index);
