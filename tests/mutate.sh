@@ -21,6 +21,7 @@ LIST="vmm/virtio/vq.c:vq vmm/virtio/vq_state.c:vq vmm/virtio/net_ctrl.c:net_lies
 [ $# -eq 2 ] && LIST="$1:$2"
 
 work=$(mktemp -d) || exit 2
+mkdir "$work/tmp" || exit 2 # what a test that crashes leaves
 trap 'rm -rf "$work"' EXIT
 san=address,undefined # a stray read is noticed by these alone
 build=build/$(uname -m)-${san/,/-}
@@ -109,7 +110,7 @@ survives()
 
 	for test in ${1//+/ }; do
 		link_with "$2" "$3" "${link[$test]}" "$test" || return 2
-		{ timeout 60 "$work/test" >/dev/null 2>&1; } 2>/dev/null || return 1
+		{ TMPDIR=$work/tmp timeout 60 "$work/test" >/dev/null 2>&1; } 2>/dev/null || return 1
 	done
 }
 
