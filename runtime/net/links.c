@@ -170,11 +170,43 @@ static int keep(struct net_links *n, struct net_slot *s, const struct net_link *
 	return rc;
 }
 
-int links_update(struct net_links *n, uint64_t number, struct net_scan *ret, bool *ret_changed, struct err *e)
+static void leave_out(struct net_scan *s, size_t i)
+{
+	s->n--;
+	memmove(&s->link[i], &s->link[i + 1], (s->n - i) * sizeof(s->link[0]));
+}
+
+/* What is new gets a tap. */
+static int make_new(struct net_links *n, bool strict, struct net_scan *s, bool *changed, struct err *e)
+{
+	for (size_t i = 0; i < s->n;) {
+		struct err why = ERR_INIT;
+		bool known = false;
+		int rc;
+
+		for (size_t k = 0; k < NET_MAX_LINKS; k++)
+			known |= n->slot[k].life == LINK_HERE && n->slot[k].link.index == s->link[i].index;
+		rc = known ? 0 : make(n, &s->link[i], &why);
+		*changed |= !known && rc == 0;
+		if (rc < 0 && strict) {
+			*e = why;
+			return rc;
+		}
+		if (rc < 0) {
+			net_go_without(s, &why);
+			leave_out(s, i);
+		} else {
+			i++;
+		}
+	}
+	return 0;
+}
+
+int links_update(struct net_links *n, uint64_t number, bool strict, struct net_scan *ret, bool *ret_changed, struct err *e)
 {
 	int own[NET_MAX_LINKS];
 	size_t nown = own_taps(n, own);
-	int rc = scan_links(n->sk, own, nown, ret, e);
+	int rc = scan_links(n->sk, own, nown, strict, ret, e);
 
 	*ret_changed = false;
 	for (size_t i = 0; rc == 0 && i < NET_MAX_LINKS; i++) {
@@ -188,17 +220,7 @@ int links_update(struct net_links *n, uint64_t number, struct net_scan *ret, boo
 			rc = keep(n, s, now, ret_changed, e);
 		}
 	}
-	for (size_t i = 0; rc == 0 && i < ret->n; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < NET_MAX_LINKS; k++)
-			known |= n->slot[k].life == LINK_HERE && n->slot[k].link.index == ret->link[i].index;
-		if (known)
-			continue;
-		rc = make(n, &ret->link[i], e);
-		*ret_changed = true;
-	}
-	return rc;
+	return rc < 0 ? rc : make_new(n, strict, ret, ret_changed, e);
 }
 
 void links_settle(struct net_links *n, uint64_t number)

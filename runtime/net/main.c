@@ -86,11 +86,24 @@ static int pack(struct helper *h, const struct net_scan *links, bool *changed, s
 	return 0;
 }
 
+/* What a running container goes without is said once, not at every event. */
+static void complain(struct helper *h, const char *why)
+{
+	if (strcmp(h->complaint, why) == 0)
+		return;
+	snprintf(h->complaint, sizeof(h->complaint), "%s", why);
+	if (*why)
+		log_warn("%s", why);
+}
+
 /* Lists, and makes taps of what is new. */
-static int look(struct helper *h, bool *changed, struct err *e)
+static int look(struct helper *h, bool strict, bool *changed, struct err *e)
 {
 	struct net_scan links;
-	int rc = links_update(&h->links, h->number + 1, &links, changed, e);
+	int rc = links_update(&h->links, h->number + 1, strict, &links, changed, e);
+
+	if (rc == 0)
+		complain(h, links.without);
 
 	if (rc == 0)
 		rc = pack(h, &links, changed, e);
@@ -104,14 +117,11 @@ static void look_again(struct helper *h)
 {
 	struct err e = ERR_INIT;
 	bool changed = false;
-	int rc = look(h, &changed, &e);
 
-	/* What cannot be had is said once, not at every event. */
-	if (rc < 0 && strcmp(h->complaint, e.msg) == 0)
-		return;
-	snprintf(h->complaint, sizeof(h->complaint), "%s", e.msg);
-	if (rc < 0 || (changed && h->links.machine))
-		tell(h, rc, &e, 0);
+	if (look(h, false, &changed, &e) < 0)
+		complain(h, e.msg);
+	else if (changed && h->links.machine)
+		tell(h, 0, &e, 0);
 }
 
 /* ---- who speaks to us ------------------------------------------------------------------------------------ */
@@ -197,7 +207,7 @@ static int set_up(struct helper *h, const struct net_setup *m, int *fds, size_t 
 		return rc;
 	links_init(&h->links, h->sk);
 	rc = net_drop_privileges(e);
-	return rc < 0 ? rc : look(h, &changed, e);
+	return rc < 0 ? rc : look(h, true, &changed, e);
 }
 
 static int take_machine(struct helper *h, const int *fds, size_t nfds, struct err *e)
@@ -255,7 +265,7 @@ static void from_proxy(struct helper *h)
 	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != NET_VERSION || m.hdr.size != (size_t)n) {
 		close_and_reset(&h->proxy);
 	} else if (m.hdr.cmd == NET_SYNC && (size_t)n == sizeof(m.sync)) {
-		rc = look(h, &changed, &e);
+		rc = look(h, true, &changed, &e);
 		tell(h, rc, &e, m.sync.token);
 	} else if (m.hdr.cmd == NET_DONE && (size_t)n == sizeof(m.done) && m.hdr.rc == 0) {
 		links_settle(&h->links, m.done.number);

@@ -30,11 +30,14 @@ struct net_link {
 struct net_scan {
 	struct net_link link[NET_MAX_LINKS];
 	size_t n;
+	char without[500]; /* why the first one that is left out is */
 };
 
-/* scan.c. Links that are up, Ethernet, nobody's port; not those in @own (indices of our taps). -EINVAL names a link that is
- * up and cannot be carried; -E2BIG: too many. */
-int scan_links(struct nl_sock *sk, const int *own, size_t nown, struct net_scan *ret, struct err *e);
+/* scan.c. Links that are up, Ethernet, nobody's port; not those in @own (indices of our taps). One that is up and cannot be
+ * carried, or is one too many: @strict, -EINVAL or -E2BIG with a text that names it; else it is left out. */
+/* Notes that one is left out; 0. */
+int net_go_without(struct net_scan *s, const struct err *why);
+int scan_links(struct nl_sock *sk, const int *own, size_t nown, bool strict, struct net_scan *ret, struct err *e);
 /* Appends the packed UpdateNetworkRequest: those links with their addresses, routes and permanent neighbours. */
 int scan_pack(struct nl_sock *sk, const char *container_id, const struct net_scan *links, struct buf *out, struct err *e);
 
@@ -71,8 +74,9 @@ struct net_links {
 /* Opens the spares. */
 void links_init(struct net_links *n, struct nl_sock *sk);
 /* Lists the namespace's links, makes taps for new ones, gives them to the machine. *ret: what the guest is to have now.
- * @number: of the state that will say so. *ret_changed: something is other than before. */
-int links_update(struct net_links *n, uint64_t number, struct net_scan *ret, bool *ret_changed, struct err *e);
+ * @number: of the state that will say so. @strict: one that it cannot have is an error; a running container goes without.
+ * *ret_changed: something is other than before. */
+int links_update(struct net_links *n, uint64_t number, bool strict, struct net_scan *ret, bool *ret_changed, struct err *e);
 /* The machine has come: it gets all taps. */
 int links_plug(struct net_links *n, struct ncl *machine, struct err *e);
 /* The guest has made state @number so: devices that were not in it go. */

@@ -8,6 +8,7 @@
 #include <netlink/route/link.h>
 #include <netlink/route/neighbour.h>
 #include <netlink/route/route.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,18 @@ static bool is_candidate(struct rtnl_link *l)
 	return (flags & IFF_UP) && !(flags & IFF_LOOPBACK) && !rtnl_link_get_master(l);
 }
 
+/* On top of a link of this namespace, whose frames all go to the guest: nothing would come in. */
+static bool lies_here(struct rtnl_link *l, const char *kind)
+{
+	static const char *const kinds[] = { "vlan", "macvlan", "macvtap", "ipvlan", "macsec" };
+	int32_t elsewhere;
+
+	for (size_t i = 0; kind && i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(kind, kinds[i]) == 0)
+			return rtnl_link_get_link(l) && rtnl_link_get_link_netnsid(l, &elsewhere) < 0;
+	return false;
+}
+
 static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 {
 	struct nl_addr *mac = rtnl_link_get_addr(l);
@@ -50,6 +63,10 @@ static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 	if (rtnl_link_get_arptype(l) != ARPHRD_ETHER || !mac || nl_addr_get_len(mac) != sizeof(to->mac))
 		return err_set(e, EINVAL, "interface %s: a virtual machine cannot have one that is not Ethernet%s%s", name,
 			       kind ? ", like " : "", kind ? kind : "");
+	if (lies_here(l, kind))
+		return err_set(e, EINVAL,
+			       "interface %s: a virtual machine cannot have a %s on an interface of the same namespace; "
+			       "make it inside", name, kind);
 	if (s->n == NET_MAX_LINKS)
 		return err_set(e, E2BIG, "interface %s: more than %d in one network namespace", name, NET_MAX_LINKS);
 	*to = (struct net_link){ .index = rtnl_link_get_ifindex(l),
@@ -61,19 +78,33 @@ static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 	return 0;
 }
 
-int scan_links(struct nl_sock *sk, const int *own, size_t nown, struct net_scan *ret, struct err *e)
+int net_go_without(struct net_scan *s, const struct err *why)
+{
+	if (!s->without[0])
+		snprintf(s->without, sizeof(s->without), "%s", why->msg);
+	return 0;
+}
+
+int scan_links(struct nl_sock *sk, const int *own, size_t nown, bool strict, struct net_scan *ret, struct err *e)
 {
 	struct nl_cache *cache;
 	int rc = rtnl_link_alloc_cache(sk, AF_UNSPEC, &cache);
 
 	ret->n = 0;
+	ret->without[0] = 0;
 	if (rc < 0)
 		return nl_fail(e, rc, "list of interfaces");
 	for (struct nl_object *o = nl_cache_get_first(cache); rc == 0 && o; o = nl_cache_get_next(o)) {
 		struct rtnl_link *l = (struct rtnl_link *)o;
+		struct err why = ERR_INIT;
 
-		if (is_candidate(l) && !is_ours(rtnl_link_get_ifindex(l), own, nown))
-			rc = take_link(l, ret, e);
+		if (!is_candidate(l) || is_ours(rtnl_link_get_ifindex(l), own, nown))
+			continue;
+		rc = take_link(l, ret, &why);
+		if (rc < 0 && strict && e)
+			*e = why;
+		if (rc < 0 && !strict)
+			rc = net_go_without(ret, &why);
 	}
 	nl_cache_free(cache);
 	return rc;
@@ -376,10 +407,21 @@ static int with_cache(struct packing *p, int rc, struct nl_cache **cache, add_fn
 	return rc;
 }
 
+static int list_all(struct packing *p, struct nl_sock *sk, struct err *e)
+{
+	struct nl_cache *cache = NULL;
+	int rc = with_cache(p, rtnl_addr_alloc_cache(sk, &cache), &cache, add_addresses, "list of addresses", e);
+
+	if (rc == 0)
+		rc = add_routes(p, sk, e);
+	if (rc == 0)
+		rc = with_cache(p, rtnl_neigh_alloc_cache(sk, &cache), &cache, add_neighbours, "list of neighbours", e);
+	return rc;
+}
+
 int scan_pack(struct nl_sock *sk, const char *container_id, const struct net_scan *links, struct buf *out, struct err *e)
 {
 	struct packing p = { .links = links };
-	struct nl_cache *cache = NULL;
 	void *at;
 	size_t len;
 	int rc;
@@ -388,11 +430,8 @@ int scan_pack(struct nl_sock *sk, const char *container_id, const struct net_sca
 	husk__agent__v1__update_network_request__init(&p.m);
 	p.m.container_id = (char *)(uintptr_t)container_id;
 	add_interfaces(&p);
-	rc = with_cache(&p, rtnl_addr_alloc_cache(sk, &cache), &cache, add_addresses, "list of addresses", e);
-	if (rc == 0)
-		rc = add_routes(&p, sk, e);
-	if (rc == 0)
-		rc = with_cache(&p, rtnl_neigh_alloc_cache(sk, &cache), &cache, add_neighbours, "list of neighbours", e);
+	/* Without interfaces there is nothing on them, and most containers of a shell have none. */
+	rc = links->n ? list_all(&p, sk, e) : 0;
 	if (rc == 0 && p.no_memory)
 		rc = err_set(e, ENOMEM, "out of memory");
 	len = rc == 0 ? husk__agent__v1__update_network_request__get_packed_size(&p.m) : 0;

@@ -389,6 +389,19 @@ static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *
 	husk__agent__v1__accept_socket_request__free_unpacked(q, NULL);
 }
 
+static void on_network(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	struct fakeworld *w = ctx;
+
+	(void)p;
+	(void)len;
+	say(w, "network", "");
+	if (w->plan.network_rc)
+		ttrpc_reply_err(call, w->plan.network_rc, "interface eth0: cannot");
+	else
+		ttrpc_reply(call, NULL);
+}
+
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	say(ctx, "delete", "");
@@ -427,6 +440,7 @@ static const struct ttrpc_method methods[] = {
 	METHOD("Exec", on_exec),     METHOD("Start", on_start),
 	METHOD("Wait", on_wait),     METHOD("Signal", on_signal),
 	METHOD("Resize", on_ok),     METHOD("ListProcesses", on_list),
+	METHOD("UpdateNetwork", on_network),
 	METHOD("Delete", on_delete), METHOD("Pause", on_pause),
 	METHOD("Resume", on_resume), METHOD("Stats", on_stats),
 	METHOD("WaitOom", on_wait_oom), METHOD("AcceptSocket", on_accept_socket), { NULL, NULL, NULL },

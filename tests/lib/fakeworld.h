@@ -20,6 +20,7 @@ struct fakeworld_plan {
 	const char *create_text;
 	int start_rc;
 	int pause_rc;
+	int network_rc; /* UpdateNetwork is refused with this */
 	unsigned exit_status; /* when stdin ends */
 	size_t last_words; /* bytes */
 	bool die_at_create; /* the machine closes everything instead of answering */

@@ -38,6 +38,9 @@ static inline void *proxy(void *arg)
 
 static int connector = -1; /* for the next bench */
 
+/* What the next proxy gets as its connection to husk-net; -1: none. */
+static int next_net = -1;
+
 static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -50,6 +53,9 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	b->husk = pair[0];
 	assert_int_equal(serve_add(s, pair[1], &s->first), 0);
+	if (next_net >= 0)
+		network_take(s, next_net);
+	next_net = -1;
 	s->at.flags = flags;
 	s->at.nshares = 2;
 	s->at.request_len = 7;

@@ -111,7 +111,7 @@ static void list(int ns, struct buf *out, size_t links)
 	struct net_scan s;
 	struct err e = ERR_INIT;
 
-	if (scan_links(sk, NULL, 0, &s, &e) < 0 || scan_pack(sk, "c", &s, out, &e) < 0)
+	if (scan_links(sk, NULL, 0, true, &s, &e) < 0 || scan_pack(sk, "c", &s, out, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(s.n, links);
 	nl_socket_free(sk);
@@ -263,16 +263,20 @@ static void refused(void **state)
 	(void)state;
 	assert_int_equal(sh("ip tuntap add dev tun9 mode tun; ip link set tun9 up"), 0);
 	sk = sock_in(c);
-	assert_int_equal(scan_links(sk, NULL, 0, &s, &e), -EINVAL);
+	assert_int_equal(scan_links(sk, NULL, 0, true, &s, &e), -EINVAL);
 	check_contains(e.msg, "interface tun9: a virtual machine cannot have one that is not Ethernet");
+	/* A running container goes without it. */
+	assert_int_equal(scan_links(sk, NULL, 0, false, &s, &e), 0);
+	assert_int_equal(s.n, 0);
+	check_contains(s.without, "interface tun9: ");
 	assert_int_equal(sh("ip link set tun9 down"), 0);
-	assert_int_equal(scan_links(sk, NULL, 0, &s, &e), 0);
+	assert_int_equal(scan_links(sk, NULL, 0, true, &s, &e), 0);
 	assert_int_equal(s.n, 0);
 	/* Ours are nobody's. */
 	assert_int_equal(sh("ip tuntap add dev husk0 mode tap; ip link set husk0 up"), 0);
-	assert_int_equal(scan_links(sk, NULL, 0, &s, &e), 0);
+	assert_int_equal(scan_links(sk, NULL, 0, true, &s, &e), 0);
 	assert_int_equal(s.n, 1);
-	assert_int_equal(scan_links(sk, &s.link[0].index, 1, &s, &e), 0);
+	assert_int_equal(scan_links(sk, &s.link[0].index, 1, true, &s, &e), 0);
 	assert_int_equal(s.n, 0);
 	nl_socket_free(sk);
 	close(c);

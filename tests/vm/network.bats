@@ -62,6 +62,16 @@ name_server() {
 	echo 'nameserver 127.0.0.11' >"$BUNDLE/rootfs/etc/resolv.conf"
 }
 
+# A tap that a program of the engine's serves, as slirp4netns does; its frames go to one of the peer's.
+user_mode_tap() {
+	peer socat TUN:10.82.0.1/24,tun-type=tap,tun-name=tap1,iff-no-pi,iff-up UNIX-LISTEN:"$PWD/tap",type=5 3>&- &
+	TAPS=$!
+	eventually test -S tap
+	ip netns exec "$NS" socat TUN:10.82.0.2/24,tun-type=tap,tun-name=tap0,iff-no-pi,iff-up UNIX-CONNECT:"$PWD/tap",type=5 3>&- &
+	TAPS="$TAPS $!"
+	eventually sh -c "ip -n $NS addr show up dev tap0 | grep -q 10.82.0.2"
+}
+
 # What is added to the namespace for the machine's sake.
 traces() {
 	ip -n "$NS" -o link | grep -o 'husk[0-9]*' || :
@@ -88,6 +98,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
 
 	name_server
+	user_mode_tap
 
 	# What cannot be carried is named, and nothing stays.
 	ip -n "$NS" tuntap add dev tun9 mode tun
@@ -116,7 +127,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	grep -q 'default via fd77::1 dev eth0' route
 	grep -q '10.77.0.9 .*02:00:00:00:00:99 .*PERMANENT' neigh
 
-	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2; do reaches "$a"; done
+	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2 10.82.0.2; do reaches "$a"; done
 	# There and back by the guest's server; then to one of the peer's over IPv6.
 	head -c 300000 /dev/urandom >data
 	peer socat -t 5 - TCP:10.77.0.2:7000 <data >back
@@ -141,7 +152,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	grep -q 203.0.113.7 names
 	guest sh -c 'printf "\0\31\22\64\1\0\0\1\0\0\0\0\0\0\2db\4test\0\0\1\0\1" | nc 127.0.0.11 53 | hexdump -C' | tee names
 	grep -q 'cb *00 71 07' names
-	kill $SERVER
+	kill $SERVER $TAPS
 
 	# Its figures are the guest's.
 	expect 0 husk events --stats "$ID"
@@ -154,6 +165,9 @@ no_trace() { [ -z "$(traces)" ]; }
 	veth net2 10.80.0.2/24 10.80.0.1/24
 	eventually has 10.80.0.2/24
 	reaches 10.80.0.2
+	# What comes and cannot be carried does not keep the rest from coming.
+	ip -n "$NS" tuntap add dev tun9 mode tun
+	ip -n "$NS" link set tun9 up
 	ip -n "$NS" addr add 10.80.0.22/24 dev net2
 	eventually has 10.80.0.22/24
 	ip -n "$NS" link del net1
@@ -168,10 +182,19 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip link add "d$$" type veth peer name "e$$"
 	ip link set "e$$" netns "$PEER"
 	ip addr add 10.81.0.2/24 dev "d$$"
-	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'" | .linux.netDevices = {"d'$$'": {"name": "net9"}}'
+	# With a user namespace the network namespace in the guest is another one.
+	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'" | .linux.netDevices = {"d'$$'": {"name": "net9"}}' \
+		'.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] |
+		.linux.gidMappings = .linux.uidMappings'
 	expect 0 husk run -d -b "$BUNDLE" --pid-file pid "$ID" </dev/null
 	[ "$(traces | wc -l)" = 6 ]
 	guest ip -o addr | grep 'net9.* 10.81.0.2/24 '
+	reaches 10.77.0.2
+	veth net1 10.78.0.2/24 10.78.0.1/24
+	eventually has 10.78.0.2/24
+	reaches 10.78.0.2
+	ip -n "$NS" link del net1
+	eventually has_not net1
 	kill -9 "$(cat pid)"
 	eventually no_trace
 	expect 0 husk delete --force "$ID"
