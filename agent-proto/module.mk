@@ -60,11 +60,13 @@ ttrpc_TEST_LIBS := $(AGENT_PROTO_LIBS)
 $(foreach t,agent_client agent_hostile,$(eval $(t)_TEST_OBJS := tests/lib/agentliar $$(AGENT_CLIENT_OBJS) $$(LIB_BASE)) \
 	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
-FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply
+FUZZ_TARGETS += ttrpc_client ttrpc_server agent_reply agent_network
 ttrpc_client_FUZZ_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text lib/err \
 	lib/buf lib/log
 ttrpc_server_FUZZ_OBJS := $(TTRPC_SERVER_OBJS) agent-proto/agent/check agent-proto/agent/limits lib/io lib/err lib/buf \
 	lib/log
 agent_reply_FUZZ_OBJS := agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text agent-proto/ttrpc/arena lib/err lib/log
-$(foreach t,ttrpc_client ttrpc_server agent_reply,$(eval $(t)_FUZZ_GEN_OBJS := $$(AGENT_GEN_OBJS)) \
+agent_network_FUZZ_OBJS := agent-proto/agent/network_check agent-proto/agent/check agent-proto/agent/devfilter agent-proto/agent/limits \
+	agent-proto/ttrpc/arena lib/io lib/err lib/log
+$(foreach t,ttrpc_client ttrpc_server agent_reply agent_network,$(eval $(t)_FUZZ_GEN_OBJS := $$(AGENT_GEN_OBJS)) \
 	$(eval $(t)_FUZZ_LIBS := $$(AGENT_PROTO_LIBS)))
