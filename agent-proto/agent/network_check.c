@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/fib_rules.h>
 #include <linux/if_ether.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -91,6 +92,20 @@ static int check_route(const pb_network *m, const Husk__Agent__V1__Route *r, str
 	return 0;
 }
 
+static int check_rule(const Husk__Agent__V1__Rule *r, struct err *e)
+{
+	const size_t len = r->ipv6 ? 16 : 4;
+
+	if ((r->source.len && r->source.len != len) || (r->destination.len && r->destination.len != len) ||
+	    r->source_length > 8 * r->source.len || r->destination_length > 8 * r->destination.len)
+		return invalid(e, "rules.source");
+	if ((*r->input && !is_name(r->input)) || (*r->output && !is_name(r->output)))
+		return invalid(e, "rules.input");
+	if (r->action != FR_ACT_TO_TBL && (r->action < FR_ACT_BLACKHOLE || r->action > FR_ACT_PROHIBIT))
+		return invalid(e, "rules.action");
+	return r->action == FR_ACT_TO_TBL && !r->table ? invalid(e, "rules.table") : 0;
+}
+
 int network_check(const pb_network *m, struct err *e)
 {
 	int rc = check_ids(m->container_id, "", e);
@@ -99,6 +114,10 @@ int network_check(const pb_network *m, struct err *e)
 		return err_set(e, ENOSPC, "more than %d interfaces", AGENT_MAX_INTERFACES);
 	if (rc == 0 && (m->n_routes > AGENT_MAX_ROUTES || m->n_neighbours > AGENT_MAX_NEIGHBOURS))
 		return err_set(e, ENOSPC, "more than %d routes or %d neighbours", AGENT_MAX_ROUTES, AGENT_MAX_NEIGHBOURS);
+	if (rc == 0 && m->n_rules > AGENT_MAX_RULES)
+		return err_set(e, ENOSPC, "more than %d rules", AGENT_MAX_RULES);
+	for (size_t i = 0; rc == 0 && i < m->n_rules; i++)
+		rc = check_rule(m->rules[i], e);
 	for (size_t i = 0; rc == 0 && i < m->n_interfaces; i++)
 		rc = check_interface(m, i, e);
 	for (size_t i = 0; rc == 0 && i < m->n_routes; i++)

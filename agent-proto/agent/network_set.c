@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kernel's tables made to say what the host's say. What is there already is no error; what was never told is not touched. */
 #include <arpa/inet.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -19,6 +20,7 @@ typedef Husk__Agent__V1__Address pb_address;
 typedef Husk__Agent__V1__Route pb_route;
 typedef Husk__Agent__V1__NextHop pb_hop;
 typedef Husk__Agent__V1__Neighbour pb_neighbour;
+typedef Husk__Agent__V1__Rule pb_rule;
 
 #define LOOPBACK 1 /* its index, in every namespace */
 
@@ -292,6 +294,33 @@ static int tell_neighbour(struct rtn *n, uint16_t type, const struct devices *d,
 	return rtn_call(n);
 }
 
+static int tell_rule(struct rtn *n, uint16_t type, const pb_rule *r)
+{
+	struct fib_rule_hdr m = { .family = r->ipv6 ? AF_INET6 : AF_INET,
+				  .src_len = (uint8_t)r->source_length,
+				  .dst_len = (uint8_t)r->destination_length,
+				  .table = (uint8_t)(r->table < 256 ? r->table : RT_TABLE_UNSPEC),
+				  .action = (uint8_t)r->action };
+
+	/* The kernel would take the same one twice. */
+	rtn_begin(n, type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, &m, sizeof(m));
+	rtn_put_u32(n, FRA_PRIORITY, r->priority);
+	rtn_put_u32(n, FRA_TABLE, r->table);
+	if (r->source_length)
+		rtn_put(n, FRA_SRC, r->source.data, r->source.len);
+	if (r->destination_length)
+		rtn_put(n, FRA_DST, r->destination.data, r->destination.len);
+	if (*r->input)
+		rtn_put_str(n, FRA_IIFNAME, r->input);
+	if (*r->output)
+		rtn_put_str(n, FRA_OIFNAME, r->output);
+	if (r->mask) {
+		rtn_put_u32(n, FRA_FWMARK, r->mark);
+		rtn_put_u32(n, FRA_FWMASK, r->mask);
+	}
+	return rtn_call(n);
+}
+
 /* ---- from what was to what is next --------------------------------------------------------------------- */
 
 static bool same(const ProtobufCMessage *a, const ProtobufCMessage *b)
@@ -330,6 +359,9 @@ static void forget(struct rtn *n, bool moved, const struct devices *d, const pb_
 {
 	const pb_network *was = d->net;
 
+	for (size_t i = 0; i < was->n_rules; i++)
+		if (!is_in(&was->rules[i]->base, (ProtobufCMessage **)next->rules, next->n_rules))
+			tell_rule(n, RTM_DELRULE, was->rules[i]);
 	for (size_t i = 0; i < was->n_routes; i++)
 		if (!is_in(&was->routes[i]->base, (ProtobufCMessage **)next->routes, next->n_routes))
 			tell_route(n, RTM_DELROUTE, d, was->routes[i]);
@@ -382,6 +414,11 @@ static int set_rest(struct rtn *n, const struct devices *d, struct err *e)
 		if (rc < 0 && rc != -EEXIST)
 			return err_errno(e, -rc, "interface %s: route to %s/%u", r->n_hops ? r->hops[0]->device : "",
 					 text_of(&r->destination, text, sizeof(text)), r->prefix_length);
+	}
+	for (size_t i = 0; i < net->n_rules; i++) {
+		rc = tell_rule(n, RTM_NEWRULE, net->rules[i]);
+		if (rc < 0 && rc != -EEXIST)
+			return err_errno(e, -rc, "routing rule of priority %u", net->rules[i]->priority);
 	}
 	for (size_t i = 0; i < net->n_neighbours; i++) {
 		const pb_neighbour *b = net->neighbours[i];

@@ -44,6 +44,7 @@
 #define AGENT_MAX_ROUTES      1024
 #define AGENT_MAX_HOPS        64 /* of one route */
 #define AGENT_MAX_NEIGHBOURS  1024
+#define AGENT_MAX_RULES       256
 #define AGENT_MAX_RESOLVERS   4
 #define AGENT_DEVICE_MS       5000 /* for a device that was told of to be there */
 

@@ -129,7 +129,7 @@ static void look_again(struct helper *h)
 static int open_sockets(struct helper *h, struct err *e)
 {
 	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-				      RTNLGRP_IPV6_ROUTE };
+				      RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
 	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 
 	h->sk = nl_socket_alloc();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -8,6 +9,7 @@
 #include <netlink/route/link.h>
 #include <netlink/route/neighbour.h>
 #include <netlink/route/route.h>
+#include <netlink/route/rule.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +175,16 @@ static ProtobufCBinaryData bytes_of(struct packing *p, struct nl_addr *a)
 		memcpy(b.data, nl_addr_get_binary_addr(a), b.len);
 	}
 	return b;
+}
+
+static char *name_of(struct packing *p, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+	char *copy = take(p, len + 1, 1);
+
+	if (copy && len)
+		memcpy(copy, name, len);
+	return copy ? copy : (char *)(uintptr_t)"";
 }
 
 static bool is_inet(int family)
@@ -378,6 +390,59 @@ static int add_neighbours(struct packing *p, struct nl_cache *cache, struct err 
 	return 0;
 }
 
+/* "from all lookup local", "main", "default": the guest has them. */
+static bool is_everywhere(struct rtnl_rule *r)
+{
+	uint32_t prio = rtnl_rule_get_prio(r), table = rtnl_rule_get_table(r);
+
+	return (prio == 0 && table == RT_TABLE_LOCAL) || (prio == 32766 && table == RT_TABLE_MAIN) ||
+	       (prio == 32767 && table == RT_TABLE_DEFAULT);
+}
+
+/* One that asks for more than the message can say would match more there: it is left out. */
+static bool can_be_said(struct rtnl_rule *r)
+{
+	int action = rtnl_rule_get_action(r);
+	uint16_t from, to;
+	uint8_t protocol;
+
+	return (action == FR_ACT_TO_TBL || (action >= FR_ACT_BLACKHOLE && action <= FR_ACT_PROHIBIT)) &&
+	       !rtnl_rule_get_dsfield(r) && rtnl_rule_get_l3mdev(r) <= 0 && rtnl_rule_get_ipproto(r, &protocol) < 0 &&
+	       rtnl_rule_get_sport(r, &from, &to) < 0 && rtnl_rule_get_dport(r, &from, &to) < 0;
+}
+
+static int add_rules(struct packing *p, struct nl_cache *cache, struct err *e)
+{
+	if (!p->m.rules)
+		p->m.rules = take(p, AGENT_MAX_RULES, sizeof(*p->m.rules));
+	for (struct nl_object *o = nl_cache_get_first(cache); p->m.rules && o; o = nl_cache_get_next(o)) {
+		struct rtnl_rule *from = (struct rtnl_rule *)o;
+		struct nl_addr *src = rtnl_rule_get_src(from), *dst = rtnl_rule_get_dst(from);
+		Husk__Agent__V1__Rule *r;
+
+		if (!is_inet(rtnl_rule_get_family(from)) || is_everywhere(from) || !can_be_said(from))
+			continue;
+		if (p->m.n_rules == AGENT_MAX_RULES)
+			return err_set(e, E2BIG, "network namespace: more than %d routing rules", AGENT_MAX_RULES);
+		r = ADD(p, p->m.rules, p->m.n_rules, Husk__Agent__V1__Rule, husk__agent__v1__rule__init);
+		if (!r)
+			return 0;
+		r->ipv6 = rtnl_rule_get_family(from) == AF_INET6;
+		r->priority = rtnl_rule_get_prio(from);
+		r->source = bytes_of(p, src);
+		r->source_length = r->source.len ? nl_addr_get_prefixlen(src) : 0;
+		r->destination = bytes_of(p, dst);
+		r->destination_length = r->destination.len ? nl_addr_get_prefixlen(dst) : 0;
+		r->table = rtnl_rule_get_table(from);
+		r->action = (uint32_t)rtnl_rule_get_action(from);
+		r->input = name_of(p, rtnl_rule_get_iif(from));
+		r->output = name_of(p, rtnl_rule_get_oif(from));
+		r->mark = rtnl_rule_get_mark(from);
+		r->mask = rtnl_rule_get_mask(from);
+	}
+	return 0;
+}
+
 static void add_interfaces(struct packing *p)
 {
 	p->m.interfaces = take(p, p->links->n, sizeof(*p->m.interfaces));
@@ -416,6 +481,8 @@ static int list_all(struct packing *p, struct nl_sock *sk, struct err *e)
 		rc = add_routes(p, sk, e);
 	if (rc == 0)
 		rc = with_cache(p, rtnl_neigh_alloc_cache(sk, &cache), &cache, add_neighbours, "list of neighbours", e);
+	if (rc == 0)
+		rc = with_cache(p, rtnl_rule_alloc_cache(sk, AF_UNSPEC, &cache), &cache, add_rules, "list of routing rules", e);
 	return rc;
 }
 

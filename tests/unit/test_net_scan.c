@@ -171,6 +171,9 @@ static void same_here_and_there(void **state)
 		   "ip route add 10.9.0.0/16 dev net1 scope link; ip route add blackhole 10.66.0.0/16;"
 		   "ip route add 10.8.0.0/16 nexthop via 10.1.0.1 dev eth0 weight 3 nexthop dev net1 weight 1;"
 		   "ip -6 route add default via fd00:1::1 dev eth0 metric 77; ip -6 route add fd00:9::/64 dev eth0;"
+		   "ip rule add from 10.1.0.2 lookup 100 priority 1000; ip rule add fwmark 5/7 iif eth0 lookup 300;"
+		   "ip -6 rule add to fd00:9::/64 lookup 100 priority 77; ip rule add to 10.250.0.0/16 prohibit priority 9;"
+		   "ip rule add ipproto tcp dport 80 lookup 100;"
 		   "ip neigh add 10.1.0.77 lladdr 02:11:22:33:44:55 dev eth0 nud permanent;"
 		   "ip -6 neigh add fd00:1::77 lladdr 02:11:22:33:44:56 dev eth0 nud permanent;"),
 		0);
@@ -183,6 +186,7 @@ static void same_here_and_there(void **state)
 	assert_int_equal(net->interfaces[0]->mtu, 1400);
 	assert_true(net->interfaces[1]->no_arp);
 	assert_int_equal(net->n_neighbours, 2);
+	assert_int_equal(net->n_rules, 4);
 	make_so(b, NULL, net);
 	list(b, &again, 2);
 	if (again.len != m.len || memcmp(again.data, m.data, m.len) != 0) {
@@ -198,7 +202,8 @@ static void same_here_and_there(void **state)
 	assert_int_equal(sh("ip addr add 10.1.0.99/24 dev eth0; ip route add 10.77.0.0/16 dev eth0"), 0);
 	go(a);
 	assert_int_equal(sh("ip addr del 10.1.0.3/32 dev eth0; ip route del default via 10.1.0.254; ip route del 10.9.0.0/16;"
-			    "ip link set net1 down; ip neigh del 10.1.0.77 dev eth0; ip link set eth0 mtu 1450"), 0);
+			    "ip link set net1 down; ip rule del priority 1000;"
+			    "ip neigh del 10.1.0.77 dev eth0; ip link set eth0 mtu 1450"), 0);
 	list(a, &less, 1);
 	fewer = unpack(&less);
 	gone = make_so(b, net, fewer);
@@ -208,6 +213,7 @@ static void same_here_and_there(void **state)
 	assert_int_equal(sh("ip addr show dev eth0 | grep -q 10.1.0.99; ip route | grep -q 10.77.0.0;"
 			    "! ip addr | grep -q 10.1.0.3/; ! ip route | grep -q 10.1.0.254; ! ip route | grep -q 10.9.0.0;"
 			    "! ip neigh | grep -q 10.1.0.77; ip -6 neigh show nud permanent | grep -q fd00:1::77;"
+			    "! ip rule | grep -q 1000:; ip rule | grep -q 10.250;"
 			    "ip link show eth0 | grep -q 'mtu 1450'; ! ip link show up | grep -q net1"), 0);
 	husk__agent__v1__update_network_request__free_unpacked(net, NULL);
 	husk__agent__v1__update_network_request__free_unpacked(fewer, NULL);
@@ -317,6 +323,7 @@ struct sample {
 	Husk__Agent__V1__Route r, *rs[AGENT_MAX_ROUTES + 1];
 	Husk__Agent__V1__NextHop h, *hs[AGENT_MAX_HOPS + 1];
 	Husk__Agent__V1__Neighbour b, *bs[1];
+	Husk__Agent__V1__Rule rule, *rules[AGENT_MAX_RULES + 1];
 	uint8_t mac[2][6], ip[16];
 };
 
@@ -360,6 +367,15 @@ static void good(struct sample *s)
 	s->b.device = str("eth0");
 	s->b.address = s->addr.local;
 	s->b.mac = s->f[0].mac;
+	husk__agent__v1__rule__init(&s->rule);
+	s->rule.source = s->addr.local;
+	s->rule.source_length = 32;
+	s->rule.table = 100;
+	s->rule.action = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(s->rules); i++)
+		s->rules[i] = &s->rule;
+	s->m.rules = s->rules;
+	s->m.n_rules = 1;
 	s->bs[0] = &s->b;
 	s->m.neighbours = s->bs;
 	s->m.n_neighbours = 1;
@@ -408,6 +424,12 @@ static void checks(void **state)
 	BAD("a prefix of nothing", s->r.prefix_length = 8, EINVAL, "routes.destination");
 	BAD("no table", s->r.table = 0, EINVAL, "routes.type");
 	BAD("no type", s->r.type = 12, EINVAL, "routes.type");
+	BAD("many rules", s->m.n_rules = AGENT_MAX_RULES + 1, ENOSPC, "more than 256 rules");
+	BAD("a rule's long prefix", s->rule.source_length = 33, EINVAL, "rules.source");
+	BAD("a rule's address of another kind", s->rule.ipv6 = 1, EINVAL, "rules.source");
+	BAD("a rule's interface", s->rule.input = str("a/b"), EINVAL, "rules.input");
+	BAD("a rule's action", s->rule.action = 2, EINVAL, "rules.action");
+	BAD("a rule without a table", s->rule.table = 0, EINVAL, "rules.table");
 	BAD("a neighbour of nobody", s->b.device = str("eth2"), EINVAL, "neighbours");
 	free(s);
 }

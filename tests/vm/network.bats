@@ -86,6 +86,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$NS" route add default via 10.77.0.1
 	ip -n "$NS" route add 198.51.100.0/24 via 10.77.0.1 metric 50 src 10.77.0.2
 	ip -n "$NS" -6 route add default via fd77::1
+	ip -n "$NS" rule add from 10.77.0.2 lookup 100 priority 1000
 	ip -n "$NS" neigh add 10.77.0.9 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
 	ip -n "$PEER" link add m0 type veth peer name m1
 	ip -n "$PEER" addr add 10.79.0.1/24 dev m0
@@ -118,6 +119,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	guest ip route >route
 	guest ip -6 route >>route
 	guest ip neigh >neigh
+	guest ip rule | grep -q '1000:.*from 10.77.0.2 lookup 100'
 	cat addr route neigh
 	grep -q 'eth0: .*UP.* mtu 1400 ' addr
 	for a in 10.77.0.2/24 fd77::2/64 10.78.0.2/24 10.79.0.2/24; do grep -qF " $a " addr; done
