@@ -268,7 +268,7 @@ static bool set_feature(const char *name, bool on, int *ret_left)
 	static struct {
 		struct ethtool_gstrings h;
 		char text[FEATURES_MAX][ETH_GSTRING_LEN];
-	} s = { .h = { .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = FEATURES_MAX } };
+	} s = { .h = { .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES } };
 	struct {
 		struct ethtool_sfeatures h;
 		struct ethtool_set_features_block b[FEATURES_MAX / 32];
