@@ -359,13 +359,13 @@ struct oci_pack_source {
 	size_t n_below;
 	struct oci_pack_socket sock;
 };
-/* @root: the root file system: a share, or without a name the disk @root_disk.
- * @src: one for each mount of the spec. Appends a packed
- * husk.agent.v1.CreateContainerRequest. */
 struct oci_pack_disk {
 	const char *serial; /* "": none */
 	bool readonly;
 };
+/* @root: the root file system: a share, or without a name the disk @root_disk.
+ * @src: one for each mount of the spec. Appends a packed
+ * husk.agent.v1.CreateContainerRequest. */
 int oci_pack_create(const struct oci_spec *s, const char *container_id,
 		    const struct oci_pack_source *root, const struct oci_pack_disk *root_disk, const struct oci_pack_source *src,
 		    const struct oci_pack_streams *streams, const struct oci_pack_state *state,

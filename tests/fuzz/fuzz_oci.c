@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct oci_vm_wish wish;
 	struct oci_spec *s;
 	struct oci_limits limits;
+	const struct oci_pack_disk disk = { .serial = "" };
 	const struct oci_pack_source root = { .type = "bind", .name = "s0" };
 	struct oci_pack_source *src;
 
@@ -39,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	src = calloc(s->n_mounts + 1, sizeof(*src));
 	for (size_t i = 0; src && i < s->n_mounts; i++)
 		src[i].name = "m0";
-	if (src && oci_pack_create(s, "id", &root, src, &st, &state, &out, &e) == 0 && !out.len)
+	if (src && oci_pack_create(s, "id", &root, &disk, src, &st, &state, &out, &e) == 0 && !out.len)
 		abort();
 	if (oci_limits_host(&s->res, 1 << 28, &limits, &e) < 0 && !e.msg[0])
 		abort();
