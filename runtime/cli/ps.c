@@ -8,8 +8,8 @@
 #include "runtime/cli/cli.h"
 #include "runtime/cli/ps_format.h"
 #include "runtime/host/cgroup.h"
+#include "runtime/host/proc.h"
 #include "runtime/proxy/client.h"
-#include "runtime/sandbox/sandbox.h"
 
 #define ANSWER_TIMEOUT_MS 10000
 #define MAX_HOST_PIDS     4096
@@ -47,10 +47,17 @@ static int print_table(int dir, bool lives, struct ps_format *f, struct err *e)
 
 /* ---- json: the processes on the host that stand for them --------------------------------------- */
 
-static void print_json(const struct cli_global *g, const struct container_state *s, bool lives)
+/* In the group are also the machine, what brings it its network, and what connects to sockets for it. */
+static bool stands_for_a_process(pid_t pid)
+{
+	struct proc_info info;
+
+	return proc_read(pid, &info) == 0 && !strncmp(info.comm, PROXY_COMM, strlen(PROXY_COMM));
+}
+
+static void print_json(const struct container_state *s, bool lives)
 {
 	static pid_t pids[MAX_HOST_PIDS];
-	struct proc_id machine = { 0, 0 };
 	_cleanup_close_ int fd = -1;
 	int n = 0;
 
@@ -58,12 +65,11 @@ static void print_json(const struct cli_global *g, const struct container_state 
 		puts("null");
 		return;
 	}
-	sandbox_machine(g->host.root, s->sandbox, &machine, NULL);
 	if (*s->cgroup && cgroup_open(s->cgroup, &fd) == 0)
 		n = cgroup_pids(fd, pids, MAX_HOST_PIDS);
 	printf("[%d", s->proxy.pid);
 	for (int i = 0; i < n && i < MAX_HOST_PIDS; i++)
-		if (pids[i] != s->proxy.pid && pids[i] != machine.pid)
+		if (pids[i] != s->proxy.pid && stands_for_a_process(pids[i]))
 			printf(",%d", pids[i]);
 	printf("]\n");
 }
@@ -82,7 +88,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 		return rc;
 	lives = container_status_lives(container_status(dir, &s));
 	if (!strcmp(format, "json"))
-		print_json(g, &s, lives);
+		print_json(&s, lives);
 	else if (strcmp(format, "table"))
 		rc = err_set(e, EINVAL, "invalid format option");
 	else

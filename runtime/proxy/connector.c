@@ -18,7 +18,7 @@
 #include "runtime/proxy/filter.h"
 #include "runtime/proxy/proxy.h"
 
-#define COMM "husk-proxy:sock"
+#define COMM "husk-connector"
 /* Descriptors of the connector: its end, then the sockets. */
 #define OWN_FD    3
 #define FIRST_FD  4

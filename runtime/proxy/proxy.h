@@ -40,6 +40,7 @@
 #define PROXY_VERSION 1
 #define PROXY_MAX_PS  4096
 
+#define PROXY_COMM "husk-proxy:" /* what all of them begin with */
 #define PROXY_COMM_NEW "husk-proxy:new"
 #define PROXY_COMM_RUN "husk-proxy:run"
 #define PROXY_COMM_HELD "husk-proxy:held"
