@@ -7,13 +7,14 @@ teardown() { vm_teardown; }
 
 group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
 
-@test "machine and proxies are its members, and it goes with the container" {
+@test "machine, proxies and husk-net are its members, and it goes with the container" {
 	bundle "$(args sleep 1000)"
 	configure '.linux.cgroupsPath = "/husk-test-'$$'/inner"'
 	mkdir /sys/fs/cgroup/husk-test-$$
 	husk run -d --pid-file pid -b "$BUNDLE" "$ID" </dev/null >/dev/null
 	[ "$(group_of "$ID")" = /sys/fs/cgroup/husk-test-$$/inner ]
-	[ "$(sort "$(group_of "$ID")/cgroup.procs")" = "$(printf '%s\n' "$(cat pid)" "$(jq .machinePid "$ROOT/@sandbox/$ID/state.json")" | sort)" ]
+	[ "$(sort "$(group_of "$ID")/cgroup.procs")" = "$(printf '%s\n' "$(cat pid)" "$(jq .netPid "$ROOT/$ID/state.json")" \
+		"$(jq .machinePid "$ROOT/@sandbox/$ID/state.json")" | sort)" ]
 	husk delete --force "$ID"
 	[ ! -e /sys/fs/cgroup/husk-test-$$/inner ]
 	rmdir /sys/fs/cgroup/husk-test-$$
