@@ -115,11 +115,10 @@ const struct cli_command cli_console = {
 	.summary = "attach to the console of the container's virtual machine",
 	.description = "   Shows what the guest's kernel and its agent have written (the last 64 KiB) and go "
 		       "on to write,\n"
-		       "and passes input on to it: the kernel's SysRq keys are Ctrl-O and a letter (8: show "
-		       "all, t: what\n"
-		       "each task does, h: the others). Ctrl-] leaves it. What is shown is the guest's, as a "
-		       "process's output\n"
-		       "is.\n",
+		       "and passes input on to it: the kernel's SysRq keys are Ctrl-O and a letter (first 8: "
+		       "show all; then\n"
+		       "t: what each task does). Ctrl-] leaves it. What is shown is the guest's, as a "
+		       "process's output is.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.min_args = 1,

@@ -109,7 +109,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	(void)nargs;
 	if (rc < 0)
 		return rc;
-	status = container_status(dir, &s);
+	status = s.status;
 	container_state_done(&s);
 	if (interval <= 0)
 		return err_set(e, EINVAL, "duration interval must be greater than 0");

@@ -178,7 +178,7 @@ static int plan(struct cli_global *g, struct plan *p, const struct values *v, ch
 
 	if (rc < 0)
 		return rc;
-	status = container_status(dir, &s);
+	status = s.status;
 	if (status == CONTAINER_STOPPED) {
 		rc = err_set(e, ESRCH, "cannot exec in a stopped container");
 	} else if (status == CONTAINER_PAUSED && !v->ignore_paused) {

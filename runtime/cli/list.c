@@ -74,7 +74,11 @@ static void add(struct rows *all, int root, const char *id)
 		log_err("load container %s: %s", id, e.msg);
 		return;
 	}
-	r->status = container_status(dir, &r->s);
+	if (container_status(dir, &r->s, &r->status, &e) < 0) {
+		log_err("container %s: %s", id, e.msg);
+		container_state_done(&r->s);
+		return;
+	}
 	lives = container_status_lives(r->status);
 	snprintf(r->pid, sizeof(r->pid), "%d", lives ? r->s.proxy.pid : 0);
 	owner_name(r->s.owner, r->owner, sizeof(r->owner));

@@ -86,7 +86,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 
 	if (rc < 0)
 		return rc;
-	lives = container_status_lives(container_status(dir, &s));
+	lives = container_status_lives(s.status);
 	if (!strcmp(format, "json"))
 		print_json(&s, lives);
 	else if (strcmp(format, "table"))

@@ -14,7 +14,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	(void)nargs;
 	if (rc < 0)
 		return rc;
-	status = container_status(dir, &s);
+	status = s.status;
 	switch (status) {
 	case CONTAINER_CREATED:
 		rc = container_proxy(dir, &sock, e);

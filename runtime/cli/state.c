@@ -18,7 +18,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	if (rc < 0)
 		return rc;
 	jw_init(&w, &text, true);
-	container_state_print(&w, &s, container_status(dir, &s), "");
+	container_state_print(&w, &s, s.status, "");
 	rc = jw_done(&w) ? io_write_full(STDOUT_FILENO, text.data, text.len) : -ENOMEM;
 	buf_free(&text);
 	container_state_done(&s);

@@ -14,7 +14,7 @@ static int find_machine(const struct container_host *h, const char *id, int *ret
 
 	if (rc < 0)
 		return rc;
-	if (container_status(dir, &s) == CONTAINER_STOPPED)
+	if (s.status == CONTAINER_STOPPED)
 		rc = err_set(e, ESRCH, "container not running");
 	else
 		rc = sandbox_connect(h->root, s.sandbox, ret_sock, e);

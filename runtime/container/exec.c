@@ -23,7 +23,7 @@ static int find(const struct exec_request *r, struct container_state *st, int *r
 
 	if (rc < 0)
 		return rc;
-	status = container_status(dir, st);
+	status = st->status;
 	if (status == CONTAINER_PAUSED && !r->ignore_paused)
 		return err_set(e, EBUSY,
 			       "cannot exec in a paused container (use --ignore-paused to override)");
@@ -31,7 +31,9 @@ static int find(const struct exec_request *r, struct container_state *st, int *r
 		return err_set(e, ESRCH, "cannot exec in a %s container",
 			       container_status_name(status));
 	*ret_peer = proc_open(&st->proxy);
-	return *ret_peer < 0 ? err_set(e, ESRCH, "cannot exec in a stopped container") : 0;
+	if (*ret_peer == -ESRCH)
+		return err_set(e, ESRCH, "cannot exec in a stopped container");
+	return *ret_peer < 0 ? err_errno(e, -*ret_peer, "cannot open the container's husk-proxy") : 0;
 }
 
 static int attach(const struct exec_request *r, struct stand_in *p, int machine, struct err *e)

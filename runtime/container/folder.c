@@ -97,7 +97,12 @@ int container_find(int root, const char *id, int *ret_dir, struct container_stat
 		rc = container_open(root, id, false, &dir, e);
 	if (rc == 0)
 		rc = container_state_load(dir, ret, e);
-	if (rc == 0)
+	if (rc < 0)
+		return rc;
+	rc = container_status(dir, ret, &ret->status, e);
+	if (rc < 0)
+		container_state_done(ret);
+	else
 		*ret_dir = steal_fd(&dir);
 	return rc;
 }

@@ -19,7 +19,7 @@ static int ask(const struct container_host *h, const char *id, enum proxy_cmd cm
 
 	if (rc < 0)
 		return rc;
-	status = container_status(dir, &s);
+	status = s.status;
 	container_state_done(&s);
 	if (cmd == PROXY_RESUME && status != CONTAINER_PAUSED)
 		return err_set(e, EBUSY, running);

@@ -286,24 +286,34 @@ void container_now(char *out, size_t size)
 
 /* ---- status ----------------------------------------------------------------------------------- */
 
-enum container_status container_status(int dir, const struct container_state *s)
+static enum container_status of_stage(const char *comm)
 {
-	struct proc_info info;
-
-	if (s->proxy.pid == 0) {
-		if (dir >= 0 && flock(dir, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-			return CONTAINER_CREATING;
-		if (dir >= 0)
-			flock(dir, LOCK_UN);
-		return CONTAINER_STOPPED;
-	}
-	if (!proc_alive(&s->proxy, &info))
-		return CONTAINER_STOPPED;
-	if (!strcmp(info.comm, PROXY_COMM_NEW))
+	if (!strcmp(comm, PROXY_COMM_NEW))
 		return CONTAINER_CREATED;
-	if (!strcmp(info.comm, PROXY_COMM_RUN))
+	if (!strcmp(comm, PROXY_COMM_RUN))
 		return CONTAINER_RUNNING;
-	if (!strcmp(info.comm, PROXY_COMM_HELD))
+	if (!strcmp(comm, PROXY_COMM_HELD))
 		return CONTAINER_PAUSED;
 	return CONTAINER_STOPPED;
+}
+
+int container_status(int dir, const struct container_state *s, enum container_status *ret, struct err *e)
+{
+	struct proc_info info;
+	int alive;
+
+	*ret = CONTAINER_STOPPED;
+	if (s->proxy.pid == 0) {
+		if (dir >= 0 && flock(dir, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+			*ret = CONTAINER_CREATING;
+		else if (dir >= 0)
+			flock(dir, LOCK_UN);
+		return 0;
+	}
+	alive = proc_alive(&s->proxy, &info);
+	if (alive < 0)
+		return err_errno(e, -alive, "cannot tell whether the container lives: /proc/%d/stat", s->proxy.pid);
+	if (alive)
+		*ret = of_stage(info.comm);
+	return 0;
 }

@@ -53,6 +53,7 @@ struct container_state {
 	size_t n_annotations;
 	struct oci_hooks hooks; /* what later commands run; config.json may change or go */
 	struct oci_pool pool; /* of the hooks when loaded */
+	enum container_status status; /* when container_find() looked; not saved */
 };
 
 /* The folder of all containers. @make: with its parents. */
@@ -65,14 +66,15 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 void container_state_done(struct container_state *s);
 
 /* @dir: tells a creating container from one that a killed husk left, by the lock; -1 when the caller
- * holds it (then one without a proxy is stopped). */
-enum container_status container_status(int dir, const struct container_state *s);
+ * holds it (then one without a proxy is stopped). An error when it cannot be told: that is not "stopped". */
+int container_status(int dir, const struct container_state *s, enum container_status *ret, struct err *e);
 
 /* The text of `husk state` and of an element of `husk list`: runc's fields in runc's order. */
 void container_state_print(struct json_w *w, const struct container_state *s,
 			   enum container_status status, const char *owner);
 
-/* The folder and the state of container @id, which is checked first. Both are the caller's (close, container_state_done()). */
+/* The folder and the state of container @id, which is checked first, with its status. Both are the caller's (close,
+ * container_state_done()) on success. */
 int container_find(int root, const char *id, int *ret_dir, struct container_state *ret, struct err *e);
 /* Opens the folder of container @id. @lock: and takes its lock, waiting. -ENOENT with runc's words. */
 int container_open(int root, const char *id, bool lock, int *ret_dir, struct err *e);

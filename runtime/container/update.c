@@ -36,6 +36,7 @@ struct update {
 static int find(struct update *u, const struct container_host *h, const char *id, struct err *e)
 {
 	struct nc_info_reply info;
+	enum container_status status;
 	struct ncl *machine;
 	int fd = -1;
 	/* Two updates at a time would put back each other's values. */
@@ -45,7 +46,10 @@ static int find(struct update *u, const struct container_host *h, const char *id
 		rc = container_state_load(u->dir, &u->s, e);
 	if (rc < 0)
 		return rc;
-	if (!container_status_lives(container_status(-1, &u->s)))
+	rc = container_status(-1, &u->s, &status, e);
+	if (rc < 0)
+		return rc;
+	if (!container_status_lives(status))
 		return err_set(e, ESRCH, "container not running");
 	rc = container_proxy(u->dir, &u->sock, e);
 	if (rc == 0 && *u->s.cgroup && cgroup_open(u->s.cgroup, &u->cgroup) < 0)

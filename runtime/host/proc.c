@@ -76,22 +76,23 @@ int proc_read(pid_t pid, struct proc_info *ret)
 	return proc_parse_stat(line, (size_t)n, ret);
 }
 
-bool proc_alive(const struct proc_id *id, struct proc_info *ret)
+int proc_alive(const struct proc_id *id, struct proc_info *ret)
 {
 	struct proc_info info;
+	int rc = proc_read(id->pid, &info);
 
-	if (proc_read(id->pid, &info) < 0 || info.id.start != id->start)
-		return false;
-	if (info.state == 'Z' || info.state == 'X')
-		return false;
+	if (rc < 0)
+		return rc == -ESRCH ? 0 : rc;
+	if (info.id.start != id->start || info.state == 'Z' || info.state == 'X')
+		return 0;
 	if (ret)
 		*ret = info;
-	return true;
+	return 1;
 }
 
 int proc_open(const struct proc_id *id)
 {
-	int fd;
+	int fd, alive;
 
 	if (id->pid <= 0)
 		return -ESRCH;
@@ -99,9 +100,10 @@ int proc_open(const struct proc_id *id)
 	if (fd < 0)
 		return -errno;
 	/* Checked after opening: from here on the descriptor and the number mean the same process. */
-	if (!proc_alive(id, NULL)) {
+	alive = proc_alive(id, NULL);
+	if (alive <= 0) {
 		close(fd);
-		return -ESRCH;
+		return alive < 0 ? alive : -ESRCH;
 	}
 	return fd;
 }

@@ -24,9 +24,9 @@ struct proc_info {
 int proc_read(pid_t pid, struct proc_info *ret);
 /* The line of /proc/PID/stat itself; the name in it may hold any byte. */
 int proc_parse_stat(const char *line, size_t len, struct proc_info *ret);
-/* Whether @id lives (a zombie does not); fills *ret (may be NULL) then. */
-bool proc_alive(const struct proc_id *id, struct proc_info *ret);
-/* A pidfd of exactly that process, or -ESRCH. Close-on-exec. */
+/* 1: @id lives, and *ret (may be NULL) is filled; 0: it does not (a zombie does not); a negative errno: it cannot be told now. */
+int proc_alive(const struct proc_id *id, struct proc_info *ret);
+/* A pidfd of exactly that process; -ESRCH when it has gone. Close-on-exec. */
 int proc_open(const struct proc_id *id);
 int proc_signal(int pidfd, int signo);
 /* 0 when the process has ended, -ETIMEDOUT. */

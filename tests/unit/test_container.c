@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +143,36 @@ static void test_stat(void **state)
 	}
 }
 
+static enum container_status status_of(int dir, const struct container_state *s)
+{
+	enum container_status status = CONTAINER_RUNNING;
+
+	assert_int_equal(container_status(dir, s, &status, NULL), 0);
+	return status;
+}
+
+/* Without a descriptor to look with, nothing is said to have stopped. */
+static void test_process_unknown(void **state)
+{
+	struct container_state s = { .id = "c" };
+	enum container_status status;
+	struct rlimit was, none;
+	struct proc_info self;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proc_read(getpid(), &self), 0);
+	s.proxy = self.id;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(proc_alive(&self.id, NULL), -EMFILE);
+	assert_int_equal(container_status(-1, &s, &status, &e), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_non_null(strstr(e.msg, "cannot tell whether the container lives"));
+}
+
 static void test_process_identity(void **state)
 {
 	struct proc_info self;
@@ -150,10 +181,10 @@ static void test_process_identity(void **state)
 
 	(void)state;
 	assert_int_equal(proc_read(getpid(), &self), 0);
-	assert_true(proc_alive(&self.id, NULL));
+	assert_int_equal(proc_alive(&self.id, NULL), 1);
 	other = self.id;
 	other.start++;
-	assert_false(proc_alive(&other, NULL));
+	assert_int_equal(proc_alive(&other, NULL), 0);
 	assert_int_equal(proc_open(&other), -ESRCH);
 	other.pid = 0;
 	assert_int_equal(proc_open(&other), -ESRCH);
@@ -166,7 +197,7 @@ static void test_process_identity(void **state)
 	}
 	assert_int_equal(proc_read(child, &self), 0);
 	assert_int_equal(proc_kill(&self.id, 5000), 0);
-	assert_false(proc_alive(&self.id, NULL)); /* a zombie is not alive */
+	assert_int_equal(proc_alive(&self.id, NULL), 0); /* a zombie is not alive */
 	waitpid(child, NULL, 0);
 }
 
@@ -372,7 +403,7 @@ static void test_folder_leftover(void **state)
 	assert_true(leftover);
 	/* and before the second. */
 	assert_int_equal(container_state_save(dir, &s, NULL), 0);
-	assert_int_equal(container_status(dir, &s), CONTAINER_STOPPED);
+	assert_int_equal(status_of(dir, &s), CONTAINER_STOPPED);
 	close(dir);
 	assert_int_equal(container_make(f->fd, "c", &dir, &leftover, NULL), 0);
 	assert_true(leftover);
@@ -411,12 +442,12 @@ static void test_status_creating(void **state)
 
 	assert_int_equal(container_make(f->fd, "c", &mine, &leftover, NULL), 0);
 	assert_int_equal(container_open(f->fd, "c", false, &theirs, NULL), 0);
-	assert_int_equal(container_status(theirs, &s), CONTAINER_CREATING);
+	assert_int_equal(status_of(theirs, &s), CONTAINER_CREATING);
 	flock(mine, LOCK_UN);
-	assert_int_equal(container_status(theirs, &s), CONTAINER_STOPPED);
+	assert_int_equal(status_of(theirs, &s), CONTAINER_STOPPED);
 	/* A process that lives, but under another name than a proxy's. */
 	s.proxy.pid = getpid();
-	assert_int_equal(container_status(theirs, &s), CONTAINER_STOPPED);
+	assert_int_equal(status_of(theirs, &s), CONTAINER_STOPPED);
 	close(theirs);
 	assert_int_equal(container_remove_dir(f->fd, "c", mine, NULL), 0);
 	close(mine);
@@ -429,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_process_identity),
+		cmocka_unit_test(test_process_unknown),
 		cmocka_unit_test(test_state_malformed),
 		cmocka_unit_test_setup_teardown(test_state_round_trip, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_twice, make_folder, drop_folder),

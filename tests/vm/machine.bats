@@ -34,13 +34,13 @@ teardown() { vm_teardown; }
 	"$HUSK" --root "$ROOT" console "$ID" <keys >live 3>&- 4>&- &
 	pid=$!
 	exec 7>keys
-	printf '\0178\017h' >&7
-	eventually grep -q 'sysrq: HELP : loglevel(0-9) reboot(b)' live
+	printf '\0178\017m' >&7
+	eventually grep -q 'Mem-Info:' live
 	exec 7>&-
 	kill $pid
 	wait $pid || :
 	expect 0 husk console --dump "$ID"
-	[[ $out == *'sysrq: HELP : '* ]]
+	[[ $out == *'Mem-Info:'* ]]
 	husk kill "$ID" KILL
 	eventually is_status "$ID" stopped
 	expect 1 husk console "$ID"
