@@ -39,6 +39,7 @@ struct fakeworld {
 	struct ttrpc_call *dropped[MAX_DROPPED]; /* never answered */
 	unsigned ndropped;
 	uint64_t socket_token; /* of the one connection to a socket of the host */
+	struct ttrpc_call *accepting; /* it comes when the process runs: until then the call waits */
 	bool running, ended;
 	unsigned status;
 	char said[4096];
@@ -242,6 +243,17 @@ static void on_exec(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t
 	w->running = true;
 }
 
+static void answer_accept(struct fakeworld *w)
+{
+	Husk__Agent__V1__AcceptSocketResponse r = HUSK__AGENT__V1__ACCEPT_SOCKET_RESPONSE__INIT;
+
+	if (!w->accepting || !w->running)
+		return;
+	r.uid = r.gid = 4711;
+	ttrpc_reply(w->accepting, &r.base);
+	w->accepting = NULL;
+}
+
 static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	struct fakeworld *w = ctx;
@@ -267,6 +279,7 @@ static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	}
 	w->running = true;
 	ttrpc_reply(call, NULL);
+	answer_accept(w);
 	if (w->nstreams)
 		evloop_add(w->loop, &w->streams[0].src, EPOLLIN);
 	else
@@ -376,15 +389,14 @@ static void on_wait_oom(void *ctx, struct ttrpc_call *call, const uint8_t *p, si
 static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
 	Husk__Agent__V1__AcceptSocketRequest *q = husk__agent__v1__accept_socket_request__unpack(NULL, len, p);
-	Husk__Agent__V1__AcceptSocketResponse r = HUSK__AGENT__V1__ACCEPT_SOCKET_RESPONSE__INIT;
 	struct fakeworld *w = ctx;
 
 	if (w->socket_token) {
 		ttrpc_reply_err(call, -ESRCH, "container not running");
 	} else {
 		w->socket_token = q->token;
-		r.uid = r.gid = 4711;
-		ttrpc_reply(call, &r.base);
+		w->accepting = call;
+		answer_accept(w);
 	}
 	husk__agent__v1__accept_socket_request__free_unpacked(q, NULL);
 }
@@ -561,6 +573,8 @@ static void *world(void *arg)
 		ttrpc_reply(w->dropped[i], NULL);
 	if (w->oom)
 		ttrpc_reply(w->oom, NULL);
+	if (w->accepting)
+		ttrpc_reply(w->accepting, NULL);
 	if (w->agent)
 		close(w->agent_src.fd);
 	for (unsigned i = 0; i < w->nstreams; i++)
