@@ -91,7 +91,6 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	const struct values *v = values;
 	struct carry c = { .sock = -1, .terminal = !v->dump && isatty(STDIN_FILENO), .input = !v->dump };
 	struct console_saved saved = { .fd = -1 };
-	bool input = c.input;
 	int rc = cli_open_root(g, false, e);
 
 	(void)nargs;
@@ -99,7 +98,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 		rc = container_console(&g->host, args[0], v->dump, &c.input, &c.sock, e);
 	if (rc < 0)
 		return rc;
-	if (input && !c.input)
+	if (!v->dump && !c.input)
 		log_warn("another husk console has the input; this one shows output only");
 	if (c.terminal && console_raw(&saved, NULL) == 0)
 		dprintf(STDERR_FILENO, "Ctrl-] leaves the console\r\n");

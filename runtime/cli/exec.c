@@ -173,15 +173,13 @@ static int plan(struct cli_global *g, struct plan *p, const struct values *v, ch
 {
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
-	enum container_status status;
 	int rc = container_find(g->host.root, args[0], &dir, &s, e);
 
 	if (rc < 0)
 		return rc;
-	status = s.status;
-	if (status == CONTAINER_STOPPED) {
+	if (s.status == CONTAINER_STOPPED) {
 		rc = err_set(e, ESRCH, "cannot exec in a stopped container");
-	} else if (status == CONTAINER_PAUSED && !v->ignore_paused) {
+	} else if (s.status == CONTAINER_PAUSED && !v->ignore_paused) {
 		rc = err_set(e, EBUSY,
 			     "cannot exec in a paused container (use --ignore-paused to override)");
 	} else if (v->process) {

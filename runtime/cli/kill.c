@@ -32,16 +32,14 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	const struct values *v = values;
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
-	enum container_status status;
 	int signo, rc = cli_find(g, args[0], &dir, &s, e);
 
 	if (rc < 0)
 		return rc;
 	signo = signal_by_name(nargs > 1 ? args[1] : "SIGTERM", e);
-	status = s.status;
 	if (signo < 0)
 		rc = signo;
-	else if (container_status_lives(status))
+	else if (container_status_lives(s.status))
 		rc = send_signal(dir, &s, signo, v->all, e);
 	/* All of the processes of a container that has none have been told, says runc. */
 	else if (!v->all)

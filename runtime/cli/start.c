@@ -7,15 +7,13 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	struct container_state s = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int sock = -1;
-	enum container_status status;
 	int program, rc = cli_find(g, args[0], &dir, &s, e);
 
 	(void)values;
 	(void)nargs;
 	if (rc < 0)
 		return rc;
-	status = s.status;
-	switch (status) {
+	switch (s.status) {
 	case CONTAINER_CREATED:
 		rc = container_proxy(dir, &sock, e);
 		if (rc == 0)
@@ -30,7 +28,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	case CONTAINER_PAUSED:
 	case CONTAINER_CREATING:
 		rc = err_set(e, EBUSY, "cannot start a container in the %s state",
-			     container_status_name(status));
+			     container_status_name(s.status));
 		break;
 	}
 	container_state_done(&s);

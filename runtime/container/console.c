@@ -5,7 +5,7 @@
 #include "lib/cleanup.h"
 #include "runtime/container/create_internal.h"
 
-/* The name of the sandbox of a container that may be in any state with a machine. */
+/* A connection to the machine of a container in any state that has one. */
 static int find_machine(const struct container_host *h, const char *id, int *ret_sock, struct err *e)
 {
 	struct container_state s = { .doc = NULL };

@@ -82,16 +82,13 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 	/* A killed command left a folder without a state, or something else wrote into it. */
 	if (rc < 0 && !force)
 		return rc;
-	/* What cannot be told lives, and is ended where that is wanted. */
 	rc = container_status(-1, &s, &status, e);
-	if (rc < 0)
+	if (rc < 0) /* what cannot be told lives, and is ended where that is wanted */
 		status = CONTAINER_RUNNING;
-	if (rc < 0 && !force)
-		;
 	else if ((status == CONTAINER_RUNNING || status == CONTAINER_PAUSED) && !force)
 		rc = err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", id,
 			     container_status_name(status));
-	else {
+	if (rc == 0 || force) {
 		end_in_order(dir, &s, status);
 		rc = container_destroy(h, dir, id, &s, e);
 		if (rc == 0)

@@ -18,18 +18,16 @@ static int find(const struct exec_request *r, struct container_state *st, int *r
 		struct err *e)
 {
 	_cleanup_close_ int dir = -1;
-	enum container_status status;
 	int rc = container_find(r->host->root, r->id, &dir, st, e);
 
 	if (rc < 0)
 		return rc;
-	status = st->status;
-	if (status == CONTAINER_PAUSED && !r->ignore_paused)
+	if (st->status == CONTAINER_PAUSED && !r->ignore_paused)
 		return err_set(e, EBUSY,
 			       "cannot exec in a paused container (use --ignore-paused to override)");
-	if (!container_status_lives(status))
+	if (!container_status_lives(st->status))
 		return err_set(e, ESRCH, "cannot exec in a %s container",
-			       container_status_name(status));
+			       container_status_name(st->status));
 	*ret_peer = proc_open(&st->proxy);
 	if (*ret_peer == -ESRCH)
 		return err_set(e, ESRCH, "cannot exec in a stopped container");

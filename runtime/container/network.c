@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/container/network.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,38 +43,14 @@ static int call(struct network *n, enum net_cmd cmd, struct net_hdr *m, size_t s
 	return r.hdr.rc < 0 ? err_set(e, -r.hdr.rc, "network: %s", r.text) : 0;
 }
 
-static int spawn_it(struct network *n, struct err *e)
-{
-	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char path[4096];
-	struct spawn sp = { .path = path,
-			    .argv0 = "husk-net",
-			    .cgroup = -1,
-			    .stdio = { null, null, null },
-			    .new_session = true };
-	int pair[2], rc;
-
-	if (null < 0)
-		return err_errno(e, errno, "/dev/null");
-	rc = spawn_find_program("husk-net", path, sizeof(path), e);
-	if (rc < 0)
-		return rc;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, errno, "socketpair");
-	n->sock = pair[0];
-	sp.control = pair[1];
-	rc = spawn_start(&sp, &n->proc, e);
-	close(pair[1]);
-	return rc;
-}
-
 int network_start(struct network *n, const struct container_host *h, const char *id, int netns, const struct oci_spec *spec,
 		  struct err *e)
 {
 	struct net_setup m = { .flags = spec->ns[OCI_NS_NETWORK].path ? 0u : NET_SETUP_FRESH,
 			       .n_devices = (uint32_t)spec->n_net_devices };
 	_cleanup_close_ int its_end = -1;
-	int pair[2], rc = spawn_it(n, e);
+	const struct spawn sp = { .program = "husk-net", .cgroup = -1, .detached = true };
+	int pair[2], rc = spawn_start(&sp, &n->proc, &n->sock, e);
 
 	if (rc < 0)
 		return rc;

@@ -91,27 +91,12 @@ int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool
 
 int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)
 {
-	char path[4096];
-	struct spawn sp = { .path = path,
-			    .argv0 = "husk-proxy",
-			    .title = p->title,
-			    .cgroup = cgroup,
-			    .stdio = { p->stdio[0], p->stdio[1], p->stdio[2] } };
-	int pair[2], rc;
+	const struct spawn sp = { .program = "husk-proxy",
+				  .title = p->title,
+				  .cgroup = cgroup,
+				  .stdio = { p->stdio[0], p->stdio[1], p->stdio[2] } };
 
-	rc = spawn_find_program("husk-proxy", path, sizeof(path), e);
-	if (rc < 0)
-		return rc;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, errno, "socketpair");
-	sp.control = pair[1];
-	rc = spawn_start(&sp, &p->made.proxy, e);
-	close(pair[1]);
-	if (rc < 0)
-		close(pair[0]);
-	else
-		p->made.sock = pair[0];
-	return rc;
+	return spawn_start(&sp, &p->made.proxy, &p->made.sock, e);
 }
 
 static int send_preserved(const struct stand_in *p, struct err *e)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,32 +68,33 @@ int spawn_find_data(const char *name, const char *env, char *out, size_t size, s
 }
 
 /* In the child: only system calls; returns only on failure. */
-static void child_exec(const struct spawn *s)
+static void child_exec(const struct spawn *s, const char *path, const int stdio[3], int control)
 {
-	char *argv[] = { (char *)(uintptr_t)s->argv0, (char *)(uintptr_t)s->title, NULL };
+	char *argv[] = { (char *)(uintptr_t)s->program, (char *)(uintptr_t)s->title, NULL };
 	char *envp[] = { NULL };
 	sigset_t none;
 
 	for (int i = 0; i < 3; i++)
-		if (s->stdio[i] >= 0 && dup2(s->stdio[i], i) < 0)
+		if (stdio[i] >= 0 && dup2(stdio[i], i) < 0)
 			return;
-	if (s->control == CONTROL_FD) {
+	if (control == CONTROL_FD) {
 		if (fcntl(CONTROL_FD, F_SETFD, 0) < 0)
 			return;
-	} else if (dup2(s->control, CONTROL_FD) < 0) {
+	} else if (dup2(control, CONTROL_FD) < 0) {
 		return;
 	}
-	if (s->new_session)
+	if (s->detached)
 		setsid();
 	for (int i = 1; i < SIGRTMIN; i++)
 		if (i != SIGKILL && i != SIGSTOP)
 			signal(i, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(s->path, argv, envp);
+	execve(path, argv, envp);
 }
 
-int spawn_start(const struct spawn *s, struct proc_id *ret_id, struct err *e)
+static int start(const struct spawn *s, const char *path, const int stdio[3], int control, struct proc_id *ret_id,
+		 struct err *e)
 {
 	struct clone_args ca = { .exit_signal = SIGCHLD, .flags = CLONE_VFORK };
 	struct proc_info info;
@@ -105,11 +107,11 @@ int spawn_start(const struct spawn *s, struct proc_id *ret_id, struct err *e)
 	}
 	pid = syscall(SYS_clone3, &ca, sizeof(ca));
 	if (pid == 0) {
-		child_exec(s);
+		child_exec(s, path, stdio, control);
 		_exit(127);
 	}
 	if (pid < 0)
-		return err_errno(e, errno, "cannot start %s", s->path);
+		return err_errno(e, errno, "cannot start %s", path);
 	rc = proc_read((pid_t)pid, &info);
 	if (rc < 0) {
 		kill((pid_t)pid, SIGKILL);
@@ -118,4 +120,28 @@ int spawn_start(const struct spawn *s, struct proc_id *ret_id, struct err *e)
 	}
 	*ret_id = info.id;
 	return 0;
+}
+
+int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, struct err *e)
+{
+	_cleanup_close_ int null = s->detached ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+	const int detached[3] = { null, null, null };
+	char path[4096];
+	int pair[2], rc = 0;
+
+	if (s->detached && null < 0)
+		return err_errno(e, errno, "/dev/null");
+	if (!s->path)
+		rc = spawn_find_program(s->program, path, sizeof(path), e);
+	if (rc < 0)
+		return rc;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, errno, "socketpair");
+	rc = start(s, s->path ? s->path : path, s->detached ? detached : s->stdio, pair[1], ret_id, e);
+	close(pair[1]);
+	if (rc < 0)
+		close(pair[0]);
+	else
+		*ret_sock = pair[0];
+	return rc;
 }

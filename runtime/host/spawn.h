@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting husk-proxy and husk-machine: one fork and exec each, nothing inherited but what is listed.
+ * Starting the installation's other programs: one fork and exec each, nothing inherited but what is listed.
  * And where the installation's files lie.
  */
 #ifndef RUNTIME_HOST_SPAWN_H
@@ -12,18 +12,18 @@
 
 /* Every descriptor of the caller must be close-on-exec but 0, 1, 2. */
 struct spawn {
-	const char *path;
-	const char *argv0;
+	const char *program; /* "husk-proxy" */
+	const char *path; /* NULL: the installation's */
 	const char *title; /* its only argument, for people who look at processes; NULL: none */
-	int control; /* becomes descriptor 3 */
 	int stdio[3]; /* become 0, 1, 2; -1: the caller's own */
 	int cgroup; /* directory of a version 2 cgroup to be born in, -1: the caller's */
-	bool new_session;
+	bool detached; /* /dev/null instead of @stdio, and a session of its own: a terminal's signals are not for it */
 };
 
-/* *ret_id is written once the child runs the program (or has failed to: then its control socket
- * is at its end). The child has default signal actions and no blocked signal. */
-int spawn_start(const struct spawn *s, struct proc_id *ret_id, struct err *e);
+/* Starts it with one end of a SEQPACKET socket pair as descriptor 3; *ret_sock is the other, close-on-exec.
+ * *ret_id is written once the child runs the program (or has failed to: then the socket is at its end). The
+ * child has default signal actions and no blocked signal. */
+int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, struct err *e);
 
 /* "husk-proxy" to the path of that program: PREFIX/libexec/husk beside the running program's
  * PREFIX/bin, else its own folder (the build tree). -ENOENT names the places looked at. */

@@ -58,41 +58,24 @@ int sandbox_open_files(struct sandbox *s, struct err *e)
 	return rc;
 }
 
-static int set_path(char *out, size_t size, const char *path, struct err *e)
-{
-	if ((size_t)snprintf(out, size, "%s", path) >= size)
-		return err_set(e, ENAMETOOLONG, "%s: path too long", path);
-	return access(out, X_OK) < 0 ? err_errno(e, errno, "%s", path) : 0;
-}
-
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e)
 {
-	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char path[4096];
-	struct spawn sp = { .path = path,
-			    .argv0 = "husk-machine",
-			    .cgroup = -1,
-			    .stdio = { null, null, null },
-			    .new_session = true };
-	int pair[2], rc;
+	struct spawn sp = { .program = "husk-machine", .cgroup = -1, .detached = true };
+	int sock, rc = sandbox_make_dir(root, name, &s->dir, e);
 
-	if (null < 0)
-		return err_errno(e, errno, "/dev/null");
-	rc = sandbox_make_dir(root, name, &s->dir, e);
-	if (rc == 0)
-		rc = s->program && *s->program ? set_path(path, sizeof(path), s->program, e) :
-						 spawn_find_program("husk-machine", path, sizeof(path), e);
 	if (rc < 0)
 		return rc;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, errno, "socketpair");
-	sp.control = pair[1];
-	rc = spawn_start(&sp, &s->machine, e);
-	close(pair[1]);
-	if (rc == 0)
-		rc = ncl_new(&s->ctl, pair[0], e);
+	if (s->program && *s->program) {
+		sp.path = s->program;
+		if (access(sp.path, X_OK) < 0)
+			return err_errno(e, errno, "%s", sp.path);
+	}
+	rc = spawn_start(&sp, &s->machine, &sock, e);
 	if (rc < 0)
-		close(pair[0]);
+		return rc;
+	rc = ncl_new(&s->ctl, sock, e);
+	if (rc < 0)
+		close(sock);
 	return rc;
 }
 

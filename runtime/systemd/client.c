@@ -20,28 +20,9 @@
 
 static int start_helper(struct systemd_hold *h, struct err *e)
 {
-	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char path[4096];
-	/* A session of its own: a terminal's signals are not for it. */
-	struct spawn sp = { .path = path,
-			    .argv0 = HELPER,
-			    .cgroup = -1,
-			    .stdio = { null, null, null },
-			    .new_session = true };
-	int pair[2], rc = spawn_find_program(HELPER, path, sizeof(path), e);
+	const struct spawn sp = { .program = HELPER, .cgroup = -1, .detached = true };
 
-	if (rc < 0)
-		return rc;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, errno, "socketpair");
-	sp.control = pair[1];
-	rc = spawn_start(&sp, &h->helper, e);
-	close(pair[1]);
-	if (rc < 0)
-		close(pair[0]);
-	else
-		h->sock = pair[0];
-	return rc;
+	return spawn_start(&sp, &h->helper, &h->sock, e);
 }
 
 void systemd_release(struct systemd_hold *h)
