@@ -24,9 +24,26 @@ struct agenthost {
 
 /* NULL (and why, printed) when this process may not. */
 struct agenthost *agenthost_new(void);
-void agenthost_free(struct agenthost *h);
+void agenthost_free(struct agenthost *h); /* NULL is fine */
 /* One more control connection. */
 struct agent_client *agenthost_connect(struct agenthost *h, agent_dead_fn *dead, void *arg);
+/* A group of tests with one agent, h (NULL when this process may not), which they find connected. */
+#define AGENTHOST_FIXTURE                                        \
+	static struct agenthost *h;                              \
+	static int set_up(void **state)                          \
+	{                                                        \
+		(void)state;                                     \
+		h = agenthost_new();                             \
+		if (h)                                           \
+			h->c = agenthost_connect(h, NULL, NULL); \
+		return 0;                                        \
+	}                                                        \
+	static int tear_down(void **state)                       \
+	{                                                        \
+		(void)state;                                     \
+		agenthost_free(h);                               \
+		return 0;                                        \
+	}
 /* How many descriptors the agent has open. */
 unsigned agenthost_fds(const struct agenthost *h);
 /* A script for `sh -c`, run in the agent's mount namespace; its exit status. */

@@ -9,7 +9,7 @@
 #include "tests/lib/agenthost.h"
 #include "tests/unit/check.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 struct script_case {
 	const char *why;
@@ -361,22 +361,6 @@ static void symlink_tricks(void **state)
 		snprintf(script, sizeof(script), "cd $0 && %s", cases[i].undo);
 		check_row(cases[i].why, agenthost_sh(h, script) == 0);
 	}
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	agenthost_free(h);
-	return 0;
 }
 
 int main(void)

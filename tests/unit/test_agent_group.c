@@ -8,7 +8,7 @@
 #include "tests/lib/agenthost.h"
 #include "tests/unit/check.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 static int ask(const char *id, int (*fn)(struct agent_client *c, const char *id, agent_reply_fn *fn,
 					 void *arg, struct err *e))
@@ -193,22 +193,6 @@ static void updated(void **state)
 		assert_int_equal(group_has("memory.max", "67108864"), 0);
 	}
 	assert_int_equal(agenthost_delete(h, "updated", ""), 0);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	agenthost_free(h);
-	return 0;
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include "tests/lib/agenthost.h"
 #include "tests/unit/check.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 /* Runs @script in the container and compares what it says. */
 static void expect_run(const char *why, struct ct_request *q, const char *script, const char *want)
@@ -362,22 +362,6 @@ static void roots(void **state)
 		   "[ -c /dev/null ] && touch /new/mount/point/x && echo fine",
 		   "ro,nosuid,nodev,relatime\ntouch: /new/x: Read-only file system\n"
 		   "touch: /dev/x: Read-only file system\nfine\n");
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	agenthost_free(h);
-	return 0;
 }
 
 int main(void)

@@ -13,7 +13,7 @@
 #include "lib/io.h"
 #include "tests/lib/agenthost.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 static const struct agent_network_info *tell_network(const char *id, struct reply *r)
 {
@@ -164,23 +164,6 @@ static void connections(void **state)
 	close(fd);
 	assert_int_equal(agenthost_send_signal(h, "server", "", SIGKILL, true), 0);
 	assert_int_equal(agenthost_delete(h, "server", ""), 0);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	if (h)
-		agenthost_free(h);
-	return 0;
 }
 
 int main(void)

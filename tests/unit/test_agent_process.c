@@ -10,7 +10,7 @@
 #include "tests/lib/agenthost.h"
 #include "tests/unit/check.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 /* An exec of `sh -c @script` with its output; its status. */
 static uint32_t exec_sh(const char *id, const char *exec_id, const char *script, char **ret_out)
@@ -585,22 +585,6 @@ static void no_leak(void **state)
 	assert_int_equal(agenthost_fds(h), before);
 	assert_int_equal(agenthost_sh(h, "! ls -d $0/cg/${0##*/}/*/ 2>/dev/null"), 0);
 	assert_int_equal(agenthost_sh(h, "[ $(grep -c shares /proc/1/mountinfo) = 0 ]"), 0);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	agenthost_free(h);
-	return 0;
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 #include "tests/lib/agenthost.h"
 #include "tests/unit/check.h"
 
-static struct agenthost *h;
+AGENTHOST_FIXTURE
 
 struct with_socket {
 	struct ct_request q;
@@ -189,22 +189,6 @@ static void without_any(void **state)
 	reply_wait(h, &r, 0);
 	assert_int_equal(r.r.rc, -EINVAL);
 	assert_int_equal(agenthost_delete(h, "none", ""), 0);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	h = agenthost_new();
-	if (h)
-		h->c = agenthost_connect(h, NULL, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	agenthost_free(h);
-	return 0;
 }
 
 int main(void)

@@ -93,6 +93,28 @@ static void add(struct fakedrv *f, uint8_t type, gpa_t in)
 	assert_true(fdv_add(f, 0, s, 2) >= 0);
 }
 
+static void add_many(struct fakedrv *f, unsigned n, gpa_t in)
+{
+	for (unsigned i = 0; i < n; i++)
+		add(f, 0, in);
+	fdv_kick(f, 0);
+}
+
+/* All jobs are with a disk that does not answer, of two drivers before this one, and four requests of this one wait. */
+static void begin_all_lost(struct fakedrv *f)
+{
+	gpa_t in = begin(f);
+
+	for (unsigned epoch = 0; epoch < 2; epoch++) {
+		add_many(f, 8, in);
+		fdv_reset(f);
+		fdv_start(f, ~0ull);
+		in = fdv_alloc(f, 513, 8);
+	}
+	add_many(f, 4, in);
+	assert_int_equal(fake.n, 16); /* no more than there are */
+}
+
 /* Requests of before a reset come back after it: they touch neither the new rings nor the status. */
 static void late_after_reset(void **state)
 {
@@ -103,9 +125,7 @@ static void late_after_reset(void **state)
 
 	(void)state;
 	in = begin(&f);
-	for (unsigned i = 0; i < 4; i++)
-		add(&f, 0, in);
-	fdv_kick(&f, 0);
+	add_many(&f, 4, in);
 	assert_int_equal(fake.n, 4);
 	fdv_reset(&f);
 	fdv_start(&f, ~0ull);
@@ -128,26 +148,9 @@ static void all_lost(void **state)
 	struct fakedrv f;
 	uint16_t head;
 	uint32_t len;
-	gpa_t in;
 
 	(void)state;
-	in = begin(&f);
-	for (unsigned i = 0; i < 8; i++)
-		add(&f, 0, in);
-	fdv_kick(&f, 0);
-	fdv_reset(&f);
-	fdv_start(&f, ~0ull);
-	in = fdv_alloc(&f, 513, 8);
-	for (unsigned i = 0; i < 8; i++)
-		add(&f, 0, in);
-	fdv_kick(&f, 0);
-	fdv_reset(&f);
-	fdv_start(&f, ~0ull);
-	in = fdv_alloc(&f, 513, 8);
-	for (unsigned i = 0; i < 4; i++)
-		add(&f, 0, in);
-	fdv_kick(&f, 0);
-	assert_int_equal(fake.n, 16); /* no more than there are */
+	begin_all_lost(&f);
 	answer(0); /* the lost ones; now the new ones are begun */
 	assert_int_equal(fake.n, 4);
 	assert_false(fdv_used(&f, 0, &head, &len));
@@ -163,21 +166,9 @@ static void quiesce_begins_nothing(void **state)
 	struct fakedrv f;
 	uint16_t head;
 	uint32_t len;
-	gpa_t in;
 
 	(void)state;
-	in = begin(&f);
-	for (unsigned epoch = 0; epoch < 3; epoch++) {
-		in = epoch ? fdv_alloc(&f, 513, 8) : in;
-		for (unsigned i = 0; i < (epoch == 2 ? 4 : 8); i++)
-			add(&f, 0, in);
-		fdv_kick(&f, 0);
-		if (epoch < 2) {
-			fdv_reset(&f);
-			fdv_start(&f, ~0ull);
-		}
-	}
-	assert_int_equal(fake.n, 16);
+	begin_all_lost(&f);
 	fake.drain_answers = true;
 	assert_int_equal(fdv_quiesce(&f, NULL), 0);
 	assert_false(fdv_used(&f, 0, &head, &len));
