@@ -267,16 +267,8 @@ static int start_proxy(struct creation *c, struct err *e)
 	return rc;
 }
 
-/* A namespace that was made just now and that no hook was shown holds nothing yet. */
-static bool may_have_links(const struct creation *c)
-{
-	const struct oci_hook_list *of = c->spec->hooks.of;
-
-	return c->netns >= 0 || c->spec->n_net_devices || of[OCI_PRESTART].n || of[OCI_CREATE_RUNTIME].n ||
-	       of[OCI_CREATE_CONTAINER].n;
-}
-
-/* Who plugs something in later does it by way of the proxy's pid, or the namespace's name. */
+/* After the hooks, which may have plugged links in; who does so later does it by way of the proxy's pid, or the namespace's
+ * name. husk-net looks around while the machine is built. */
 static int start_network(struct creation *c, struct err *e)
 {
 	char path[48];
@@ -294,7 +286,6 @@ static int start_network(struct creation *c, struct err *e)
 	}
 	rc = network_start(&c->net, c->req->host, c->req->id, c->netns, c->spec, e);
 	close_and_reset(&c->netns);
-	timeline_mark("husk-net started");
 	return rc;
 }
 
@@ -345,7 +336,6 @@ static int attach(struct creation *c, struct err *e)
 static int boot(struct creation *c, struct err *e)
 {
 	struct nc_info_reply info;
-	bool plugged = c->net.proc.pid != 0;
 	int rc = sandbox_boot(&c->vm, e);
 
 	timeline_mark("machine told to run");
@@ -354,11 +344,6 @@ static int boot(struct creation *c, struct err *e)
 		rc = oci_seccomp_compile(c->spec, e);
 		timeline_mark("seccomp filter made");
 	}
-	/* While the guest boots: nobody waits for it there. */
-	if (rc == 0 && !c->net.proc.pid)
-		rc = start_network(c, e);
-	if (rc == 0 && !plugged)
-		rc = network_plug(&c->net, &c->vm, e);
 	if (rc == 0)
 		rc = attach(c, e);
 	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
@@ -396,14 +381,17 @@ static int make_all(struct creation *c, struct err *e)
 	/* After the hooks: what they mounted is in the shares. */
 	if (rc == 0)
 		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
-	if (rc == 0 && may_have_links(c))
+	if (rc == 0)
 		rc = start_network(c, e);
 	if (rc == 0)
 		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
 	if (rc == 0)
 		rc = build_machine(c, e);
+	if (rc == 0)
+		rc = network_started(&c->net, e);
+	timeline_mark("husk-net started");
 	/* Devices that are there from the start need no looking for. */
-	if (rc == 0 && c->net.proc.pid)
+	if (rc == 0)
 		rc = network_plug(&c->net, &c->vm, e);
 	if (rc == 0)
 		rc = boot(c, e);

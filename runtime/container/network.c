@@ -19,18 +19,22 @@ _Static_assert(OCI_MAX_NET_DEVICES <= NET_MAX_LINKS, "room for all");
 #define CALL_TIMEOUT_MS 20000
 #define END_TIMEOUT_MS  3000
 
-static int call(struct network *n, enum net_cmd cmd, struct net_hdr *m, size_t size, const int *fds, size_t nfds,
-		struct err *e)
+static int tell(struct network *n, enum net_cmd cmd, struct net_hdr *m, size_t size, const int *fds, size_t nfds, struct err *e)
+{
+	int rc;
+
+	*m = (struct net_hdr){ .version = NET_VERSION, .cmd = cmd, .size = (uint32_t)size };
+	rc = io_send_fds(n->sock, m, size, fds, nfds);
+	return rc < 0 ? err_errno(e, -rc, "cannot speak to husk-net") : 0;
+}
+
+static int await_reply(struct network *n, struct err *e)
 {
 	struct net_reply r = { .hdr = { .version = 0 } };
 	struct pollfd p = { .fd = n->sock, .events = POLLIN };
 	ssize_t got;
 	int rc;
 
-	*m = (struct net_hdr){ .version = NET_VERSION, .cmd = cmd, .size = (uint32_t)size };
-	rc = io_send_fds(n->sock, m, size, fds, nfds);
-	if (rc < 0)
-		return err_errno(e, -rc, "cannot speak to husk-net");
 	do
 		rc = poll(&p, 1, CALL_TIMEOUT_MS);
 	while (rc < 0 && errno == EINTR);
@@ -69,7 +73,12 @@ int network_start(struct network *n, const struct container_host *h, const char 
 		memcpy(m.device[i].name, spec->net_devices[i].name, sizeof(m.device[i].name));
 	}
 	snprintf(m.container_id, sizeof(m.container_id), "%s", id);
-	return call(n, NET_SETUP, &m.hdr, sizeof(m), (int[]){ netns, its_end, h->log }, h->log >= 0 ? 3 : 2, e);
+	return tell(n, NET_SETUP, &m.hdr, sizeof(m), (int[]){ netns, its_end, h->log }, h->log >= 0 ? 3 : 2, e);
+}
+
+int network_started(struct network *n, struct err *e)
+{
+	return await_reply(n, e);
 }
 
 int network_plug(struct network *n, struct sandbox *s, struct err *e)
@@ -78,7 +87,9 @@ int network_plug(struct network *n, struct sandbox *s, struct err *e)
 	_cleanup_close_ int client = -1;
 	int rc = sandbox_devices(s, &client, e);
 
-	return rc < 0 ? rc : call(n, NET_MACHINE, &m.hdr, sizeof(m), &client, 1, e);
+	if (rc == 0)
+		rc = tell(n, NET_MACHINE, &m.hdr, sizeof(m), &client, 1, e);
+	return rc < 0 ? rc : await_reply(n, e);
 }
 
 void network_done(struct network *n, bool failed)
