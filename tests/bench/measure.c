@@ -6,10 +6,13 @@
  * separated by single spaces; there is no shell. "@N" inside a word is replaced by the round's number. Output: one line each,
  * NAME<TAB>median<TAB>least<TAB>most<TAB>CPU; all in µs, CPU being the median of the time of all processes below CGROUP (a
  * cgroup-v2 folder; without one: of the command and the children that it waited for).
- * A command that ends with another status than 0 ends the measurement with status 1: a fast failure is no figure.
+ * A command that ends with another status than 0, or not within 10 s, ends the measurement with status 1: a fast failure is
+ * no figure.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +28,7 @@
 #define MAX_CASES  64
 #define MAX_ROUNDS 1000
 #define MAX_WORDS  64
+#define LIMIT_MS   10000
 
 extern char **environ;
 
@@ -84,6 +89,23 @@ static void put_round(char *out, size_t size, const char *in, int round)
 		snprintf(out, size, "%s", in);
 }
 
+/* Ends what takes too long. */
+static int await(pid_t pid)
+{
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	int status;
+
+	if (p.fd >= 0 && poll(&p, 1, LIMIT_MS) == 0) {
+		fprintf(stderr, "measure: not through after %d ms\n", LIMIT_MS);
+		kill(pid, SIGKILL);
+	}
+	if (p.fd >= 0)
+		close(p.fd);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
 /* Runs @line and waits; 0 or its status. Output goes to /dev/null. */
 static int run(const char *line, int round, struct sample *ret)
 {
@@ -114,8 +136,7 @@ static int run(const char *line, int round, struct sample *ret)
 		fprintf(stderr, "measure: %s: %s\n", argv[0], strerror(rc));
 		return 127;
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	status = await(pid);
 	if (ret) {
 		ret->wall = now_us() - start;
 		ret->cpu = cpu_us() - before;
