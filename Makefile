@@ -182,8 +182,10 @@ check-long: deps
 bench: deps
 	@$(MAKE) --no-print-directory all rootfs
 	@tests/bench/bench
+	@tests/bench/engines
 	@tests/bench/files
 	@tests/bench/net
+	@tests/bench/disk
 
 # Everything that must compile for the other architecture (objects: its libraries are not needed for that).
 cross:

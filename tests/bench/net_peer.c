@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The host's end for network figures: net_peer PORT. As tests/vm/net-server.py, but it costs next to nothing:
- * PORT swallows a stream and answers "ok", PORT + 1 sends one, PORT + 2 swallows datagrams, PORT + 3 answers them.
+ * PORT swallows a stream and answers "ok", PORT + 1 sends one, PORT + 2 counts datagrams (one of a
+ * single byte asks for the number since the last question), PORT + 3 answers them.
  */
 #include <arpa/inet.h>
 #include <stdbool.h>
@@ -21,7 +22,8 @@ static int open_port(int type, int port)
 	int s = socket(AF_INET, type, 0), one = 1;
 
 	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || (type == SOCK_STREAM && listen(s, 16) < 0)) {
+	if (bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    (type == SOCK_STREAM && listen(s, 16) < 0)) {
 		perror("net_peer");
 		exit(1);
 	}
@@ -64,11 +66,20 @@ static void datagrams(int port, bool answer)
 
 	if (fork())
 		return;
-	for (;;) {
+	for (unsigned count = 0;;) {
+		char text[16];
 		struct sockaddr_in from;
 		socklen_t len = sizeof(from);
 		ssize_t n = recvfrom(s, sink, sizeof(sink), 0, (struct sockaddr *)&from, &len);
 
+		if (n == 1 && !answer) {
+			int len_text = snprintf(text, sizeof(text), "%u", count);
+
+			sendto(s, text, (size_t)len_text, 0, (struct sockaddr *)&from, len);
+			count = 0;
+		} else {
+			count++;
+		}
 		if (answer)
 			sendto(s, sink, (size_t)n, 0, (struct sockaddr *)&from, len);
 	}

@@ -11,4 +11,7 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* net.c: false when the word is none of networks. */
 bool net_word(const char *word);
 
+/* disk.c: MODE/DEPTH/BLOCK/COUNT. */
+void disk_word(const char *arg);
+
 #endif

@@ -10,6 +10,8 @@
  *	entropy    reads the hardware random number generator
  *	reset, panic, hang, triple   ends otherwise
  *	net:, ping:, put: …          networks, see net.c
+ *	disk:MODE/DEPTH/BLOCK/N      reads or writes /dev/vda, see disk.c
+ *	console    does the words that come on the console, a line each, until a line is "end"
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +103,9 @@ static void do_fs(const char *tag)
 
 static void do_listen(unsigned port)
 {
-	struct sockaddr_vm a = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY };
+	struct sockaddr_vm a = { .svm_family = AF_VSOCK,
+				 .svm_port = port,
+				 .svm_cid = VMADDR_CID_ANY };
 	int s = socket(AF_VSOCK, SOCK_STREAM, 0), c;
 	size_t sum = 0;
 	char data[4096];
@@ -125,7 +129,9 @@ static void do_listen(unsigned port)
 
 static void do_connect(unsigned port)
 {
-	struct sockaddr_vm a = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_HOST };
+	struct sockaddr_vm a = { .svm_family = AF_VSOCK,
+				 .svm_port = port,
+				 .svm_cid = VMADDR_CID_HOST };
 	int s = socket(AF_VSOCK, SOCK_STREAM, 0);
 	char answer[64] = "";
 
@@ -160,6 +166,8 @@ static void sysrq(char c)
 		say("sysrq: FAILED %s", strerror(errno));
 }
 
+static void do_console(void);
+
 static void act(const char *word)
 {
 	if (strncmp(word, "fs:", 3) == 0) {
@@ -178,8 +186,26 @@ static void act(const char *word)
 	} else if (strcmp(word, "hang") == 0) {
 		for (;;)
 			pause();
+	} else if (strncmp(word, "disk:", 5) == 0) {
+		disk_word(word + 5);
+	} else if (strcmp(word, "console") == 0) {
+		do_console();
 	} else if (!net_word(word)) {
 		say("%s: FAILED unknown word", word);
+	}
+}
+
+static void do_console(void)
+{
+	char line[256];
+
+	say("console: ready");
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		if (strcmp(line, "end") == 0)
+			break;
+		if (*line)
+			act(line);
 	}
 }
 

@@ -8,6 +8,7 @@
  *	get:ADDR/PORT/MIB/N    each receives and compares so much
  *	spray:ADDR/PORT/N/LEN  N UDP datagrams
  *	turns:ADDR/PORT/N/LEN  N UDP datagrams that each wait for an answer
+ *	flood:ADDR/PORT/N/LEN  N UDP datagrams, then asks the other end how many it got
  *	offload:on|off         what eth0 leaves to its device
  *	feature:NAME/on|off    a feature of eth0 that has a name alone, such as rx-gro-hw
  *	pairs:N                queue pairs of eth0 in use
@@ -89,7 +90,8 @@ static bool await_carrier(char want, unsigned ms)
 static bool set_up(const char *addr)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = inet_addr(addr) };
-	struct sockaddr_in m = { .sin_family = AF_INET, .sin_addr.s_addr = inet_addr("255.255.255.0") };
+	struct sockaddr_in m = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = inet_addr("255.255.255.0") };
 	struct ifreq r = eth0();
 
 	memcpy(&r.ifr_addr, &a, sizeof(a));
@@ -194,7 +196,8 @@ static bool get(int s, int mib)
 
 static int stream(const struct target *t, bool (*run)(int s, int mib))
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((unsigned short)t->port),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((unsigned short)t->port),
 				  .sin_addr.s_addr = inet_addr(t->addr) };
 	int s = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -222,7 +225,8 @@ static void streams(const char *name, const char *text, bool (*run)(int s, int m
 	if (bad)
 		say("%s: FAILED status %#x", name, bad);
 	else
-		say("%s: ok, %d MiB in each of %d, %lu us", name, t.count, t.more, now_us() - start);
+		say("%s: ok, %d MiB in each of %d, %lu us", name, t.count, t.more,
+		    now_us() - start);
 }
 
 /* One way, or with an answer to each. */
@@ -247,6 +251,46 @@ static void datagrams(const char *name, const char *text, bool turns)
 		done += send(s, block, (size_t)t.more, 0) == t.more &&
 			(!turns || recv(s, answer, sizeof(answer), 0) == t.more);
 	say("%s: ok, %d of %d, %lu us", name, done, t.count, now_us() - start);
+	close(s);
+}
+
+/*
+ * A datagram of one byte asks for the number of those received since the last such question, as decimal text: what
+ * a queue on the way dropped is not counted, and the time runs until the last one has been taken.
+ */
+static int ask_received(int s)
+{
+	char answer[16] = "";
+
+	for (int tries = 0; tries < 5; tries++)
+		if (send(s, "?", 1, 0) == 1 && recv(s, answer, sizeof(answer) - 1, 0) > 0)
+			return atoi(answer);
+	return -1;
+}
+
+static void flood(const char *text)
+{
+	const struct timeval second = { .tv_sec = 1 };
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	int s = socket(AF_INET, SOCK_DGRAM, 0), received;
+	unsigned long start;
+	struct target t;
+
+	if (!parse(text, &t))
+		return;
+	to.sin_port = htons((unsigned short)t.port);
+	to.sin_addr.s_addr = inet_addr(t.addr);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	if (connect(s, (struct sockaddr *)&to, sizeof(to)) < 0 || ask_received(s) < 0) {
+		say("flood: FAILED no answer");
+		return;
+	}
+	start = now_us();
+	for (int i = 0; i < t.count; i++)
+		if (send(s, block, (size_t)t.more, 0) != t.more)
+			say("flood: FAILED %s", strerror(errno));
+	received = ask_received(s);
+	say("flood: ok, %d of %d, %lu us", received, t.count, now_us() - start);
 	close(s);
 }
 
@@ -367,8 +411,7 @@ static void do_hot(int rounds)
 		}
 		say("hot: round %d works", i);
 		/* The host takes the tap away, and gives it back. */
-		if (!await_carrier('0', 20000) || !await_carrier('1', 20000) ||
-		    !ping("10.7.0.1")) {
+		if (!await_carrier('0', 20000) || !await_carrier('1', 20000) || !ping("10.7.0.1")) {
 			say("hot: FAILED round %d, later", i);
 			return;
 		}
@@ -397,6 +440,8 @@ bool net_word(const char *word)
 		streams("get", arg, get);
 	else if (IS("spray"))
 		datagrams("spray", arg, false);
+	else if (IS("flood"))
+		flood(arg);
 	else if (IS("turns"))
 		datagrams("turns", arg, true);
 	else if (IS("offload"))
