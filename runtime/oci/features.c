@@ -231,6 +231,9 @@ static const char head[] =
 	"done refuse single values, which the line names too; `husk features` lists what is accepted of hooks, mount options,\n"
 	"namespaces, capabilities and seccomp, and `husk doctor --bundle DIR` says all this about one bundle.\n"
 	"\n"
+	"Of `linux.seccomp`, `SCMP_ACT_LOG` lets a call through, but no line is written anywhere: what the kernel would log\n"
+	"goes to its audit, and the guest's kernel has none. The same is true of `SECCOMP_FILTER_FLAG_LOG`.\n"
+	"\n"
 	"| field | verdict |\n"
 	"|---|---|\n";
 
