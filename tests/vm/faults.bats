@@ -60,7 +60,7 @@ clean_line() { [ "$(wc -l <said)" = 1 ] && grep -q '^husk: .' said; }
 		fi
 		husk delete --force "$ID" || { echo "$at; cannot be deleted"; false; }
 		nothing_left || { echo "$at"; false; }
-	done < <(spread calls "${HUSK_FAULTS:-16}")
+	done < <(spread calls "${HUSK_FAULTS:-10}")
 }
 
 @test "commands on a living container: each system call fails once, and the container lives on" {

@@ -150,10 +150,10 @@ random() { # STEPS SEED OPTION…
 	return 1
 }
 
-@test "20,000 random operations, and some more by two processes in turn, answer as on the host and leave the same" {
+@test "8,000 random operations, and some more by two processes in turn, answer as on the host and leave the same" {
 	files_bundle "$as_root" "$(args sleep 10000)"
 	husk run -d -b "$BUNDLE" "$ID" </dev/null
-	n=${HUSK_RANDOM_STEPS:-20000}
+	n=${HUSK_RANDOM_STEPS:-8000}
 	for seed in 1 2 3 4; do random $((n / 4)) $seed; done
 	random $((n / 20)) 5 -2
 	husk delete --force "$ID"
