@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A block device whose disk answers when the test wants it to: late, or never. */
+/* A block device whose disk answers when the test wants it to: at once, late, or never. */
 #include "tests/unit/check.h"
 
 #include "tests/lib/fakedrv.h"
@@ -14,10 +14,13 @@ struct disk {
 	struct disk_io *io[DISK_DEPTH_MAX];
 	unsigned n;
 	bool drain_answers; /* once: what is in flight comes back when it is waited for */
+	bool at_once; /* what is pushed is over by then; the end of a batch follows */
+	void (*at_push)(void); /* once */
 };
 static struct disk fake;
 
 static void answer(int rc);
+static void answer_each(int rc);
 
 int disk_new(struct disk **ret, struct evloop *loop, const struct disk_cfg *cfg,
 	     void (*done)(void *arg, struct disk_io *io), void *arg, struct err *e)
@@ -42,7 +45,13 @@ void disk_submit(struct disk *d, struct disk_io *io)
 
 void disk_push(struct disk *d)
 {
-	(void)d;
+	void (*fn)(void) = d->at_push;
+
+	d->at_push = NULL;
+	if (fn)
+		fn();
+	if (d->at_once)
+		answer_each(0);
 }
 
 int disk_drain(struct disk *d, unsigned ms)
@@ -55,7 +64,7 @@ int disk_drain(struct disk *d, unsigned ms)
 	return d->n ? -ETIMEDOUT : 0;
 }
 
-static void answer(int rc)
+static void answer_each(int rc)
 {
 	struct disk_io *io[DISK_DEPTH_MAX];
 	unsigned n = fake.n;
@@ -66,6 +75,11 @@ static void answer(int rc)
 		io[i]->rc = rc;
 		fake.done(fake.arg, io[i]);
 	}
+}
+
+static void answer(int rc)
+{
+	answer_each(rc);
 	fake.done(fake.arg, NULL);
 }
 
@@ -73,7 +87,9 @@ static void answer(int rc)
 
 static gpa_t begin(struct fakedrv *f)
 {
-	const struct blk_cfg c = { .fd = -1, .size = MIB(1), .block_size = 512, .queues = 1, .queue_size = 16 };
+	const struct blk_cfg c = {
+		.fd = -1, .size = MIB(1), .block_size = 512, .queues = 1, .queue_size = 16
+	};
 
 	fdv_init(f, NULL);
 	assert_int_equal(fdv_create(f, &blk_class, &c, NULL), 0);
@@ -113,6 +129,35 @@ static void begin_all_lost(struct fakedrv *f)
 	}
 	add_many(f, 4, in);
 	assert_int_equal(fake.n, 16); /* no more than there are */
+}
+
+static struct fakedrv *adding;
+static gpa_t adding_at;
+
+static void add_one_more(void)
+{
+	add(adding, 0, adding_at);
+}
+
+/* What the driver adds while the host works needs no kick, and what the host did at once takes one interrupt. */
+static void at_once(void **state)
+{
+	struct fakedrv f;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	adding_at = begin(&f);
+	adding = &f;
+	fake.at_once = true;
+	fake.at_push = add_one_more;
+	add(&f, 0, adding_at);
+	fdv_kick(&f, 0);
+	assert_true(fdv_used(&f, 0, &head, &len));
+	assert_true(fdv_used(&f, 0, &head, &len));
+	assert_false(fdv_used(&f, 0, &head, &len));
+	assert_int_equal(f.irqs[0], 1);
+	fdv_done(&f);
 }
 
 /* Requests of before a reset come back after it: they touch neither the new rings nor the status. */
@@ -268,6 +313,7 @@ static void sync_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(at_once),
 		cmocka_unit_test(late_after_reset),
 		cmocka_unit_test(all_lost),
 		cmocka_unit_test(quiesce_begins_nothing),

@@ -95,7 +95,8 @@ void disk_submit(struct disk *d, struct disk_io *io)
 
 void disk_push(struct disk *d)
 {
-	disk_ring_push(d);
+	if (disk_ring_push(d))
+		disk_ring_collect(d);
 }
 
 int disk_drain(struct disk *d, unsigned ms)

@@ -53,7 +53,8 @@ int disk_new(struct disk **ret, struct evloop *loop, const struct disk_cfg *cfg,
 /* Waits for what is in flight, for ever; done() is not called. NULL is fine. */
 void disk_free(struct disk *d);
 
-/* At most DISK_DEPTH_MAX may be in flight. disk_push() follows the last of a batch. */
+/* At most DISK_DEPTH_MAX may be in flight. disk_push() follows the last of a batch; what the host did at once (a page
+ * cache, a disk in memory) is told from within it, without the NULL at the end, which follows by the loop. */
 void disk_submit(struct disk *d, struct disk_io *io);
 void disk_push(struct disk *d);
 /* Waits until nothing is in flight, calling done(). 0, or -ETIMEDOUT after @ms. */

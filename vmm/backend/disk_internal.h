@@ -78,7 +78,8 @@ void disk_threads_collect(struct disk *d);
 void disk_ring_init(struct disk *d);
 void disk_ring_done(struct disk *d);
 bool disk_ring_submit(struct disk *d, struct disk_io *io); /* false: not one for the ring */
-void disk_ring_push(struct disk *d);
+/* Whether requests went to the kernel: some of them may be over already. */
+bool disk_ring_push(struct disk *d);
 void disk_ring_collect(struct disk *d);
 
 #endif

@@ -79,10 +79,12 @@ static void push_again(void *arg)
 	disk_ring_push(arg);
 }
 
-void disk_ring_push(struct disk *d)
+bool disk_ring_push(struct disk *d)
 {
+	bool some = false;
+
 	if (!d->has_ring)
-		return;
+		return false;
 	while (d->ring_queued) {
 		int n = io_uring_submit(&d->ring);
 
@@ -92,10 +94,12 @@ void disk_ring_push(struct disk *d)
 			break;
 		d->ring_queued -= (unsigned)n;
 		d->ring_flying += (unsigned)n;
+		some = true;
 	}
 	/* The host is short of memory. What comes back brings us here again; if nothing will, the loop. */
 	if (d->ring_queued && !d->ring_flying)
 		evloop_post(d->loop, push_again, d);
+	return some;
 }
 
 static void one_done(struct disk *d, struct disk_io *io, int res)

@@ -88,8 +88,9 @@ static int serve(struct blk *x, unsigned qi)
 			if (rc <= 0)
 				blk_job_put(x, j);
 		}
+		/* Before the driver has to kick again: what it adds while the host works needs none. */
+		disk_push(x->disk);
 	} while (rc == 0 && budget && vq_enable_kicks(q));
-	disk_push(x->disk);
 	tell_driver(x);
 	if (rc < 0)
 		return rc;
