@@ -80,6 +80,19 @@ static int check_strings(const ProtobufCBinaryData *v, size_t n, const char *fie
 	return total > AGENT_MAX_ARG_BYTES ? many(e, field) : 0;
 }
 
+/* What is said of a listening socket is said of no other. */
+static bool is_extra_sane(const Husk__Agent__V1__ExtraStream *s)
+{
+	const bool listens = s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN;
+
+	if ((unsigned)s->kind > HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN ||
+	    !s->token != (s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL))
+		return false;
+	if (s->family != 0 && !(listens && (s->family == 4 || s->family == 6)))
+		return false;
+	return s->port <= UINT16_MAX && (s->family || !s->port);
+}
+
 static int check_extra(const Husk__Agent__V1__Process *p, struct err *e)
 {
 	if (p->n_extra_streams > AGENT_MAX_EXTRA)
@@ -87,8 +100,7 @@ static int check_extra(const Husk__Agent__V1__Process *p, struct err *e)
 	for (size_t i = 0; i < p->n_extra_streams; i++) {
 		const Husk__Agent__V1__ExtraStream *s = p->extra_streams[i];
 
-		if ((unsigned)s->kind > HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET ||
-		    !s->token != (s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL))
+		if (!is_extra_sane(s))
 			return invalid(e, "process.extra_streams");
 		for (size_t k = 0; k < i; k++)
 			if (s->token && s->token == p->extra_streams[k]->token)

@@ -45,6 +45,7 @@ struct process {
 	struct devices_made nodes; /* until it is set up */
 	struct stream *extra; /* descriptors 3 and on */
 	unsigned nextra;
+	struct listener *listeners; /* those of them that listen */
 	struct evtimer drain;  /* from the end on: how long Wait waits for streams */
 	bool drained;
 	bool failed;           /* it never came to its program: */

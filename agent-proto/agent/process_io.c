@@ -7,6 +7,7 @@
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/child.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/listener.h"
 #include "agent-proto/agent/process_internal.h"
 
 struct waiter {
@@ -66,6 +67,18 @@ int process_make_streams(struct process *p, const Husk__Agent__V1__Process *spec
 	return rc;
 }
 
+/* The process's own copy, out of the way of where it is to be; @fd is closed. */
+static int move_high(int fd, int *ret_child, struct err *e)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_HIGH_FD), why = errno;
+
+	close(fd);
+	if (high < 0)
+		return err_errno(e, why, "descriptor for the process");
+	*ret_child = high;
+	return 0;
+}
+
 /* The process's end of @kind, and ours. */
 static int make_ends(enum relay_kind kind, int *ret_child, int *ret_ours, struct err *e)
 {
@@ -77,23 +90,42 @@ static int make_ends(enum relay_kind kind, int *ret_child, int *ret_ours, struct
 	if (rc < 0)
 		return err_errno(e, errno, "descriptor for the process");
 	*ret_ours = ends[!child];
-	*ret_child = fcntl(ends[child], F_DUPFD_CLOEXEC, CHILD_HIGH_FD);
-	rc = *ret_child < 0 ? -errno : 0;
-	close(ends[child]);
+	rc = move_high(ends[child], ret_child, e);
 	if (rc < 0)
 		close(*ret_ours);
-	return rc < 0 ? err_errno(e, -rc, "descriptor for the process") : 0;
+	return rc;
 }
 
-int process_make_extra(struct process *p, const Husk__Agent__V1__Process *spec,
-		       int fds[AGENT_MAX_EXTRA], struct err *e)
+static int make_listener(struct process *p, const Husk__Agent__V1__ExtraStream *s, int *ret_child, struct err *e)
+{
+	struct agent *a = p->ct->agent;
+	int fd = -1, rc = listener_new(&p->listeners, a->loop, a->streams, a->cfg.sockets_dir, s, &fd, e);
+
+	return rc < 0 ? rc : move_high(fd, ret_child, e);
+}
+
+static int make_stream(struct process *p, struct stream *to, const Husk__Agent__V1__ExtraStream *s, int *ret_child,
+		       struct err *e)
 {
 	static const enum relay_kind kinds[] = {
 		[HUSK__AGENT__V1__STREAM_KIND__STREAM_IN] = RELAY_IN,
 		[HUSK__AGENT__V1__STREAM_KIND__STREAM_OUT] = RELAY_OUT,
 		[HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET] = RELAY_SOCKET,
 	};
+	int ours = -1, rc = stream_open(to, p->ct->agent->streams, s->token, kinds[s->kind], relay_done, e);
 
+	if (rc < 0)
+		return rc;
+	to->owner = p;
+	rc = make_ends(kinds[s->kind], ret_child, &ours, e);
+	if (rc == 0)
+		relay_set_local(&to->relay, ours);
+	return rc;
+}
+
+int process_make_extra(struct process *p, const Husk__Agent__V1__Process *spec,
+		       int fds[AGENT_MAX_EXTRA], struct err *e)
+{
 	if (!spec->n_extra_streams)
 		return 0;
 	p->extra = calloc(spec->n_extra_streams, sizeof(*p->extra));
@@ -101,21 +133,16 @@ int process_make_extra(struct process *p, const Husk__Agent__V1__Process *spec,
 		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < spec->n_extra_streams; i++) {
 		const Husk__Agent__V1__ExtraStream *s = spec->extra_streams[i];
-		struct stream *to = &p->extra[i];
-		int ours = -1, rc;
+		int rc;
 
 		fds[i] = -1;
 		p->nextra++;
 		if (s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL)
 			continue;
-		rc = stream_open(to, p->ct->agent->streams, s->token, kinds[s->kind], relay_done, e);
+		rc = s->kind == HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN ? make_listener(p, s, &fds[i], e) :
+									      make_stream(p, &p->extra[i], s, &fds[i], e);
 		if (rc < 0)
 			return rc;
-		to->owner = p;
-		rc = make_ends(kinds[s->kind], &fds[i], &ours, e);
-		if (rc < 0)
-			return rc;
-		relay_set_local(&to->relay, ours);
 	}
 	return 0;
 }
@@ -129,6 +156,7 @@ void process_close_streams(struct process *p)
 	free(p->extra);
 	p->extra = NULL;
 	p->nextra = 0;
+	listeners_free(&p->listeners);
 }
 
 static bool streams_over(const struct process *p)
@@ -231,5 +259,6 @@ void process_drain(struct process *p)
 	for (unsigned i = 0; i < p->nextra; i++)
 		if (p->extra[i].hub)
 			relay_finish(&p->extra[i].relay);
+	listeners_finish(p->listeners);
 	process_answer_waiters(p);
 }

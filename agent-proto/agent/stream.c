@@ -25,6 +25,7 @@ struct pending {
 struct stream_hub {
 	struct evloop *loop;
 	struct stream *waiting;
+	struct stream_acceptor *acceptors;
 	struct pending *pending;
 	unsigned npending;
 };
@@ -62,7 +63,7 @@ void stream_hub_free(struct stream_hub *h)
 		return;
 	while (h->pending)
 		close(take_pending(h->pending));
-	bug_on(h->waiting != NULL);
+	bug_on(h->waiting || h->acceptors);
 	free(h);
 }
 
@@ -94,6 +95,12 @@ static void match(struct pending *p)
 			continue;
 		stop_waiting(s);
 		relay_set_conn(&s->relay, take_pending(p));
+		return;
+	}
+	for (struct stream_acceptor *a = p->hub->acceptors; a; a = a->next) {
+		if (a->token != token)
+			continue;
+		a->fn(a, take_pending(p));
 		return;
 	}
 	/* Its process may be asked for in a moment; until then nothing is read. */
@@ -187,6 +194,26 @@ int stream_open(struct stream *s, struct stream_hub *h, uint64_t token, enum rel
 	s->next = h->waiting;
 	h->waiting = s;
 	return 0;
+}
+
+void stream_accept(struct stream_acceptor *a, struct stream_hub *h)
+{
+	a->hub = h;
+	a->next = h->acceptors;
+	h->acceptors = a;
+}
+
+void stream_accept_end(struct stream_acceptor *a)
+{
+	struct stream_acceptor **at;
+
+	if (!a->hub)
+		return;
+	at = &a->hub->acceptors;
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	a->hub = NULL;
 }
 
 void stream_close(struct stream *s)

@@ -26,6 +26,7 @@
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
 #define AGENT_MAX_VALUES      256 /* files of a control group in one request */
 #define AGENT_MAX_EXTRA       16 /* streams of a process beyond the three */
+#define AGENT_MAX_ACCEPTED    64 /* connections of one listening socket among them, at a time */
 #define AGENT_MAX_MOUNTS      4096
 #define AGENT_MAX_HOOKS       256
 #define AGENT_MAX_GROUPS      65536 /* of a process's user; the kernel's NGROUPS_MAX */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "runtime/container/create.h"
@@ -15,12 +17,41 @@
 static int refuse(int fd, const char *what, struct err *e)
 {
 	return err_set(e, ENOTSUP,
-		       "--preserve-fds: descriptor %d is %s: only pipes and connected stream sockets "
+		       "--preserve-fds: descriptor %d is %s: only pipes and connected or listening stream sockets "
 		       "reach into a virtual machine",
 		       fd, what);
 }
 
-static int socket_kind(int fd, uint32_t *ret_kind, struct err *e)
+/* The family that the process finds, and the port if there is one. */
+static int look_at_listener(int fd, struct oci_pack_extra *x, struct err *e)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un un;
+	} a = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.any, &len) < 0)
+		return err_errno(e, errno, "descriptor %d", fd);
+	x->kind = PROXY_STREAM_LISTEN;
+	switch (a.any.sa_family) {
+	case AF_UNIX:
+		return 0;
+	case AF_INET:
+		x->family = 4;
+		x->port = ntohs(a.v4.sin_port);
+		return 0;
+	case AF_INET6:
+		x->family = 6;
+		x->port = ntohs(a.v6.sin6_port);
+		return 0;
+	}
+	return refuse(fd, "a listening socket of another family than AF_UNIX, AF_INET and AF_INET6", e);
+}
+
+static int look_at_socket(int fd, struct oci_pack_extra *x, struct err *e)
 {
 	struct sockaddr_storage peer;
 	int type = 0, listens = 0;
@@ -32,28 +63,28 @@ static int socket_kind(int fd, uint32_t *ret_kind, struct err *e)
 		return refuse(fd, "a socket that is no stream", e);
 	len = sizeof(listens);
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
-		return refuse(fd, "a listening socket", e);
+		return look_at_listener(fd, x, e);
 	len = sizeof(peer);
 	if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
 		return refuse(fd, "a socket without a peer", e);
-	*ret_kind = PROXY_STREAM_SOCKET;
+	x->kind = PROXY_STREAM_SOCKET;
 	return 0;
 }
 
-static int kind_of(int fd, uint32_t *ret_kind, struct err *e)
+static int look_at(int fd, struct oci_pack_extra *x, struct err *e)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
 
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, errno, "descriptor %d", fd);
-	*ret_kind = 0;
+	*x = (struct oci_pack_extra){ .kind = 0 };
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
 		return 0;
 	if (S_ISSOCK(st.st_mode))
-		return socket_kind(fd, ret_kind, e);
+		return look_at_socket(fd, x, e);
 	if (S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) != O_RDWR) {
-		*ret_kind = (flags & O_ACCMODE) == O_RDONLY ? PROXY_STREAM_IN : PROXY_STREAM_OUT;
+		x->kind = (flags & O_ACCMODE) == O_RDONLY ? PROXY_STREAM_IN : PROXY_STREAM_OUT;
 		return 0;
 	}
 	return refuse(fd,
@@ -69,11 +100,10 @@ static int kind_of(int fd, uint32_t *ret_kind, struct err *e)
 static int add(struct preserved *p, int fd, struct err *e)
 {
 	struct oci_pack_extra *x = &p->streams[p->n];
-	int rc = kind_of(fd, &x->kind, e);
+	int rc = look_at(fd, x, e);
 
 	if (rc < 0)
 		return rc;
-	x->token = 0;
 	if (x->kind && getrandom(&x->token, sizeof(x->token), 0) != (ssize_t)sizeof(x->token))
 		return err_errno(e, errno, "getrandom");
 	if (x->kind)

@@ -73,6 +73,8 @@ static void add_extra(struct packer *p, pb_process *m, const struct oci_pack_str
 	for (size_t i = 0; m->extra_streams && i < streams->n_extra; i++) {
 		m->extra_streams[i]->token = streams->extra[i].token;
 		m->extra_streams[i]->kind = (Husk__Agent__V1__StreamKind)streams->extra[i].kind;
+		m->extra_streams[i]->family = streams->extra[i].family;
+		m->extra_streams[i]->port = streams->extra[i].port;
 	}
 }
 

@@ -334,6 +334,7 @@ struct oci_pack_streams {
 struct oci_pack_extra {
 	uint64_t token; /* 0: /dev/null */
 	uint32_t kind; /* STREAM_… of agent.proto */
+	uint32_t family, port; /* as there */
 };
 /* The state as a startContainer hook in the guest gets it, around the number of its pid there. */
 struct oci_pack_state {

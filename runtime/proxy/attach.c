@@ -35,6 +35,8 @@ static void created(void *arg, const struct agent_reply *r)
 	}
 	if (!is_exec(s))
 		sockets_begin(s);
+	else
+		listen_begin(s);
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, 0, "");
 }
@@ -116,6 +118,8 @@ static int open_extra(struct session *s, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < s->nextra; i++) {
 		int fd = -1;
 
+		if (s->extra[i].kind == PROXY_STREAM_LISTEN)
+			continue;
 		rc = session_open_stream(s, s->extra[i].token, &fd, e);
 		if (rc == 0)
 			rc = extra_start(&s->extra[i], fd, e);

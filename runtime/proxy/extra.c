@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Descriptors of the process's beyond the three: pipes, one way, and connected sockets, both ways. */
+/* Descriptors of the process's beyond the three: pipes, one way, and connected sockets, both ways. Listening ones: listen.c. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -13,9 +13,14 @@ int extra_add(struct session *s, const struct proxy_stream *m, int fd, struct er
 	struct session_extra *x = &s->extra[s->nextra];
 
 	if (s->nextra == PROXY_MAX_EXTRA || m->kind < PROXY_STREAM_IN ||
-	    m->kind > PROXY_STREAM_SOCKET || !m->token)
+	    m->kind > PROXY_STREAM_LISTEN || !m->token)
 		return err_set(e, EBADMSG, "stream: malformed");
 	*x = (struct session_extra){ .s = s, .kind = m->kind, .token = m->token };
+	if (m->kind == PROXY_STREAM_LISTEN) {
+		x->listen.fd = fd;
+		s->nextra++;
+		return 0;
+	}
 	x->host = relay_prepare(fd, m->kind == PROXY_STREAM_OUT);
 	if (m->kind != PROXY_STREAM_OUT)
 		x->in = calloc(1, sizeof(*x->in));

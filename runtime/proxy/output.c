@@ -60,6 +60,7 @@ void output_stop(struct session *s)
 	relay_stop(&s->out);
 	relay_stop(&s->err);
 	extra_stop(s);
+	listen_stop(s);
 	sockets_stop(s);
 	if (s->stuck.fn)
 		evtimer_done(&s->stuck);

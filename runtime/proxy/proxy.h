@@ -134,6 +134,7 @@ enum proxy_stream_kind {
 	PROXY_STREAM_IN = 1, /* a pipe to read from, for the process */
 	PROXY_STREAM_OUT = 2, /* a pipe to write to */
 	PROXY_STREAM_SOCKET = 3, /* a connected stream socket */
+	PROXY_STREAM_LISTEN = 4, /* a listening one */
 };
 
 /* + one descriptor, the host's end. */

@@ -110,6 +110,7 @@ static void ended(struct session *s, int code)
 	session_set_state(s, PROXY_ST_ENDED);
 	relay_stop(&s->in);
 	extra_stop_input(s);
+	listen_stop(s);
 	sockets_ending(s);
 	output_await_end(s);
 }
@@ -224,6 +225,7 @@ void session_started(struct session *s)
 {
 	stamp(s, PROXY_T_STARTED);
 	session_set_state(s, PROXY_ST_RUNNING);
+	listen_begin(s);
 }
 
 /* ---- signals ---------------------------------------------------------------------------------- */

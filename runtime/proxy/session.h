@@ -22,6 +22,7 @@
 
 #define SESSION_MAX_CLIENTS 16
 #define SESSION_MAX_SOCKET_CONNS 64 /* of the container to sockets of the host, at a time */
+#define SESSION_MAX_ACCEPTED     AGENT_MAX_ACCEPTED /* of the host, by all listening sockets of the process, at a time */
 /* How long a server that does not read what the container wrote may keep the end waiting. */
 #define SESSION_SOCKETS_DRAIN_NS UINT64_C(5000000000)
 #define EXIT_LOST           255 /* the machine or the agent was lost */
@@ -33,6 +34,8 @@ struct session_extra {
 	uint64_t token;
 	struct relay_end host; /* prepared before privileges were given up */
 	struct relay *in, *out; /* host to guest, guest to host; NULL: not of this kind */
+	struct evsrc listen; /* PROXY_STREAM_LISTEN */
+	bool listens, was_blocking;
 };
 
 /* One husk that is connected. Freed when its socket is closed and no call of it is in flight. */
@@ -145,11 +148,20 @@ int sockets_add(struct session *s, int fd, struct err *e);
 /* All have been added. @proc: the host's /proc. Before privileges are given up. */
 int sockets_prepare(struct session *s, int proc, struct err *e);
 void sockets_begin(struct session *s); /* the container exists */
+/* A connection both ways between the two, which are taken on success; one that a listening socket of the host's has
+ * accepted counts among those, not among the container's own. */
+int sockets_carry(struct session *s, int host, int guest, bool accepted);
+unsigned sockets_live(const struct session *s, bool accepted);
 /* The container's processes have ended; session_drained() is called within SESSION_SOCKETS_DRAIN_NS, unless all is drained. */
 void sockets_ending(struct session *s);
 /* All that it wrote to them is written, and it will write no more. */
 bool sockets_drained(const struct session *s);
 void sockets_stop(struct session *s);
+
+/* listen.c: listening sockets of the host's that the process has (extra_add()): their connections become it. */
+void listen_begin(struct session *s); /* the process runs */
+void listen_look(struct session *s); /* their number has changed */
+void listen_stop(struct session *s);
 
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);

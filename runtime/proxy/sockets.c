@@ -22,6 +22,7 @@ struct socket_conn {
 	struct session *s;
 	struct relay in, out; /* host to guest, guest to host */
 	struct unframe *datagrams; /* in the place of both */
+	bool accepted; /* by a listening socket of the host's (listen.c) */
 };
 
 static void ask_agent(struct session *s);
@@ -80,6 +81,7 @@ static void one_done(struct relay *r)
 		relay_stop(&c->in);
 		relay_stop(&c->out);
 		ask_agent(s);
+		listen_look(s);
 	}
 	if (r == &c->out)
 		session_drained(s);
@@ -116,7 +118,7 @@ static int carry_datagrams(struct session *s, int host, int guest)
 }
 
 /* Each direction has descriptors of its own, as each closes them in its time. */
-static int carry(struct session *s, int host, int guest)
+int sockets_carry(struct session *s, int host, int guest, bool accepted)
 {
 	const struct relay_end host_end = { .fd = host, .kind = RELAY_SOCKET };
 	const struct relay_end guest_end = { .fd = guest, .kind = RELAY_SOCKET };
@@ -132,6 +134,8 @@ static int carry(struct session *s, int host, int guest)
 		return -ENOMEM;
 	}
 	c->in.arg = c->out.arg = c;
+	c->accepted = accepted;
+	reap(s, false);
 	add(s, c);
 	relay_start(&c->in, s->loop, "socket in", host_end, guest_end, RELAY_END_SHUTDOWN, one_done);
 	relay_start(&c->out, s->loop, "socket out", guest2, host2, RELAY_END_SHUTDOWN, one_done);
@@ -162,7 +166,7 @@ static void on_answer(struct evsrc *src, uint32_t events)
 	if (host < 0)
 		log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
 	if (!s->agent || session_open_stream(s, s->sockets.token, &guest, &e) < 0 || host < 0 ||
-	    (a.datagram ? carry_datagrams(s, host, guest) : carry(s, host, guest)) < 0) {
+	    (a.datagram ? carry_datagrams(s, host, guest) : sockets_carry(s, host, guest, false)) < 0) {
 		close_and_reset(&host);
 		close_and_reset(&guest);
 	}
@@ -199,12 +203,12 @@ static void told(void *arg, const struct agent_reply *r)
 	session_drained(s);
 }
 
-static unsigned live_conns(const struct session *s)
+unsigned sockets_live(const struct session *s, bool accepted)
 {
 	unsigned n = 0;
 
 	for (const struct socket_conn *c = s->sockets.conns; c; c = c->next)
-		n += !is_over(c);
+		n += c->accepted == accepted && !is_over(c);
 	return n;
 }
 
@@ -212,9 +216,9 @@ static void ask_agent(struct session *s)
 {
 	struct err e = ERR_INIT;
 
-	if (s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
+	if (!s->sockets.n || s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
 		return;
-	if (live_conns(s) >= SESSION_MAX_SOCKET_CONNS)
+	if (sockets_live(s, false) >= SESSION_MAX_SOCKET_CONNS)
 		return;
 	if (getrandom(&s->sockets.token, sizeof(s->sockets.token), 0) != (ssize_t)sizeof(s->sockets.token))
 		s->sockets.finished = true;
@@ -237,12 +241,10 @@ void sockets_begin(struct session *s)
 
 bool sockets_drained(const struct session *s)
 {
-	if (!s->sockets.n)
-		return true;
 	for (const struct socket_conn *c = s->sockets.conns; c; c = c->next)
 		if (c->datagrams ? !c->datagrams->done : !c->out.done)
 			return false;
-	return s->sockets.finished;
+	return !s->sockets.n || s->sockets.finished;
 }
 
 static void too_late(struct evtimer *t)
@@ -268,12 +270,12 @@ void sockets_ending(struct session *s)
 
 void sockets_stop(struct session *s)
 {
-	if (!s->sockets.n)
-		return;
 	if (s->sockets.late.fn)
 		evtimer_done(&s->sockets.late);
 	s->sockets.finished = true;
 	reap(s, true);
+	if (!s->sockets.n)
+		return;
 	evloop_del(&s->sockets.src);
 	close_and_reset(&s->sockets.src.fd);
 }

@@ -120,7 +120,7 @@ setup() { common_setup; }
 	exec 4>&-
 	refused 1 'unable to stat preserved-fd 1 (of 2): descriptor 4 is not open'
 	exec 4<"$BUNDLE/config.json"
-	refused 1 'descriptor 4 is a regular file: only pipes and connected stream sockets'
+	refused 1 'descriptor 4 is a regular file: only pipes and connected or listening stream sockets'
 	exec 4<"$BUNDLE"
 	refused 1 'descriptor 4 is a folder: '
 	exec 4<>fifo
@@ -130,7 +130,7 @@ setup() { common_setup; }
 	exec 4>&-
 	for what in 'socket.socket(socket.AF_INET, socket.SOCK_DGRAM):a socket that is no stream' \
 		'socket.socket(socket.AF_UNIX):a socket without a peer' \
-		'socket.socket(socket.AF_UNIX); s.bind("l"); s.listen():a listening socket'; do
+		'socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind("l"); s.listen():a socket that is no stream'; do
 		rm -f l
 		expect 1 python3 -c 'import os, socket, sys
 s = '"${what%%:*}"'

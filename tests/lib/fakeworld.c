@@ -15,7 +15,7 @@
 #include "lib/io.h"
 #include "vmm/control/server.h"
 
-#define MAX_STREAMS 8
+#define MAX_STREAMS 80
 #define MAX_DROPPED 8
 
 struct stream {
@@ -148,6 +148,27 @@ static void say_to_socket(struct fakeworld *w, struct stream *s)
 		say(w, "socket:", back);
 }
 
+/* Until the other side is closed nothing comes of it. */
+static void echo_event(struct evsrc *src, uint32_t events)
+{
+	char buf[4096];
+	ssize_t n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	(void)events;
+	if (n > 0)
+		io_write_full(src->fd, buf, (size_t)n);
+	else if (n == 0)
+		evloop_del(src);
+	if (n == 0)
+		shutdown(src->fd, SHUT_WR);
+}
+
+static void echo(struct stream *s)
+{
+	s->src.fn = echo_event;
+	evloop_add(s->w->loop, &s->src, EPOLLIN);
+}
+
 static void stream_event(struct evsrc *src, uint32_t events)
 {
 	struct stream *s = container_of(src, struct stream, src);
@@ -162,6 +183,8 @@ static void stream_event(struct evsrc *src, uint32_t events)
 			evloop_del(src);
 		if (s->has_token && s->token == w->socket_token)
 			say_to_socket(w, s);
+		if (s->has_token && s->token == w->plan.echo)
+			echo(s);
 		return;
 	}
 	n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);

@@ -37,6 +37,7 @@ struct fakeworld_plan {
 	/* Somebody else's agent: a connection to that guest port; the calls above are not this world's then. */
 	int (*connect)(void *arg, unsigned port);
 	void *connect_arg;
+	uint64_t echo; /* the token of streams that are written back, whole, once they are read to their end */
 	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */
 };
 

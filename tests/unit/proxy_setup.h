@@ -37,6 +37,7 @@ static inline void *proxy(void *arg)
 }
 
 static int connector = -1; /* for the next bench */
+static int listener = -1; /* likewise: the process's descriptor 3, taken */
 
 /* What the next proxy gets as its connection to husk-net; -1: none. */
 static int next_net = -1;
@@ -65,6 +66,9 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	strcpy(s->at.fs_device, "fs");
 	strcpy(s->at.share_prefix, "s");
 	s->exit_code = EXIT_LOST;
+	if (listener >= 0)
+		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = plan->echo }, listener, NULL);
+	listener = -1;
 	s->sockets.n = connector >= 0;
 	s->sockets.src.fd = connector;
 	for (int i = 0; i < 3; i++) {

@@ -226,10 +226,33 @@ static void extra_null_token(struct ct_request *q)
 	extra_streams(q, 1);
 	extra[0].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_NULL;
 }
-static void extra_kind_4(struct ct_request *q)
+static void extra_kind_5(struct ct_request *q)
 {
 	extra_streams(q, 1);
-	extra[0].kind = (Husk__Agent__V1__StreamKind)4;
+	extra[0].kind = (Husk__Agent__V1__StreamKind)5;
+}
+static void listener(struct ct_request *q, uint32_t family, uint32_t port)
+{
+	extra_streams(q, 1);
+	extra[0].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN;
+	extra[0].family = family;
+	extra[0].port = port;
+}
+static void listen_unix(struct ct_request *q) { listener(q, 0, 0); }
+static void listen_unix_port(struct ct_request *q) { listener(q, 0, 1); }
+static void listen_v4(struct ct_request *q) { listener(q, 4, 65535); }
+static void listen_v6(struct ct_request *q) { listener(q, 6, 0); }
+static void listen_v5(struct ct_request *q) { listener(q, 5, 80); }
+static void listen_far(struct ct_request *q) { listener(q, 4, 65536); }
+static void listen_not(struct ct_request *q)
+{
+	listener(q, 4, 0);
+	extra[0].kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_SOCKET;
+}
+static void listen_no_token(struct ct_request *q)
+{
+	listener(q, 4, 80);
+	extra[0].token = 0;
 }
 static void extra_kind_minus(struct ct_request *q)
 {
@@ -427,7 +450,15 @@ static const struct {
 	{ "a descriptor without a token", extra_no_token, -EINVAL },
 	{ "the null device, twice", extra_null, 0 },
 	{ "the null device with a token", extra_null_token, -EINVAL },
-	{ "a descriptor of an unknown kind", extra_kind_4, -EINVAL },
+	{ "a descriptor of an unknown kind", extra_kind_5, -EINVAL },
+	{ "a listening AF_UNIX socket", listen_unix, 0 },
+	{ "a listening AF_UNIX socket with a port", listen_unix_port, -EINVAL },
+	{ "a listening socket of IPv4, the last port", listen_v4, 0 },
+	{ "a listening socket of IPv6, any port", listen_v6, 0 },
+	{ "a listening socket of no family", listen_v5, -EINVAL },
+	{ "a listening socket past the last port", listen_far, -EINVAL },
+	{ "a connected socket with a family", listen_not, -EINVAL },
+	{ "a listening socket without a token", listen_no_token, -EINVAL },
 	{ "a descriptor of a negative kind", extra_kind_minus, -EINVAL },
 	{ "a terminal without a stream", tty_without, -EINVAL },
 	{ "a terminal with a stderr", tty_stderr, -EINVAL },

@@ -180,6 +180,92 @@ static void extra_streams(void **state)
 		close(fd[i]);
 }
 
+/* Takes a descriptor of the sleeping process's and serves it in its place: an echo for so many connections. */
+#define SERVE                                                                                                   \
+	"p=$(grep -l '^sleep' /proc/[0-9]*/cmdline | head -n 1); p=${p%%/cmdline}; p=${p#/proc/}; " \
+	"nsenter --pid=/proc/1/ns/pid python3 -c '"                                                              \
+	"import ctypes, os, socket, sys\n"                                                                      \
+	"pid, fd, port, n = (int(w) for w in sys.argv[1:5]); family = sys.argv[5]\n"                            \
+	"s = socket.socket(fileno=ctypes.CDLL(None).syscall(438, os.pidfd_open(pid), fd, 0))\n"                 \
+	"assert s.family.name == family and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), s\n"         \
+	"if port: assert (s.getsockname()[1] == port) == (port != 1), s\n"                                      \
+	"for i in range(n):\n"                                                                                  \
+	"    c, b = s.accept()[0], b\"\"\n"                                                                     \
+	"    while True:\n"                                                                                     \
+	"        d = c.recv(65536)\n"                                                                           \
+	"        if not d: break\n"                                                                             \
+	"        b += d\n"                                                                                      \
+	"    c.sendall(b); c.close()\n' $p %d %u %d %s"
+
+static int serve(int fd, const char *family, unsigned port, int n)
+{
+	char script[1500];
+
+	snprintf(script, sizeof(script), SERVE, fd, port, n, family);
+	return agenthost_sh(h, script);
+}
+
+/* Listening sockets: of their families, at their ports where these are free; every connection with the token is accepted, up
+ * to the bound, and the end of the process ends them. */
+static void listeners(void **state)
+{
+	static const struct {
+		const char *family;
+		uint32_t proto, port, seen; /* 1: another one */
+	} rows[] = { { "AF_UNIX", 0, 0, 0 },
+		     { "AF_INET", 4, 8080, 8080 },
+		     { "AF_INET", 4, 8080, 1 },
+		     { "AF_INET6", 6, 443, 443 } };
+	struct ct_request q;
+	struct reply r = { 0 };
+	uint64_t token[ARRAY_SIZE(rows)];
+	int fd[AGENT_MAX_ACCEPTED + 1];
+	char *text;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "listen");
+	request_args(&q, "sleep", "1000", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		token[i] = add_extra(&q, HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN);
+		extra[i].family = rows[i].proto;
+		extra[i].port = rows[i].port;
+	}
+	assert_int_equal(request_create(h, &q, &r)->rc, 0);
+	assert_int_equal(agenthost_start(h, "listen"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int k = 0; k < 2; k++) {
+			fd[k] = agenthost_stream(h, token[i]);
+			assert_int_equal(write(fd[k], k ? "two" : "one", 3), 3);
+			shutdown(fd[k], SHUT_WR);
+		}
+		check_row(rows[i].family, serve(3 + (int)i, rows[i].family, rows[i].seen, 2) == 0);
+		for (int k = 0; k < 2; k++) {
+			text = agenthost_read_all(fd[k], NULL);
+			assert_string_equal(text, k ? "two" : "one");
+			free(text);
+			close(fd[k]);
+		}
+	}
+	/* One more than may be. */
+	for (int k = 0; k <= AGENT_MAX_ACCEPTED; k++)
+		fd[k] = agenthost_stream(h, token[1]);
+	text = agenthost_read_all(fd[AGENT_MAX_ACCEPTED], NULL);
+	assert_string_equal(text, "");
+	free(text);
+	assert_int_equal(recv(fd[0], &r, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(agenthost_send_signal(h, "listen", "", 9, false), 0);
+	assert_int_equal(agenthost_wait_for(h, "listen", "", &r)->exit.status, 128 + 9);
+	for (int k = 0; k <= AGENT_MAX_ACCEPTED; k++) {
+		free(agenthost_read_all(fd[k], NULL));
+		close(fd[k]);
+	}
+	assert_int_equal(agenthost_delete(h, "listen", ""), 0);
+	check_row("nothing stays", agenthost_sh(h, "test -z \"$(ls $0/sockets)\"") == 0);
+}
+
 /* The process ends while its reader stands still: nothing is lost, and Wait waits. */
 static void late_reader(void **state)
 {
@@ -595,7 +681,7 @@ int main(void)
 		cmocka_unit_test(terminal),      cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
-		cmocka_unit_test(extra_streams), cmocka_unit_test(owner_gone),
+		cmocka_unit_test(extra_streams), cmocka_unit_test(listeners), cmocka_unit_test(owner_gone),
 		cmocka_unit_test(no_leak),
 	};
 

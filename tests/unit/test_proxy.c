@@ -4,6 +4,7 @@
 #include "tests/unit/proxy_setup.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -119,6 +120,71 @@ static void a_socket_of_the_host(void **state)
 	close(server);
 	close(path);
 	unlink(at.sun_path);
+}
+
+static int client_of(const struct sockaddr_un *at)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)at, sizeof(*at)), 0);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	return fd;
+}
+
+static void expect_echo(int fd, bool comes)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char text[3];
+
+	assert_int_equal(poll(&p, 1, comes ? WAIT_MS : 300), comes);
+	if (!comes)
+		return;
+	assert_int_equal(io_read_full(fd, text, 3), 0);
+	assert_memory_equal(text, "abc", 3);
+}
+
+/* Nothing is taken before the start or past the bound, an end makes room, and the socket is left as it was. */
+static void a_listening_socket(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 3, .echo = 77 };
+	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "" };
+	int own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd[SESSION_MAX_ACCEPTED + 1];
+	struct bench *b;
+
+	(void)state;
+	snprintf(at.sun_path + 1, sizeof(at.sun_path) - 1, "husk-proxy-%d", getpid());
+	assert_int_equal(bind(own, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(own, SESSION_MAX_ACCEPTED), 0);
+	listener = fcntl(own, F_DUPFD_CLOEXEC, 3);
+	b = bench_new(&plan, LAST);
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	fd[0] = client_of(&at);
+	expect_echo(fd[0], false);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	expect_echo(fd[0], true);
+	for (int i = 1; i <= SESSION_MAX_ACCEPTED; i++)
+		fd[i] = client_of(&at);
+	for (int i = 1; i < SESSION_MAX_ACCEPTED; i++)
+		expect_echo(fd[i], true);
+	expect_echo(fd[SESSION_MAX_ACCEPTED], false);
+	/* One side's end is passed on, and the other's comes back. */
+	shutdown(fd[0], SHUT_WR);
+	assert_int_equal(read_to_end(fd[0]), 0);
+	expect_echo(fd[SESSION_MAX_ACCEPTED], true);
+	for (int i = 0; i <= SESSION_MAX_ACCEPTED; i++)
+		close(fd[i]);
+	assert_true(fcntl(own, F_GETFL) & O_NONBLOCK);
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 quit ");
+	assert_false(fcntl(own, F_GETFL) & O_NONBLOCK);
+	/* It is the caller's again. */
+	fd[0] = client_of(&at);
+	fd[1] = accept(own, NULL, NULL);
+	assert_true(fd[1] >= 0);
+	close(fd[0]);
+	close(fd[1]);
+	close(own);
+	bench_free(b);
 }
 
 static void count_row(void *arg, const struct proxy_ps *p)
@@ -606,6 +672,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket_of_the_host),
+		cmocka_unit_test(a_listening_socket),
 		cmocka_unit_test(a_container_from_create_to_its_end),
 		cmocka_unit_test(output_that_is_read_late_is_not_lost),
 		cmocka_unit_test(signals_reach_the_process),

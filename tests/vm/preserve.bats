@@ -74,6 +74,96 @@ teardown() { vm_teardown; }
 	husk delete --force "$ID"
 }
 
+# A server that takes its three listening sockets as a service manager's, in the container, by the host's Python.
+listeners_server() {
+	cat >"$1" <<-'END'
+		import os, socket, threading
+		def one(c):
+		    while True:
+		        b = c.recv(65536)
+		        if not b: break
+		        c.sendall(b)
+		    c.close()
+		def serve(s):
+		    while True: threading.Thread(target=one, args=(s.accept()[0],)).start()
+		assert os.environ["LISTEN_FDS"] == "3"
+		for fd in 3, 4, 5:
+		    s = socket.socket(fileno=fd)
+		    print(s.family.name, s.getsockname()[1] if fd > 3 else "", s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), flush=True)
+		    threading.Thread(target=serve, args=(s,)).start()
+	END
+}
+
+# Keeps no copy of the sockets, so that they are the proxy's alone; connects before the start and after, halves closed, and once more at the end.
+listeners_client() {
+	cat >"$1" <<-'END'
+		import os, socket, subprocess, sys, threading
+		husk = sys.argv[1:4]; ID = sys.argv[4]; bundle = sys.argv[5]
+		a = socket.socket(socket.AF_UNIX); a.bind("l")
+		b = socket.socket(); b.bind(("127.0.0.1", 0))
+		c = socket.socket(socket.AF_INET6); c.bind(("::1", 0))
+		for s in a, b, c: s.listen(20)
+		places = [(s.family, s.getsockname()) for s in (a, b, c)]
+		print(places[1][1][1], places[2][1][1])
+		def child():
+		    for i, s in enumerate((a, b, c)): os.dup2(s.fileno(), 20 + i)
+		    os.closerange(3, 20)
+		    for i in range(3): os.dup2(20 + i, 3 + i)
+		    os.closerange(6, 64)
+		    os.dup2(os.open("o", os.O_WRONLY | os.O_CREAT), 1)
+		    os.environ["LISTEN_PID"] = str(os.getpid()); os.environ["LISTEN_FDS"] = "3"
+		    os.execv(husk[0], husk + ["create", "-b", bundle, ID])
+		pid = os.fork()
+		if pid == 0: child()
+		assert os.waitpid(pid, 0)[1] == 0
+		for s in a, b, c: s.close()
+		good = []
+		def client(family, at, n):
+		    data = os.urandom(n)
+		    s = socket.socket(family); s.settimeout(60); s.connect(at)
+		    def put(): s.sendall(data); s.shutdown(socket.SHUT_WR)
+		    threading.Thread(target=put).start()
+		    back = b""
+		    while True:
+		        d = s.recv(65536)
+		        if not d: break
+		        back += d
+		    if back == data: good.append(n)
+		def many(k): return [threading.Thread(target=client, args=(*p, 100000 * (i + 1))) for p in places for i in range(k)]
+		early, late = many(1), many(4)
+		for t in early: t.start()
+		subprocess.run(husk + ["start", ID], check=True)
+		for t in late: t.start()
+		for t in early + late: t.join()
+		print("good", len(good))
+		last = socket.socket(socket.AF_INET); last.connect(places[1][1]); last.sendall(b"x")
+		assert last.recv(1) == b"x"
+		subprocess.run(husk + ["kill", ID, "KILL"], check=True)
+		print("end", last.recv(1))
+		try:
+		    while True: socket.socket(socket.AF_INET).connect(places[1][1])
+		except ConnectionRefusedError: print("refused")
+	END
+}
+
+@test "create: listening sockets: what is connected to on the host the process accepts, from before its start on" {
+	local lib=/usr/lib/$(uname -m)-linux-gnu
+	mkdir s
+	listeners_server s/serve.py
+	listeners_client client.py
+	bundle "$(args "$(readlink -f "$lib"/ld-linux-*.so.*)" --library-path "$lib" "$(readlink -f "$(command -v python3)")" -S -E /s/serve.py)" \
+		'.mounts += [("/usr", env.PWD + "/s" | {destination: (if . == "/usr" then . else "/s" end), type: "bind", source: ., options: ["bind", "ro"]})]'
+	expect 0 timeout 120 python3 client.py "$HUSK" --root "$ROOT" "$ID" "$BUNDLE" </dev/null
+	{ read -r v4 v6; read -r good; read -r end; read -r refused; } <<<"$out"
+	echo "$out"; cat o
+	[ "$good/$end/$refused" = "good 15/end b''/refused" ]
+	[ "$(cat o)" = "AF_UNIX  1
+AF_INET $v4 1
+AF_INET6 $v6 1" ]
+	eventually is_status "$ID" stopped
+	husk delete "$ID"
+}
+
 @test "create: they are kept for the start, and gone with the container" {
 	bundle "$(args sh -c 'cat <&3; sleep 1000')"
 	mkfifo in

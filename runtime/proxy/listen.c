@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Listening sockets of the caller's that the process has as descriptors (socket activation). The process listens in the guest;
+ * here the connections are accepted, as many at a time as SESSION_MAX_ACCEPTED says, and each goes to the guest as a stream with
+ * the socket's token. What is more waits where it would on the host: in the queue of the caller's own socket. Until the process
+ * runs nothing is accepted, and nothing once it has ended, so that whoever has the socket next finds it all.
+ */
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "runtime/proxy/session_internal.h"
+
+static bool is_listener(const struct session_extra *x)
+{
+	return x->kind == PROXY_STREAM_LISTEN && x->listen.fd >= 0;
+}
+
+static void set_on(struct session_extra *x, bool on)
+{
+	if (on && !x->listens)
+		x->listens = evloop_add(x->s->loop, &x->listen, EPOLLIN) == 0;
+	else if (!on && x->listens)
+		evloop_del(&x->listen);
+	x->listens = on && x->listens;
+}
+
+void listen_look(struct session *s)
+{
+	bool on = s->agent && s->state == PROXY_ST_RUNNING && sockets_live(s, true) < SESSION_MAX_ACCEPTED;
+
+	for (unsigned i = 0; i < s->nextra; i++)
+		if (is_listener(&s->extra[i]) && s->extra[i].listen.fn)
+			set_on(&s->extra[i], on);
+}
+
+static void on_connection(struct evsrc *src, uint32_t events)
+{
+	struct session_extra *x = container_of(src, struct session_extra, listen);
+	int host = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC), guest = -1, why = errno;
+	struct err e = ERR_INIT;
+
+	(void)events;
+	if (host < 0) {
+		if (why != EAGAIN && why != EINTR && why != ECONNABORTED) {
+			/* Until a connection ends: what there is too little of may be there again then. */
+			log_warn("a preserved socket takes no more connections for now: error %d", why);
+			set_on(x, false);
+		}
+		return;
+	}
+	if (!x->s->agent || session_open_stream(x->s, x->token, &guest, &e) < 0 ||
+	    sockets_carry(x->s, host, guest, true) < 0) {
+		log_debug("connection to a preserved socket: %s", e.msg);
+		close_and_reset(&guest);
+		close(host);
+	}
+	listen_look(x->s);
+}
+
+void listen_begin(struct session *s)
+{
+	for (unsigned i = 0; i < s->nextra; i++) {
+		struct session_extra *x = &s->extra[i];
+		int flags = is_listener(x) ? fcntl(x->listen.fd, F_GETFL) : -1;
+
+		if (flags < 0)
+			continue;
+		/* There is no accept() that does not block, but on a socket that does not; somebody else who has it may be
+		 * the quicker one. As with a service manager's; it is put back. */
+		x->was_blocking = !(flags & O_NONBLOCK);
+		fcntl(x->listen.fd, F_SETFL, flags | O_NONBLOCK);
+		x->listen.fn = on_connection;
+		x->listen.name = "preserved listener";
+	}
+	listen_look(s);
+}
+
+void listen_stop(struct session *s)
+{
+	for (unsigned i = 0; i < s->nextra; i++) {
+		struct session_extra *x = &s->extra[i];
+		int flags;
+
+		if (!is_listener(x))
+			continue;
+		set_on(x, false);
+		flags = fcntl(x->listen.fd, F_GETFL);
+		if (x->was_blocking && flags >= 0)
+			fcntl(x->listen.fd, F_SETFL, flags & ~O_NONBLOCK);
+		close_and_reset(&x->listen.fd);
+	}
+}
