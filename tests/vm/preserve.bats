@@ -151,7 +151,7 @@ listeners_client() {
 	mkdir s
 	listeners_server s/serve.py
 	listeners_client client.py
-	bundle "$(args "$(readlink -f "$lib"/ld-linux-*.so.*)" --library-path "$lib" "$(readlink -f "$(command -v python3)")" -S -E /s/serve.py)" \
+	bundle "$(args "$(readlink -f "$lib"/ld-linux-*.so.*)" --library-path "$lib" /usr/bin/python3 -S -E /s/serve.py)" \
 		'.mounts += [("/usr", env.PWD + "/s" | {destination: (if . == "/usr" then . else "/s" end), type: "bind", source: ., options: ["bind", "ro"]})]'
 	expect 0 timeout 120 python3 client.py "$HUSK" --root "$ROOT" "$ID" "$BUNDLE" </dev/null
 	{ read -r v4 v6; read -r good; read -r end; read -r refused; } <<<"$out"
