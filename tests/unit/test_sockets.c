@@ -27,7 +27,9 @@ static struct agenthost *h;
 static struct session s;
 static struct fakeworld *world;
 static pthread_t proxy_thread, server_thread;
-static struct sockaddr_un stream_at, dgram_at;
+#define LISTEN_TOKEN 4711
+
+static struct sockaddr_un stream_at, dgram_at, preserved_at;
 static int stream_fd, dgram_fd, husk = -1;
 static void *request;
 
@@ -83,6 +85,7 @@ static void *proxy(void *arg)
 static void make_request(void)
 {
 	static Husk__Agent__V1__HostSocket sock[2], *ptrs[2] = { &sock[0], &sock[1] };
+	static Husk__Agent__V1__ExtraStream preserved, *preserved_ptr = &preserved;
 	static struct ct_request q;
 	size_t len;
 
@@ -96,6 +99,11 @@ static void make_request(void)
 	q.ct.n_sockets = 2;
 	request_mount(&q, "/run/x/s", "socket", "0", 0, "");
 	request_mount(&q, "/run/x/d", "socket", "1", 0, "");
+	husk__agent__v1__extra_stream__init(&preserved);
+	preserved.kind = HUSK__AGENT__V1__STREAM_KIND__STREAM_LISTEN;
+	preserved.token = LISTEN_TOKEN;
+	q.proc.extra_streams = &preserved_ptr;
+	q.proc.n_extra_streams = 1;
 	request_args(&q, "sleep", "1000", NULL);
 	request = request_pack(&q, &len);
 	s.at.request_len = (uint32_t)len;
@@ -130,6 +138,8 @@ static int set_up(void **state)
 	s.at.timeout_ms = 5000;
 	strcpy(s.at.container_id, "c");
 	s.exit_code = EXIT_LOST;
+	assert_int_equal(extra_add(&s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = LISTEN_TOKEN },
+				   listen_at(&preserved_at, "p", SOCK_STREAM), NULL), 0);
 	make_request();
 	assert_int_equal(pthread_create(&server_thread, NULL, serve, NULL), 0);
 	assert_int_equal(pthread_create(&proxy_thread, NULL, proxy, NULL), 0);
@@ -180,6 +190,35 @@ static void datagrams(void **state)
 	assert_memory_equal(got, "two\n", 4);
 }
 
+/* The other way round: the process's own descriptor is taken and served in its place, an echo. */
+static void preserved_listener(void **state)
+{
+	static char data[300000], back[300000];
+	int fd;
+
+	(void)state;
+	if (!h)
+		return;
+	check_row("a server", sh("nsenter --pid=/proc/1/ns/pid python3 -c 'import ctypes, os, socket, sys\n"
+				 "s = socket.socket(fileno=ctypes.CDLL(None).syscall(438, os.pidfd_open(int(sys.argv[1])), 3, 0))\n"
+				 "if os.fork(): sys.exit()\n"
+				 "for i in range(3):\n"
+				 "    c, b = s.accept()[0], b\"\"\n"
+				 "    while len(b) < 300000: b += c.recv(65536)\n"
+				 "    c.sendall(b + c.recv(1)); c.close()' ${p#/proc/} >/dev/null") == 0);
+	memset(data, 'd', sizeof(data));
+	for (int i = 0; i < 3; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&preserved_at, sizeof(preserved_at)), 0);
+		assert_int_equal(io_write_full(fd, data, sizeof(data)), 0);
+		shutdown(fd, SHUT_WR);
+		assert_int_equal(io_read_full(fd, back, sizeof(back)), 0);
+		assert_memory_equal(data, back, sizeof(back));
+		assert_int_equal(read(fd, back, 1), 0);
+		close(fd);
+	}
+}
+
 static int tear_down(void **state)
 {
 	struct proxy_reply r;
@@ -207,6 +246,7 @@ static int tear_down(void **state)
 	close(husk);
 	unlink(stream_at.sun_path);
 	unlink(dgram_at.sun_path);
+	unlink(preserved_at.sun_path);
 	free(request);
 	agenthost_free(h);
 	return 0;
@@ -214,7 +254,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(connections), cmocka_unit_test(datagrams) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(connections), cmocka_unit_test(datagrams),
+					    cmocka_unit_test(preserved_listener) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
