@@ -182,6 +182,16 @@ int agent_need_sysfs(struct agent *a, struct err *e)
 	return rc;
 }
 
+int agent_need_sockets(struct agent *a, struct err *e)
+{
+	int rc = 0;
+
+	if (!a->sockets_mounted && a->cfg.mount_sockets)
+		rc = a->cfg.mount_sockets(e);
+	a->sockets_mounted = rc == 0;
+	return rc;
+}
+
 void agent_owner_gone(struct agent *a, const struct conn *owner)
 {
 	struct container *next;

@@ -77,6 +77,8 @@ void agent_free(struct agent *a);
 
 /* Mounts the sysfs unless it is. */
 int agent_need_sysfs(struct agent *a, struct err *e);
+/* Likewise what is on cfg.sockets_dir. */
+int agent_need_sockets(struct agent *a, struct err *e);
 
 /* The control connection @owner has ended: what it made and did not delete is killed. */
 void agent_owner_gone(struct agent *a, const struct conn *owner);

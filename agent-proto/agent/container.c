@@ -252,13 +252,10 @@ static int prepare_userns(struct container *ct, const Husk__Agent__V1__Container
 static int make_sockets(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
 {
 	struct agent *a = ct->agent;
-	int rc = 0;
+	int rc = spec->n_sockets ? agent_need_sockets(a, e) : 0;
 
 	if (!spec->n_sockets)
 		return 0;
-	if (!a->sockets_mounted && a->cfg.mount_sockets)
-		rc = a->cfg.mount_sockets(e);
-	a->sockets_mounted = rc == 0;
 	return rc < 0 ? rc : sockets_make(&ct->sockets, a->loop, a->streams, a->cfg.sockets_dir, spec, e);
 }
 

@@ -99,8 +99,10 @@ static int make_ends(enum relay_kind kind, int *ret_child, int *ret_ours, struct
 static int make_listener(struct process *p, const Husk__Agent__V1__ExtraStream *s, int *ret_child, struct err *e)
 {
 	struct agent *a = p->ct->agent;
-	int fd = -1, rc = listener_new(&p->listeners, a->loop, a->streams, a->cfg.sockets_dir, s, &fd, e);
+	int fd = -1, rc = s->family ? 0 : agent_need_sockets(a, e);
 
+	if (rc == 0)
+		rc = listener_new(&p->listeners, a->loop, a->streams, a->cfg.sockets_dir, s, &fd, e);
 	return rc < 0 ? rc : move_high(fd, ret_child, e);
 }
 
