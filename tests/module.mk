@@ -5,6 +5,10 @@ fs-conform_STATIC := 1
 fs-conform_OBJS := $(addprefix tests/fs/,main script actor ops_file ops_data ops_name ops_attr ops_xattr ops_lock ops_map \
 	ops_dir ops_event) $(LIB_BASE)
 
+PROGRAMS += impostor
+impostor_STATIC := 1
+impostor_OBJS := tests/guest/impostor
+
 # The file server behind this machine's own /dev/fuse, for whoever works on it.
 BENCH_PROGRAMS += fs-mount
 fs-mount_OBJS := tests/fs/mount tests/lib/fusemount $(VMM_FS_OBJS) $(LIB_BASE)

@@ -24,9 +24,14 @@ $(B)/tests/guest/init: tests/guest/init.c tests/guest/net.c tests/guest/disk.c t
 $(TEST_GUEST): $(B)/tests/guest/init rootfs-tools/initramfs/pack
 	$(call say,PACK,$@)
 	$(Q)rootfs-tools/initramfs/pack $< $@
+# And one that does what no kernel should.
+$(B)/tests/guest/wild: tests/guest/wild.S $(B)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m64 -nostdlib -static -no-pie -Wl,--build-id=none,-e,start,-Ttext=0x1000000 -o $@ $<
 
 ifeq ($(ARCH)$(SAN),x86_64)
-all: $(TEST_GUEST)
+all: $(TEST_GUEST) $(B)/tests/guest/wild
 endif
 
 ifeq ($(ARCH),x86_64)
