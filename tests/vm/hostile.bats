@@ -53,7 +53,7 @@ is_only() { # FILE REGEX
 	descriptors "$(cat pid)" >list
 	cat list
 	is_only list '^(anon_inode:.*|socket:\[[0-9]+\]|/dev/null|/sys/fs/cgroup/.*/memory\.max|pipe:\[[0-9]+\])$'
-	expect 0 husk exec "$ID" sh -c 'ls /proc/1/fd | wc -l; readlink /proc/1/cwd /proc/1/root'
+	expect 0 husk exec "$ID" sh -c 'ls /proc/1/fd | wc -l; readlink /proc/1/cwd; readlink /proc/1/root'
 	[ "$out" = $'3\n/\n/' ]
 	for fd in 3 5 7 8 9; do
 		expect 255 husk exec --cwd "/proc/self/fd/$fd" "$ID" ls
