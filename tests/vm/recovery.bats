@@ -123,16 +123,16 @@ kill_part() { # NAME MS
 	nothing_left || { echo "$1 killed after $2 ms: status $rc"; return 1; }
 }
 
-@test "husk-machine killed at 8 moments of a create" {
+@test "husk-machine killed at 12 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in $(moments 20 60 130 250 450 800 1350 2300); do
+	for ms in $(moments 20 40 70 120 180 270 400 600 850 1200 1700 2400); do
 		kill_part husk-machine $ms
 	done
 }
 
-@test "husk-proxy killed at 8 moments of a create" {
+@test "husk-proxy killed at 12 moments of a create" {
 	bundle "$(args sleep 1000)"
-	for ms in $(moments 20 60 130 250 450 800 1350 2300); do
+	for ms in $(moments 20 40 70 120 180 270 400 600 850 1200 1700 2400); do
 		kill_part husk-proxy $ms
 	done
 }
