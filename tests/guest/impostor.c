@@ -5,11 +5,11 @@
  * many came to it.
  */
 #include <errno.h>
-#include <linux/vm_sockets.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <linux/vm_sockets.h>
 #include <sys/time.h>
 #include <unistd.h>
 
