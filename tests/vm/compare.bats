@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # The same config.json in crun and in husk: what a process finds about itself must be the same, line by line.
 load helper
 setup() { vm_setup; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # create, start, exec, kill, delete, over and over: no process, mount, control group, descriptor or file is left, and memory
 # stays flat. HUSK_CYCLES times.
 load helper
@@ -23,7 +24,7 @@ cycle() {
 	husk delete "$ID"
 }
 
-@test "${HUSK_CYCLES:=8} lives leave nothing" {
+@test "${HUSK_CYCLES:=5} lives leave nothing" {
 	bundle "$(args sleep 1000)"
 	# caches fill in the first ones
 	cycle

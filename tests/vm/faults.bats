@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # One system call of a command fails, a different one each time: the command works all the same or says in one line why not,
 # and leaves nothing behind. HUSK_FAULTS: how many calls of each command are tried, spread over its run; "all" for every one.
 load helper

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # Files of a share beside the same file system on the host: software that runs in a guest cannot tell. What differs all
 # the same, and why, is in docs/file-differences.md; a case that is named there and does not differ is a failure, too.
 load helper

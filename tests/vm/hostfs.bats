@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # The host's file systems as a container sees them: a share on each works, and their errors come back as they are.
 load helper
 

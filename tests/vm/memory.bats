@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Memory that a container does not use any more is the host's again.
+# lanes: long
 load helper
 
 setup() { vm_setup; }

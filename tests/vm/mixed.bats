@@ -1,12 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # Random commands on several containers at a time, by a fixed seed, against a model of what each may answer: HUSK_MIXED of
 # them over HUSK_MIXED_IDS containers. HUSK_SEED repeats a run.
 load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-: "${HUSK_MIXED:=40}" "${HUSK_MIXED_IDS:=3}" "${HUSK_SEED:=7}"
+: "${HUSK_MIXED:=30}" "${HUSK_MIXED_IDS:=3}" "${HUSK_SEED:=7}"
 
 # The model: a container's status by its id; "none" where there is no such container.
 declare -gA model

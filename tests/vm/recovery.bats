@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# lanes: long
 # Whatever is killed at whatever moment, delete --force ends with nothing left, and the id can be used again. HUSK_KILLS: so
 # many random moments for each (seed HUSK_SEED) instead of the few that are listed.
 load helper
