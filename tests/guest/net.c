@@ -229,22 +229,34 @@ static void streams(const char *name, const char *text, bool (*run)(int s, int m
 		    now_us() - start);
 }
 
+/* A socket for datagrams to @t, which waits a second for an answer; -1. */
+static int datagram_socket(const struct target *t)
+{
+	const struct timeval second = { .tv_sec = 1 };
+	const struct sockaddr_in to = { .sin_family = AF_INET,
+					.sin_port = htons((unsigned short)t->port),
+					.sin_addr.s_addr = inet_addr(t->addr) };
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	if (connect(s, (const struct sockaddr *)&to, sizeof(to)) == 0)
+		return s;
+	close(s);
+	return -1;
+}
+
 /* One way, or with an answer to each. */
 static void datagrams(const char *name, const char *text, bool turns)
 {
-	const struct timeval second = { .tv_sec = 1 };
-	struct sockaddr_in to = { .sin_family = AF_INET };
-	int s = socket(AF_INET, SOCK_DGRAM, 0), done = 0;
 	static unsigned char answer[BLOCK];
 	unsigned long start;
+	int s, done = 0;
 	struct target t;
 
 	if (!parse(text, &t))
 		return;
-	to.sin_port = htons((unsigned short)t.port);
-	to.sin_addr.s_addr = inet_addr(t.addr);
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
-	if (connect(s, (struct sockaddr *)&to, sizeof(to)) < 0)
+	s = datagram_socket(&t);
+	if (s < 0)
 		return;
 	start = now_us();
 	for (int i = 0; i < t.count; i++)
@@ -270,18 +282,14 @@ static int ask_received(int s)
 
 static void flood(const char *text)
 {
-	const struct timeval second = { .tv_sec = 1 };
-	struct sockaddr_in to = { .sin_family = AF_INET };
-	int s = socket(AF_INET, SOCK_DGRAM, 0), received;
 	unsigned long start;
 	struct target t;
+	int s, received;
 
 	if (!parse(text, &t))
 		return;
-	to.sin_port = htons((unsigned short)t.port);
-	to.sin_addr.s_addr = inet_addr(t.addr);
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
-	if (connect(s, (struct sockaddr *)&to, sizeof(to)) < 0 || ask_received(s) < 0) {
+	s = datagram_socket(&t);
+	if (s < 0 || ask_received(s) < 0) {
 		say("flood: FAILED no answer");
 		return;
 	}

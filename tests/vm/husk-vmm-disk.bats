@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Disks of husk-vmm: file systems made and checked on them by the guest, and what the host finds in the files afterwards.
 bats_require_minimum_version 1.5.0
-TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-B=$TOP/build/$(uname -m)
-VMM=$B/bin/husk-vmm
+load vmm
 KERNEL=${HUSK_KERNEL:-$B/share/husk/vmlinux}
 
 # A guest whose first process shows it the host's programs, by a share, and runs ./script with them.
@@ -28,9 +26,7 @@ setup() {
 teardown() {
 	[ -z "${loop-}" ] || losetup -d "$loop" || true
 	! mountpoint -q small || umount small
-	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
-	echo 'a husk-machine was left behind'
-	return 1
+	no_machine_left
 }
 
 guest() { # OPTION…

@@ -3,7 +3,7 @@
 # several queues, limits, devices that come and go.
 bats_require_minimum_version 1.5.0
 TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-B=$TOP/build/$(uname -m)
+load vmm
 KERNEL=${HUSK_KERNEL:-$B/share/husk/vmlinux}
 GUEST=$B/tests/guest/initramfs
 
@@ -22,9 +22,7 @@ teardown() {
 	left=$(ip -n $NS -o link | grep -v ': lo:' || :)
 	ip netns del $NS
 	[ -z "$left" ] || { printf 'left: %s\n' "$left"; return 1; }
-	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
-	echo 'a husk-machine was left behind'
-	return 1
+	no_machine_left
 }
 
 inside() { ip netns exec $NS "$@"; }

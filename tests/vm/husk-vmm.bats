@@ -1,20 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # husk-vmm and husk-machine with a guest of one program (tests/guest/init.c): CPUs, memory, devices, every end, the jail.
 bats_require_minimum_version 1.5.0
-TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-B=$TOP/build/$(uname -m)
-VMM=${VMM:-$B/bin/husk-vmm}
+load vmm
 KERNEL=${HUSK_KERNEL:-$B/share/husk/vmlinux}
 GUEST=$B/tests/guest/initramfs
-
-setup() { cd "$BATS_TEST_TMPDIR" || return 1; }
-
-teardown() {
-	[ -z "${pid-}" ] || kill -9 "$pid" 2>/dev/null || true
-	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
-	echo 'a husk-machine was left behind'
-	return 1
-}
 
 # The guest does WORDS; output in $out, exit status must be STATUS.
 guest() { # STATUS WORDS OPTION…

@@ -2,16 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Guest kernels that misbehave in ring 0 (tests/guest/wild.S), under husk-vmm: each ends with its reason, or when it is told to.
 bats_require_minimum_version 1.5.0
-B=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/$(uname -m)
-VMM=${VMM:-$B/bin/husk-vmm}
-
-setup() { cd "$BATS_TEST_TMPDIR" || return 1; }
-teardown() {
-	[ -z "${pid-}" ] || kill -9 "$pid" 2>/dev/null || true
-	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
-	echo 'a husk-machine was left behind'
-	return 1
-}
+load vmm
 
 wild() { # LETTER OPTION…: $command
 	local what=$1
