@@ -6,8 +6,9 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/disks runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
-	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group runtime/container/network
-RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/group runtime/container/network runtime/container/join
+RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder runtime/sandbox/record \
+	runtime/sandbox/members
 RUNTIME_HOST_OBJS += runtime/host/config
 RUNTIME_SANDBOX_OBJS += runtime/sandbox/choice
 RUNTIME_OBJS := $(RUNTIME_HOST_OBJS) $(RUNTIME_SYSTEMD_OBJS) $(RUNTIME_CONTAINER_OBJS) $(RUNTIME_SANDBOX_OBJS) \

@@ -356,9 +356,31 @@ static int check_kernel(const Husk__Agent__V1__Container *c, bool user, bool tim
 	return 0;
 }
 
+/* Each kind once, new or another's. */
+static int check_joins(const Husk__Agent__V1__Container *c, unsigned *have, struct err *e)
+{
+	const unsigned may = 1u << HUSK__AGENT__V1__NAMESPACE__NS_PID | 1u << HUSK__AGENT__V1__NAMESPACE__NS_IPC |
+			     1u << HUSK__AGENT__V1__NAMESPACE__NS_UTS;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->n_join_namespaces; i++) {
+		unsigned ns = (unsigned)c->join_namespaces[i]->namespace_;
+
+		if (ns > HUSK__AGENT__V1__NAMESPACE__NS_TIME || !(may & ~*have & 1u << ns))
+			return invalid(e, "join_namespaces");
+		*have |= 1u << ns;
+		rc = check_id(c->join_namespaces[i]->container_id, "join_namespaces: container_id", e);
+	}
+	/* They are the machine's, and obey nobody but its root. */
+	if (rc == 0 && c->n_join_namespaces && *have >> HUSK__AGENT__V1__NAMESPACE__NS_USER & 1)
+		return err_set(e, EINVAL, "join_namespaces: not with a user namespace of its own");
+	return rc;
+}
+
 static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 {
 	unsigned have = 0;
+	int rc;
 
 	if (c->n_new_namespaces > HUSK__AGENT__V1__NAMESPACE__NS_TIME)
 		return many(e, "new_namespaces");
@@ -369,6 +391,9 @@ static int check_namespaces(const Husk__Agent__V1__Container *c, struct err *e)
 			return invalid(e, "new_namespaces");
 		have |= 1u << ns;
 	}
+	rc = check_joins(c, &have, e);
+	if (rc < 0)
+		return rc;
 	if (!(have >> HUSK__AGENT__V1__NAMESPACE__NS_MOUNT & 1))
 		return err_set(e, EINVAL, "new_namespaces: a mount namespace is required");
 	if ((*c->hostname || *c->domainname) && !(have >> HUSK__AGENT__V1__NAMESPACE__NS_UTS & 1))

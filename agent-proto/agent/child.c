@@ -180,10 +180,22 @@ static int enter_userns(const struct child_job *j, struct err *e)
 	return rc == 0 && j->ns_flags & CLONE_NEWUSER ? userns_become_root(e) : rc;
 }
 
+/* The pid namespace was entered by the fork. */
+static int join_others(const struct child_job *j, struct err *e)
+{
+	for (unsigned i = 0; i < j->njoin; i++)
+		if (j->join[i].flag != CLONE_NEWPID && setns(j->join[i].target, j->join[i].flag) < 0)
+			return err_errno(e, errno, "another container's %s namespace",
+					 j->join[i].flag == CLONE_NEWIPC ? "ipc" : "uts");
+	return 0;
+}
+
 static int set_up_container(const struct child_job *j, struct err *e)
 {
 	int rc = enter_userns(j, e);
 
+	if (rc == 0)
+		rc = join_others(j, e);
 	if (rc < 0)
 		return rc;
 	/* Here, not in the fork: the namespace's root is the group that its maker is in. */

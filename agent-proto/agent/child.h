@@ -26,6 +26,8 @@ struct sync_msg {
 	char text[500];
 };
 
+#define CHILD_MAX_JOIN 3 /* pid, ipc, uts */
+
 /* Above every descriptor that a process begins with. */
 #define CHILD_HIGH_FD (3 + AGENT_MAX_EXTRA + 1)
 
@@ -35,6 +37,11 @@ struct child_job {
 	const Husk__Agent__V1__Container *kept; /* what holds for every process of the container (inherit.h) */
 	const int *nodes; /* of ct->devices: trees with a node each, made outside; -1: make it inside */
 	int ns_flags;   /* CLONE_NEW*: made (container) or to be joined (exec) */
+	/* A new container's: another's namespaces, by the pidfd of its process. */
+	struct child_join {
+		int flag, target;
+	} join[CHILD_MAX_JOIN];
+	unsigned njoin;
 	int target;     /* exec: pidfd of the container's process, */
 	pid_t target_pid; /* its pid */
 	int sync;       /* the child's end */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/child.h"
 #include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/disks.h"
 #include "agent-proto/agent/inherit.h"
@@ -191,6 +192,21 @@ static const int ns_flag[] = {
 	[HUSK__AGENT__V1__NAMESPACE__NS_TIME] = CLONE_NEWTIME,
 };
 
+int container_joins(const struct container *ct, const Husk__Agent__V1__Container *spec, struct child_job *job, struct err *e)
+{
+	for (size_t i = 0; i < spec->n_join_namespaces; i++) {
+		const Husk__Agent__V1__JoinNamespace *j = spec->join_namespaces[i];
+		const struct container *of = container_find(ct->agent, j->container_id);
+
+		if (!of || of->init.pidfd < 0 || of->init.state == PROC_PREPARING)
+			return err_set(e, ESRCH, "cannot join a namespace of container %s, which is not there any more",
+				       j->container_id);
+		bug_on(job->njoin == CHILD_MAX_JOIN);
+		job->join[job->njoin++] = (struct child_join){ ns_flag[j->namespace_], of->init.pidfd };
+	}
+	return 0;
+}
+
 static struct container *new_container(struct agent *a, const char *id)
 {
 	struct container *ct = calloc(1, sizeof(*ct));
@@ -259,6 +275,15 @@ static int make_sockets(struct container *ct, const Husk__Agent__V1__Container *
 	return rc < 0 ? rc : sockets_make(&ct->sockets, a->loop, a->streams, a->cfg.sockets_dir, spec, e);
 }
 
+/* The machine's interfaces are in one network namespace, and a container's own obeys nobody else. */
+static int check_network(const struct container *ct, struct err *e)
+{
+	for (const struct container *o = ct->agent->containers; o; o = o->next)
+		if (o->netns >= 0 || ct->ns_flags & CLONE_NEWUSER)
+			return err_set(e, EINVAL, "containers of one network cannot have user namespaces of their own");
+	return 0;
+}
+
 static int make_container(struct container *ct, const Husk__Agent__V1__CreateContainerRequest *req,
 			  struct ttrpc_call *call, const struct conn *owner, struct err *e)
 {
@@ -272,9 +297,15 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)
 		ct->ns_flags |= ns_flag[spec->new_namespaces[i]];
+	for (size_t i = 0; i < spec->n_join_namespaces; i++)
+		ct->joined |= ns_flag[spec->join_namespaces[i]->namespace_];
+	ct->ns_flags |= ct->joined;
 	/* The machine's network is nobody else's. Only root of a user namespace needs one that is its own to rule. */
 	if (!(ct->ns_flags & CLONE_NEWUSER))
 		ct->ns_flags &= ~CLONE_NEWNET;
+	rc = check_network(ct, e);
+	if (rc < 0)
+		return rc;
 	ct->kept = inherit_keep(spec);
 	if (!ct->kept)
 		return err_set(e, ENOMEM, "out of memory");
@@ -428,7 +459,7 @@ static void exec_ended(struct process *p)
 static void init_ended(struct container *ct)
 {
 	/* Without a pid namespace of its own nobody else ends the others. */
-	if (!(ct->ns_flags & CLONE_NEWPID))
+	if (!(ct->ns_flags & ~ct->joined & CLONE_NEWPID))
 		cgroup_kill(&ct->cgroup);
 	sockets_over(&ct->sockets);
 	if (ct->init.make) /* it never was a container */
@@ -459,12 +490,10 @@ bool container_reaped(struct container *ct, pid_t pid, int wait_status)
 void container_owner_gone(struct container *ct, const struct conn *owner)
 {
 	struct process *next;
+	bool own = ct->init.owner == owner;
 
-	if (ct->init.owner == owner) {
+	if (own)
 		ct->init.owner = NULL;
-		if (ct->init.state != PROC_ENDED)
-			cgroup_kill(&ct->cgroup);
-	}
 	for (struct process *p = ct->execs; p; p = next) {
 		next = p->next;
 		if (p->owner != owner)
@@ -475,6 +504,9 @@ void container_owner_gone(struct container *ct, const struct conn *owner)
 		else
 			process_signal(p, SIGKILL, NULL);
 	}
+	/* Nobody will ask for its removal, and the machine may go on with others. */
+	if (own && !ct->going)
+		remove_when_empty(ct);
 }
 
 void container_abandon(struct container *ct)

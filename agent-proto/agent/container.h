@@ -21,7 +21,8 @@ struct container {
 	struct container *next;
 	struct agent *agent;
 	char *id;
-	int ns_flags; /* CLONE_NEW* that it has of its own */
+	int ns_flags; /* CLONE_NEW* that it has apart from the agent's, */
+	int joined;   /* those of them that are another container's */
 	Husk__Agent__V1__Container *kept; /* for its execs (inherit.h) */
 	struct cgroup cgroup;
 	struct freezer freezer;
@@ -51,6 +52,9 @@ void container_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *re
 /* @exec_id "": the container. */
 void container_delete(struct container *ct, const char *exec_id, struct ttrpc_call *call);
 
+/* Fills @job's list in: whose namespaces the new container @ct is to join. -ESRCH. */
+struct child_job;
+int container_joins(const struct container *ct, const Husk__Agent__V1__Container *spec, struct child_job *job, struct err *e);
 struct container *container_find(struct agent *a, const char *id);
 /* @exec_id "": its own. NULL: no such. */
 struct process *container_process(struct container *ct, const char *exec_id);

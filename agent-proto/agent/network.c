@@ -77,7 +77,8 @@ static void answer(struct network *n, int rc, const struct err *e)
 	}
 	husk__agent__v1__update_network_response__init(&m);
 	m.resolvers = list;
-	m.n_resolvers = resolver_look(ct, list);
+	/* Of a container that has gone they are served for those that are left. */
+	m.n_resolvers = ct ? resolver_look(ct, list) : resolver_serving(&n->agent->resolver, list);
 	/* Before the start they are those that will count; later nothing is looked at, and they stay. */
 	if (ct && ct->init.state == PROC_CREATED)
 		resolver_serve(&n->agent->resolver, ct->netns, list, m.n_resolvers);
@@ -102,6 +103,23 @@ static void let_go(struct network *n, const struct network_gone *gone)
 			cfg->remove_device(gone->name[i]);
 }
 
+static void begin(struct network *n, pb_network *m, struct ttrpc_call *call);
+
+static void next_in_line(struct network *n)
+{
+	struct network_waiting *w = n->waiting;
+	pb_network *m;
+	struct ttrpc_call *call;
+
+	if (!w)
+		return;
+	n->waiting = w->next;
+	m = w->m;
+	call = w->call;
+	free(w);
+	begin(n, m, call);
+}
+
 static void try(struct network *n)
 {
 	struct network_gone gone = { .n = 0 };
@@ -121,6 +139,7 @@ static void try(struct network *n)
 	}
 	drop(&n->next);
 	answer(n, rc, &e);
+	next_in_line(n);
 }
 
 static void on_again(struct evtimer *t)
@@ -136,22 +155,62 @@ static void canceled(struct ttrpc_call *call)
 	ttrpc_reply_err(call, -ECANCELED, "");
 }
 
-void network_update(struct network *n, const pb_network *req, struct ttrpc_call *call)
+static void begin(struct network *n, pb_network *m, struct ttrpc_call *call)
 {
-	if (n->next) {
-		ttrpc_reply_err(call, -EBUSY, "the network is being changed");
-		return;
-	}
-	n->next = copy_of(req);
-	if (!n->next) {
-		ttrpc_reply_err(call, -EIO, "out of memory");
-		return;
-	}
+	n->next = m;
 	n->call = call;
 	call->arg = n;
 	call->cancel = canceled;
 	n->give_up_ns = io_now_ns() + AGENT_DEVICE_MS * UINT64_C(1000000);
 	try(n);
+}
+
+static void no_longer_waiting(struct ttrpc_call *call)
+{
+	struct network *n = call->arg;
+	struct network_waiting **at = &n->waiting, *w;
+
+	while (*at && (*at)->call != call)
+		at = &(*at)->next;
+	w = *at;
+	if (w) {
+		*at = w->next;
+		drop(&w->m);
+		free(w);
+	}
+	ttrpc_reply_err(call, -ECANCELED, "");
+}
+
+/* Each of several containers has somebody who tells it, and it is made so by one at a time. */
+static int wait_in_line(struct network *n, pb_network *m, struct ttrpc_call *call)
+{
+	struct network_waiting **at = &n->waiting, *w;
+	size_t len = 0;
+
+	for (; *at; at = &(*at)->next)
+		len++;
+	w = len < NETWORK_MAX_WAITING ? malloc(sizeof(*w)) : NULL;
+	if (!w)
+		return -EBUSY;
+	*w = (struct network_waiting){ .m = m, .call = call };
+	*at = w;
+	call->arg = n;
+	call->cancel = no_longer_waiting;
+	return 0;
+}
+
+void network_update(struct network *n, const pb_network *req, struct ttrpc_call *call)
+{
+	pb_network *m = copy_of(req);
+
+	if (!m) {
+		ttrpc_reply_err(call, -EIO, "out of memory");
+	} else if (!n->next) {
+		begin(n, m, call);
+	} else if (wait_in_line(n, m, call) < 0) {
+		drop(&m);
+		ttrpc_reply_err(call, -EBUSY, "the network is being changed");
+	}
 }
 
 void network_follow(struct network *n, const struct container *ct)
@@ -176,6 +235,15 @@ void network_done(struct network *n)
 	struct err e = ERR_INIT;
 
 	err_set(&e, ECANCELED, "the agent ends");
+	while (n->waiting) {
+		struct network_waiting *w = n->waiting;
+
+		n->waiting = w->next;
+		w->call->cancel = NULL;
+		ttrpc_reply_err(w->call, -ECANCELED, e.msg);
+		drop(&w->m);
+		free(w);
+	}
 	if (n->call)
 		answer(n, -ECANCELED, &e);
 	evtimer_done(&n->again);

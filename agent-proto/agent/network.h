@@ -22,11 +22,21 @@ struct container;
 
 typedef Husk__Agent__V1__UpdateNetworkRequest pb_network;
 
+#define NETWORK_MAX_WAITING 8
+
+/* What is told while something else is made so. */
+struct network_waiting {
+	struct network_waiting *next;
+	pb_network *m;
+	struct ttrpc_call *call;
+};
+
 struct network {
 	struct agent *agent;
 	pb_network *now;   /* as it is; NULL: nothing was told yet */
 	pb_network *next;  /* waits for its devices */
 	struct ttrpc_call *call;
+	struct network_waiting *waiting;
 	struct evtimer again;
 	uint64_t give_up_ns;
 };

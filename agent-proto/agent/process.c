@@ -117,16 +117,28 @@ static pid_t fork_into(int flags, int cgroup, int *ret_pidfd)
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
+/* Whose pid namespace the child is to be born in: a process's descriptor, -1: the agent's, or a new one. */
+static int pid_namespace(const struct child_job *job)
+{
+	if (!job->ct)
+		return job->ns_flags & CLONE_NEWPID ? job->target : -1;
+	for (unsigned i = 0; i < job->njoin; i++)
+		if (job->join[i].flag == CLONE_NEWPID)
+			return job->join[i].target;
+	return -1;
+}
+
 static pid_t fork_child(struct process *p, const struct child_job *job, int cgroup, struct err *e)
 {
 	struct agent *a = p->ct->agent;
-	bool join = !job->ct && (job->ns_flags & CLONE_NEWPID);
+	int flags = job->ct ? job->ns_flags & ~(CLONE_NEWCGROUP | CLONE_NEWTIME | p->ct->joined) : 0;
+	int target = pid_namespace(job);
+	bool join = target >= 0;
 	pid_t pid;
 
-	if (join && setns(job->target, CLONE_NEWPID) < 0)
+	if (join && setns(target, CLONE_NEWPID) < 0)
 		return err_errno(e, errno, "container's pid namespace");
-	pid = fork_into(job->ct ? job->ns_flags & ~(CLONE_NEWCGROUP | CLONE_NEWTIME) : 0,
-			cgroup, &p->pidfd);
+	pid = fork_into(flags, cgroup, &p->pidfd);
 	if (pid == 0)
 		child_run(job);
 	/* The agent's next child would end up in there: no going on without. */
@@ -213,7 +225,9 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 				 .cgroup_dir = p->ct->cgroup.dir,
 				 .image = ct_spec ? p->ct->image.root : -1 };
 
-	rc = process_make_streams(p, spec, stdio, e);
+	rc = ct_spec ? container_joins(p->ct, ct_spec, &job, e) : 0;
+	if (rc == 0)
+		rc = process_make_streams(p, spec, stdio, e);
 	if (rc == 0)
 		rc = process_make_extra(p, spec, extra, e);
 	if (rc < 0)

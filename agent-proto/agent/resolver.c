@@ -289,6 +289,13 @@ void resolver_serve(struct resolver *r, int netns, const uint32_t *addr, size_t 
 		bug_on(setns(own, CLONE_NEWNET) < 0);
 }
 
+size_t resolver_serving(const struct resolver *r, uint32_t ret[AGENT_MAX_RESOLVERS])
+{
+	for (size_t i = 0; i < r->n; i++)
+		ret[i] = r->server[i].addr;
+	return r->n;
+}
+
 int resolver_init(struct resolver *r, struct evloop *l, int listen)
 {
 	r->loop = l;

@@ -64,6 +64,9 @@ void resolver_done(struct resolver *r);
 /* Listens in the network namespace @netns (-1: this one) for those servers; the ones before are left. */
 void resolver_serve(struct resolver *r, int netns, const uint32_t *addr, size_t n);
 
+/* Those that it listens for. */
+size_t resolver_serving(const struct resolver *r, uint32_t ret[AGENT_MAX_RESOLVERS]);
+
 /* Addresses (network byte order) of such servers in the resolv.conf of @ct, which has not been started. 127.0.0.1 is not
  * one: a server of the container's own would be there. Returns how many; 0 for a NULL. */
 size_t resolver_look(const struct container *ct, uint32_t ret[AGENT_MAX_RESOLVERS]);

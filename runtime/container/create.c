@@ -20,6 +20,7 @@
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
+#include "runtime/container/join.h"
 #include "runtime/container/network.h"
 #include "runtime/container/timeline.h"
 #include "runtime/host/netns.h"
@@ -34,6 +35,7 @@ struct creation {
 	int bundle, dir;
 	int netns; /* to be joined; -1: a new one */
 	char bundle_path[PATH_MAX], rootfs[PATH_MAX], created[64];
+	char sandbox[NAME_MAX + 1];
 	struct container_group group;
 	struct container_state st;
 	struct machine_choice choice;
@@ -41,9 +43,16 @@ struct creation {
 	struct sandbox vm;
 	struct stand_in proxy;
 	struct network net;
+	struct join join;
 	struct share_list shares;
 	const char **env; /* the process's, where it is not the configuration's own */
 };
+
+/* It is to live in a machine that is there. */
+static bool joins(const struct creation *c)
+{
+	return *c->join.sandbox;
+}
 
 /* ---- what is found before anything exists ----------------------------------------------------- */
 
@@ -158,6 +167,8 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = open_network(c, e);
 	if (rc == 0)
+		rc = join_find(&c->join, c->req->host->root, c->netns, c->spec, e);
+	if (rc == 0)
 		rc = stand_in_prepare(&c->proxy, &c->spec->process, c->req->detach,
 				      c->req->console_socket, e);
 	if (rc < 0)
@@ -170,7 +181,10 @@ static int check(struct creation *c, struct err *e)
 		rc = open_image(c, e);
 	if (rc == 0)
 		rc = disks_open(&c->vm, c->spec, e);
-	return rc < 0 ? rc : sandbox_open_files(&c->vm, e);
+	if (rc == 0 && joins(c) && c->vm.ndisks)
+		rc = err_set(e, EINVAL, "config.json: linux.devices: no disk can be added to the virtual machine of %s, whose network "
+			     "the container is to share", c->join.sandbox);
+	return rc < 0 || joins(c) ? rc : sandbox_open_files(&c->vm, e);
 }
 
 /* ---- the parts --------------------------------------------------------------------------------- */
@@ -206,6 +220,12 @@ static int claim(struct creation *c, struct err *e)
 	}
 	if (rc < 0)
 		return rc;
+	if (joins(c))
+		snprintf(c->sandbox, sizeof(c->sandbox), "%s", c->join.sandbox);
+	else
+		rc = sandbox_free_name(c->req->host->root, c->req->id, c->sandbox, sizeof(c->sandbox), e);
+	if (rc < 0)
+		return rc;
 	container_now(c->created, sizeof(c->created));
 	c->st = (struct container_state){
 		.id = c->req->id,
@@ -213,7 +233,8 @@ static int claim(struct creation *c, struct err *e)
 		.bundle = c->bundle_path,
 		.rootfs = c->rootfs,
 		.created = c->created,
-		.sandbox = c->req->id,
+		.sandbox = c->sandbox,
+		.shares = c->join.prefix,
 		.cgroup = c->group.path,
 		.unit = c->group.unit.name,
 		.bus = c->group.bus,
@@ -284,8 +305,17 @@ static int start_network(struct creation *c, struct err *e)
 		if (c->netns < 0)
 			return err_errno(e, errno, "%s", path);
 	}
-	rc = network_start(&c->net, c->req->host, c->req->id, c->netns, c->spec, e);
-	close_and_reset(&c->netns);
+	return network_start(&c->net, c->req->host, c->req->id, c->netns, &c->vm, c->spec, e);
+}
+
+static int add_shares(struct creation *c, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
+		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
+				   c->shares.readonly[i], c->shares.is_file[i],
+				   c->shares.nocache[i], e);
 	return rc;
 }
 
@@ -295,10 +325,8 @@ static int build_machine(struct creation *c, struct err *e)
 	int rc = sandbox_build(&c->vm, c->req->id, &c->choice.shape, h->log,
 			       h->debug ? LOG_DEBUG : LOG_WARN, h->log_json, e);
 
-	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
-		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
-				   c->shares.readonly[i], c->shares.is_file[i],
-				   c->shares.nocache[i], e);
+	if (rc == 0)
+		rc = add_shares(c, e);
 	if (rc == 0)
 		rc = sandbox_listen(&c->vm, e);
 	timeline_mark("machine described");
@@ -310,14 +338,16 @@ static int attach(struct creation *c, struct err *e)
 	struct buf request = BUF_INIT(AGENT_MAX_FRAME), state = BUF_INIT(AGENT_MAX_FRAME);
 	const struct oci_pack_disk disk = { c->spec->vm.image ? SANDBOX_ROOT_DISK : "", c->image_readonly };
 	struct oci_pack_state hook_state;
-	struct proxy_attach m = { .flags = PROXY_ATTACH_LAST, .nshares = (uint32_t)c->shares.n };
+	struct proxy_attach m = { .flags = PROXY_ATTACH_LIFELINE, .nshares = (uint32_t)c->shares.n };
 	_cleanup_close_ int lifeline = -1;
 	int rc = sandbox_lifeline(&c->vm, &lifeline, e);
 
 	snprintf(m.container_id, sizeof(m.container_id), "%s", c->req->id);
 	snprintf(m.fs_device, sizeof(m.fs_device), "%s", SANDBOX_FS_DEVICE);
-	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", SHARE_PREFIX);
+	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", c->join.prefix);
 	m.start_timeout_ms = hooks_start_timeout(&c->spec->hooks);
+	if (joins(c))
+		m.flags |= PROXY_ATTACH_HOSTED;
 	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)
 		rc = err_set(e, E2BIG, "config.json: annotations: too large");
 	if (rc == 0)
@@ -333,17 +363,25 @@ static int attach(struct creation *c, struct err *e)
 	return rc;
 }
 
+/* An engine's profile takes libseccomp as long as the guest's kernel takes to come up: both at a time. */
+static int compile_filter(struct creation *c, struct err *e)
+{
+	int rc = c->spec->seccomp.present ? oci_seccomp_compile(c->spec, e) : 0;
+
+	if (c->spec->seccomp.present)
+		timeline_mark("seccomp filter made");
+	return rc;
+}
+
 static int boot(struct creation *c, struct err *e)
 {
+	struct sandbox_record r = { .first = "" };
 	struct nc_info_reply info;
 	int rc = sandbox_boot(&c->vm, e);
 
 	timeline_mark("machine told to run");
-	/* An engine's profile takes libseccomp as long as the guest's kernel takes to come up: both at a time. */
-	if (rc == 0 && c->spec->seccomp.present) {
-		rc = oci_seccomp_compile(c->spec, e);
-		timeline_mark("seccomp filter made");
-	}
+	if (rc == 0)
+		rc = compile_filter(c, e);
 	if (rc == 0)
 		rc = attach(c, e);
 	/* After its virtual machine was made: born inside, a worker of KVM would stay in the group
@@ -353,36 +391,28 @@ static int boot(struct creation *c, struct err *e)
 	if (rc == 0 && c->group.fd >= 0)
 		rc = group_enter(&c->st, c->group.fd, c->net.proc.pid, e);
 	group_release(&c->group);
+	r.machine = c->vm.machine;
+	r.net = c->net.proc;
+	snprintf(r.first, sizeof(r.first), "%s", c->req->id);
+	snprintf(r.host, sizeof(r.host), "%s", c->req->id);
 	if (rc == 0)
-		rc = sandbox_save(&c->vm, 1, e);
+		rc = sandbox_save(c->vm.dir, &r, e);
 	timeline_mark("machine in its cgroup");
 	if (rc == 0)
 		rc = stand_in_wait(&c->proxy, ATTACH_TIMEOUT_MS, e);
+	/* Nobody can join it before. */
+	if (rc == 0)
+		rc = sandbox_note_netns(c->vm.dir, c->netns, e);
 	if (rc == 0 && log_enabled(LOG_DEBUG) && ncl_info(c->vm.ctl, &info, 1000, NULL) == 0)
 		timeline_machine(&info);
 	return rc;
 }
 
-static int make_all(struct creation *c, struct err *e)
+/* A machine of its own. */
+static int make_machine(struct creation *c, struct err *e)
 {
-	int rc = container_state_save(c->dir, &c->st, e);
+	int rc = start_network(c, e);
 
-	if (rc == 0)
-		rc = sandbox_begin(&c->vm, c->req->host->root, c->st.sandbox, e);
-	timeline_mark("husk-machine started");
-	if (rc == 0)
-		rc = group_make(&c->group, c->spec, c->req->id, e);
-	if (rc == 0)
-		rc = start_proxy(c, e);
-	if (rc == 0)
-		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
-	if (rc == 0)
-		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, e);
-	/* After the hooks: what they mounted is in the shares. */
-	if (rc == 0)
-		rc = share_list_open(&c->shares, c->spec, c->bundle, c->rootfs, e);
-	if (rc == 0)
-		rc = start_network(c, e);
 	if (rc == 0)
 		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
 	if (rc == 0)
@@ -393,12 +423,50 @@ static int make_all(struct creation *c, struct err *e)
 	/* Devices that are there from the start need no looking for. */
 	if (rc == 0)
 		rc = network_plug(&c->net, &c->vm, e);
+	return rc < 0 ? rc : boot(c, e);
+}
+
+/* Another's, which has all but this container's files. */
+static int join_machine(struct creation *c, struct err *e)
+{
+	int rc = sandbox_join_net(c->req->host->root, c->sandbox, &c->net.proxy_end, e);
+
 	if (rc == 0)
-		rc = boot(c, e);
+		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
+	if (rc == 0)
+		rc = add_shares(c, e);
+	if (rc == 0)
+		rc = compile_filter(c, e);
+	if (rc == 0)
+		rc = attach(c, e);
+	group_release(&c->group);
+	return rc < 0 ? rc : stand_in_wait(&c->proxy, ATTACH_TIMEOUT_MS, e);
+}
+
+static int make_all(struct creation *c, struct err *e)
+{
+	int root = c->req->host->root;
+	int rc = container_state_save(c->dir, &c->st, e);
+
+	if (rc == 0)
+		rc = joins(c) ? join_enter(&c->join, root, c->req->id, &c->vm, e) : sandbox_begin(&c->vm, root, c->sandbox, e);
+	timeline_mark(joins(c) ? "machine joined" : "husk-machine started");
+	if (rc == 0)
+		rc = group_make(&c->group, c->spec, c->req->id, e);
+	if (rc == 0)
+		rc = start_proxy(c, e);
+	if (rc == 0)
+		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
+	if (rc == 0)
+		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, e);
+	/* After the hooks: what they mounted is in the shares. */
+	if (rc == 0)
+		rc = share_list_open(&c->shares, c->join.prefix, c->spec, c->bundle, c->rootfs, e);
+	if (rc == 0)
+		rc = joins(c) ? join_machine(c, e) : make_machine(c, e);
 	if (rc < 0)
 		return rc;
 	c->st.proxy = c->proxy.made.proxy;
-	c->st.net = c->net.proc;
 	rc = container_state_save(c->dir, &c->st, e);
 	return rc < 0 ? rc : stand_in_commit(&c->proxy, c->req->pid_file, e);
 }

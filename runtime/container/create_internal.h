@@ -7,7 +7,7 @@
 #include "runtime/container/source.h"
 #include "runtime/sandbox/sandbox.h"
 
-#define SHARE_PREFIX      "s"
+#define SHARE_PREFIX      "s" /* of the container that made the machine; others draw one */
 #define SHARE_NAME_MAX    16
 #define ATTACH_TIMEOUT_MS 90000 /* for the guest to come up, and its agent's own deadlines */
 #define READY_TIMEOUT_MS  30000
@@ -48,6 +48,7 @@ void stand_in_done(struct stand_in *p, bool failed);
 
 /* The container's files, as shares of the machine and as mounts of the proxy. */
 struct share_list {
+	const char *prefix; /* of their names */
 	size_t n; /* shares, the root file system first */
 	char (*names)[SHARE_NAME_MAX];
 	int *fds; /* dissolved */
@@ -59,7 +60,7 @@ struct share_list {
 	struct oci_pack_source *packed;
 	struct mountinfo mounts; /* of the host, when they were asked for */
 };
-int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
+int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
 		    const char *rootfs, struct err *e);
 /* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,

@@ -9,7 +9,7 @@
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
-#include "runtime/container/network.h"
+#include "runtime/container/join.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 
@@ -35,13 +35,18 @@ int container_program_status(int rc)
 int container_destroy(const struct container_host *h, int dir, const char *id,
 		      const struct container_state *s, struct err *e)
 {
+	const char *name = s->sandbox ? s->sandbox : id;
+	_cleanup_close_ int lock = -1;
 	int rc = proc_kill(&s->proxy, KILL_TIMEOUT_MS);
 
 	if (rc < 0)
 		return err_errno(e, -rc, "husk-proxy (process %d) does not end", s->proxy.pid);
-	network_end(&s->net);
-	rc = sandbox_remove(h->root, s->sandbox ? s->sandbox : id, KILL_TIMEOUT_MS, e);
+	rc = sandbox_end_net(&s->net, e);
 	if (rc == 0)
+		rc = join_leave(h, id, name, s, &lock, e);
+	if (rc == 0)
+		rc = sandbox_remove(h->root, name, KILL_TIMEOUT_MS, e);
+	if (rc >= 0)
 		rc = group_remove(s, id, KILL_TIMEOUT_MS, e);
 	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);
 }

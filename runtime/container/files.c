@@ -21,7 +21,7 @@ static const char *share_name(struct share_list *l)
 /* Takes the descriptor over. */
 static void add_share(struct share_list *l, struct source *src)
 {
-	snprintf(l->names[l->n], SHARE_NAME_MAX, SHARE_PREFIX "%zu", l->n);
+	snprintf(l->names[l->n], SHARE_NAME_MAX, "%s%zu", l->prefix, l->n);
 	l->fds[l->n] = steal_fd(&src->fd);
 	l->is_file[l->n] = src->pack.is_file;
 	l->readonly[l->n] = src->readonly;
@@ -102,13 +102,13 @@ static int open_source(struct share_list *l, const struct oci_spec *spec, size_t
 	return src->sock >= 0 ? add_socket(l, src, m, i, e) : 0;
 }
 
-int share_list_open(struct share_list *l, const struct oci_spec *spec, int bundle,
+int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
 		    const char *rootfs, struct err *e)
 {
 	size_t shares = 1 + count_binds(spec);
 	int rc;
 
-	*l = (struct share_list){ .n = 0 };
+	*l = (struct share_list){ .prefix = prefix };
 	if (shares > PROXY_MAX_SHARES)
 		return err_set(e, E2BIG, "config.json: mounts: %zu bind mounts, %d are allowed",
 			       shares - 1, PROXY_MAX_SHARES - 1);

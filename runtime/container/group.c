@@ -2,11 +2,13 @@
 #include "runtime/container/group.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 
 void group_init(struct container_group *g)
@@ -143,6 +145,32 @@ int group_set(const struct container_state *s, const struct oci_limits *limits, 
 		return rc;
 	rc = cgroup_open(s->cgroup, &fd);
 	return rc < 0 ? err_errno(e, -rc, "cannot open the cgroup %s", s->cgroup) : cgroup_write(fd, limits, e);
+}
+
+/* Whether the group has such a limit at all. */
+static bool is_limited(int fd, const char *file)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return io_read_file(fd, file, 4096, &text, NULL) == 0 && strncmp(text, "max", 3) != 0;
+}
+
+int group_share(const struct container_state *s, uint64_t memory, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	char bytes[24];
+	struct oci_limit v[2];
+	struct oci_limits l = OCI_LIMITS_INIT;
+
+	if (!*s->cgroup || cgroup_open(s->cgroup, &fd) < 0)
+		return 0;
+	snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)(memory + OCI_LIMITS_MEMORY));
+	l.v = v;
+	if (is_limited(fd, "memory.max"))
+		v[l.n++] = (struct oci_limit){ .file = "memory.max", .value = bytes };
+	if (is_limited(fd, "cpu.max"))
+		v[l.n++] = (struct oci_limit){ .file = "cpu.max", .value = "max" };
+	return l.n ? group_set(s, &l, e) : 0;
 }
 
 int group_remove(const struct container_state *s, const char *id, int timeout_ms, struct err *e)

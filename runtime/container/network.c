@@ -17,7 +17,6 @@
 _Static_assert(OCI_MAX_NET_DEVICES <= NET_MAX_LINKS, "room for all");
 
 #define CALL_TIMEOUT_MS 20000
-#define END_TIMEOUT_MS  3000
 
 static int tell(struct network *n, enum net_cmd cmd, struct net_hdr *m, size_t size, const int *fds, size_t nfds, struct err *e)
 {
@@ -47,15 +46,18 @@ static int await_reply(struct network *n, struct err *e)
 	return r.hdr.rc < 0 ? err_set(e, -r.hdr.rc, "network: %s", r.text) : 0;
 }
 
-int network_start(struct network *n, const struct container_host *h, const char *id, int netns, const struct oci_spec *spec,
-		  struct err *e)
+int network_start(struct network *n, const struct container_host *h, const char *id, int netns, struct sandbox *vm,
+		  const struct oci_spec *spec, struct err *e)
 {
 	struct net_setup m = { .flags = spec->ns[OCI_NS_NETWORK].path ? 0u : NET_SETUP_FRESH,
 			       .n_devices = (uint32_t)spec->n_net_devices };
 	_cleanup_close_ int its_end = -1;
+	_cleanup_close_ int listen = -1;
 	const struct spawn sp = { .program = "husk-net", .cgroup = -1, .detached = true };
 	int pair[2], rc = spawn_start(&sp, &n->proc, &n->sock, e);
 
+	if (rc == 0)
+		rc = sandbox_listen_net(vm, &listen, e);
 	if (rc < 0)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -73,7 +75,7 @@ int network_start(struct network *n, const struct container_host *h, const char 
 		memcpy(m.device[i].name, spec->net_devices[i].name, sizeof(m.device[i].name));
 	}
 	snprintf(m.container_id, sizeof(m.container_id), "%s", id);
-	return tell(n, NET_SETUP, &m.hdr, sizeof(m), (int[]){ netns, its_end, h->log }, h->log >= 0 ? 3 : 2, e);
+	return tell(n, NET_SETUP, &m.hdr, sizeof(m), (int[]){ netns, its_end, listen, h->log }, h->log >= 0 ? 4 : 3, e);
 }
 
 int network_started(struct network *n, struct err *e)
@@ -98,15 +100,7 @@ void network_done(struct network *n, bool failed)
 	close_and_reset(&n->proxy_end);
 	if (!failed || !n->proc.pid)
 		return;
-	network_end(&n->proc);
+	sandbox_end_net(&n->proc, NULL);
 	waitpid(n->proc.pid, NULL, 0);
 	n->proc.pid = 0;
-}
-
-void network_end(const struct proc_id *net)
-{
-	_cleanup_close_ int pidfd = net->pid ? proc_open(net) : -1;
-
-	if (pidfd >= 0 && proc_wait_end(pidfd, END_TIMEOUT_MS) < 0)
-		proc_kill(net, END_TIMEOUT_MS);
 }

@@ -16,16 +16,14 @@ struct network {
 #define NETWORK_INIT { .proc = { 0, 0 }, .sock = -1, .proxy_end = -1 }
 
 /* Starts it in the network namespace @netns (stays the caller's): it moves the devices that @spec names there, lists the
- * links and makes taps, while the caller does something else. */
-int network_start(struct network *n, const struct container_host *h, const char *id, int netns, const struct oci_spec *spec,
-		  struct err *e);
+ * links and makes taps, while the caller does something else. Its socket for further containers is in @vm's folder. */
+int network_start(struct network *n, const struct container_host *h, const char *id, int netns, struct sandbox *vm,
+		  const struct oci_spec *spec, struct err *e);
 /* Waits until it has done so. An error that it reports names the interface. */
 int network_started(struct network *n, struct err *e);
 /* Gives it the machine @s, which exists: its links become devices of that. */
 int network_plug(struct network *n, struct sandbox *s, struct err *e);
 /* Lets go. @failed: and ends it, having waited for what it takes away. */
 void network_done(struct network *n, bool failed);
-/* Waits for one whose proxy has ended to end. */
-void network_end(const struct proc_id *net);
 
 #endif

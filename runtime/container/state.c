@@ -13,6 +13,7 @@
 #include "lib/io.h"
 #include "runtime/container/id.h"
 #include "runtime/proxy/proxy.h"
+#include "runtime/sandbox/record.h"
 #include "runtime/systemd/wire.h"
 
 static const char *const status_names[] = {
@@ -57,6 +58,7 @@ static const struct field {
 	{ "created", F_STR, offsetof(struct container_state, created) },
 	{ "sandbox", F_STR, offsetof(struct container_state, sandbox) },
 	{ "cgroup", F_STR, offsetof(struct container_state, cgroup) },
+	{ "shares", F_NEW_STR, offsetof(struct container_state, shares) },
 	{ "unit", F_NEW_STR, offsetof(struct container_state, unit) },
 	{ "bus", F_NEW_STR, offsetof(struct container_state, bus) },
 	{ "owner", F_U32, offsetof(struct container_state, owner) },
@@ -131,11 +133,13 @@ static const char *check(const struct container_state *s)
 {
 	if (container_id_check(s->id, NULL) < 0)
 		return "id";
-	if (container_id_check(s->sandbox, NULL) < 0)
+	if (!sandbox_is_name(s->sandbox))
 		return "sandbox";
 	if (*s->cgroup &&
 	    (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
 		return "cgroup";
+	if (strchr(s->shares, '/') || strlen(s->shares) > 15)
+		return "shares";
 	if (strlen(s->unit) >= SYSTEMD_UNIT_MAX || strchr(s->unit, '/'))
 		return "unit";
 	if (strlen(s->bus) >= SYSTEMD_BUS_MAX)

@@ -44,11 +44,12 @@ struct container_state {
 	const char *sandbox; /* name below @sandbox */
 	const char *
 		cgroup; /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
+	const char *shares; /* what the names of its shares begin with; "" in older files: "s" */
 	const char *unit; /* systemd's scope for it, "": none */
 	const char *bus; /* of the user's manager whose unit that is, "": the system's */
 	uint32_t owner; /* uid */
 	struct proc_id proxy; /* pid 0: still being created */
-	struct proc_id net; /* husk-net; pid 0: none */
+	struct proc_id net; /* husk-net, where an older husk noted it here; else pid 0 (runtime/sandbox/record.h) */
 	struct oci_pair *annotations;
 	size_t n_annotations;
 	struct oci_hooks hooks; /* what later commands run; config.json may change or go */

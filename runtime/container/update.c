@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/group.h"
+#include "runtime/container/join.h"
 #include "runtime/oci/update.h"
 #include "runtime/proxy/client.h"
 
@@ -27,6 +28,7 @@ struct update {
 	struct container_state s;
 	int dir, sock, cgroup; /* cgroup -1: it has none on the host */
 	uint64_t machine; /* bytes of memory */
+	bool shared; /* the machine has had other containers, too */
 	struct oci_resources res;
 	struct oci_limits guest, host;
 	struct oci_limits was; /* what the host's group had before */
@@ -62,6 +64,7 @@ static int find(struct update *u, const struct container_host *h, const char *id
 		return rc;
 	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, e);
 	u->machine = info.memory;
+	u->shared = join_is_shared(h->root, u->s.sandbox);
 	ncl_free(machine);
 	return rc;
 }
@@ -143,7 +146,8 @@ static int write_host(struct update *u, struct err *e)
 {
 	int rc;
 
-	if (u->cgroup < 0 || !u->host.n)
+	/* A machine that several share is bounded by what it has. */
+	if (u->cgroup < 0 || !u->host.n || u->shared)
 		return 0;
 	if (u->host.n > AGENT_MAX_VALUES)
 		return err_set(e, E2BIG, "more than %d limits", AGENT_MAX_VALUES);

@@ -27,8 +27,12 @@
 #define PATIENT_NS UINT64_C(100000000)
 
 struct helper {
-	int control, proxy, events; /* -1: none any more */
+	int control, events, listen; /* -1: none any more */
+	int proxy[NET_MAX_PROXIES]; /* the oldest first, without gaps */
+	size_t n_proxies;
 	int steering; /* its end is that of steering */
+	int steered[STEER_SOCKETS]; /* where such connections arrive */
+	size_t n_steered;
 	char id[1025];
 	struct nl_sock *sk;
 	struct net_links links;
@@ -51,7 +55,7 @@ static void reply(struct helper *h, int rc, const struct err *e)
 
 /* ---- what the proxy is told ------------------------------------------------------------------------------ */
 
-static void tell(struct helper *h, int rc, const struct err *e, uint64_t token)
+static void tell(struct helper *h, int proxy, int rc, const struct err *e, uint64_t token)
 {
 	const uint32_t len = rc < 0 ? 0 : (uint32_t)h->last.len;
 	struct net_state s = { .hdr = { .version = NET_VERSION,
@@ -67,8 +71,23 @@ static void tell(struct helper *h, int rc, const struct err *e, uint64_t token)
 
 	if (rc < 0)
 		snprintf(s.text, sizeof(s.text), "%s", e->msg);
-	if (sendmsg(h->proxy, &m, MSG_NOSIGNAL) < 0)
+	if (sendmsg(proxy, &m, MSG_NOSIGNAL) < 0)
 		log_debug("husk-proxy: %m");
+}
+
+static void tell_first(struct helper *h)
+{
+	if (h->n_proxies && h->links.machine)
+		tell(h, h->proxy[0], 0, NULL, 0);
+}
+
+/* Where connections to the namespace itself arrive: one proxy at a time takes them. */
+static void tell_steering(struct helper *h)
+{
+	struct net_simple m = { .hdr = { .version = NET_VERSION, .cmd = NET_LISTEN, .size = sizeof(m) } };
+
+	if (h->n_steered)
+		io_send_fds(h->proxy[0], &m, sizeof(m), h->steered, h->n_steered);
 }
 
 static int pack(struct helper *h, const struct net_scan *links, bool *changed, struct err *e)
@@ -120,8 +139,8 @@ static void look_again(struct helper *h)
 
 	if (look(h, false, &changed, &e) < 0)
 		complain(h, e.msg);
-	else if (changed && h->links.machine)
-		tell(h, 0, &e, 0);
+	else if (changed)
+		tell_first(h);
 }
 
 /* ---- who speaks to us ------------------------------------------------------------------------------------ */
@@ -156,10 +175,8 @@ static void loopback_up(void)
  * loopback, and all else is as it is. */
 static void steer(struct helper *h, int netns)
 {
-	struct net_simple m = { .hdr = { .version = NET_VERSION, .cmd = NET_LISTEN, .size = sizeof(m) } };
-	int all[STEER_SOCKETS], fds[STEER_SOCKETS];
+	int all[STEER_SOCKETS];
 	struct err e = ERR_INIT;
-	size_t n = 0;
 
 	if (steer_start(netns, all, &h->steering, &e) < 0) {
 		log_debug("connections to the network namespace itself do not reach the guest: %s", e.msg);
@@ -167,10 +184,8 @@ static void steer(struct helper *h, int netns)
 	}
 	for (size_t i = 0; i < STEER_SOCKETS; i++)
 		if (all[i] >= 0)
-			fds[n++] = all[i];
-	io_send_fds(h->proxy, &m, sizeof(m), fds, n);
-	while (n)
-		close(fds[--n]);
+			h->steered[h->n_steered++] = all[i];
+	tell_steering(h);
 }
 
 static int set_up(struct helper *h, const struct net_setup *m, int *fds, size_t nfds, struct err *e)
@@ -179,13 +194,14 @@ static int set_up(struct helper *h, const struct net_setup *m, int *fds, size_t 
 	bool changed = false;
 	int rc = 0;
 
-	if (h->is_set_up || m->n_devices > NET_MAX_LINKS || nfds != (m->flags & NET_SETUP_LOG ? 3u : 2u))
+	if (h->is_set_up || m->n_devices > NET_MAX_LINKS || nfds != (m->flags & NET_SETUP_LOG ? 4u : 3u))
 		return err_set(e, EBADMSG, "setup: malformed");
 	h->is_set_up = true;
-	h->proxy = fds[1];
+	h->proxy[h->n_proxies++] = fds[1];
+	h->listen = fds[2];
 	if (m->flags & NET_SETUP_LOG) {
 		tzset();
-		log_open(fds[2], m->flags & NET_SETUP_LOG_JSON ? LOG_JSON : LOG_TEXT,
+		log_open(fds[3], m->flags & NET_SETUP_LOG_JSON ? LOG_JSON : LOG_TEXT,
 			 m->flags & NET_SETUP_DEBUG ? LOG_DEBUG : LOG_WARN, "husk-net");
 	}
 	snprintf(h->id, sizeof(h->id), "%.*s", (int)sizeof(m->container_id) - 1, m->container_id);
@@ -221,7 +237,7 @@ static int take_machine(struct helper *h, const int *fds, size_t nfds, struct er
 	if (rc == 0)
 		rc = links_plug(&h->links, machine, e);
 	if (rc == 0 && links_count(&h->links))
-		tell(h, 0, NULL, 0);
+		tell_first(h);
 	return rc;
 }
 
@@ -232,7 +248,7 @@ static void from_husk(struct helper *h)
 		struct net_setup setup;
 	} m;
 	struct err e = ERR_INIT;
-	int fds[3] = { -1, -1, -1 };
+	int fds[4] = { -1, -1, -1, -1 };
 	size_t nfds = ARRAY_SIZE(fds);
 	ssize_t n = io_recv_fds(h->control, &m, sizeof(m), fds, &nfds, 0);
 	int rc = -EBADMSG;
@@ -250,7 +266,33 @@ static void from_husk(struct helper *h)
 	reply(h, rc, &e);
 }
 
-static void from_proxy(struct helper *h)
+/* The next one is told everything: what the last was told may not have become true. */
+static void drop_proxy(struct helper *h, size_t i)
+{
+	close(h->proxy[i]);
+	h->n_proxies--;
+	memmove(h->proxy + i, h->proxy + i + 1, (h->n_proxies - i) * sizeof(*h->proxy));
+	if (i || !h->n_proxies)
+		return;
+	tell_steering(h);
+	tell_first(h);
+}
+
+static bool accept_proxy(struct helper *h)
+{
+	int fd = h->listen < 0 ? -1 : accept4(h->listen, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (h->n_proxies == NET_MAX_PROXIES) {
+		close(fd);
+		return false;
+	}
+	h->proxy[h->n_proxies++] = fd;
+	return true;
+}
+
+static void from_proxy(struct helper *h, size_t i)
 {
 	union {
 		struct net_hdr hdr;
@@ -259,14 +301,14 @@ static void from_proxy(struct helper *h)
 	} m;
 	struct err e = ERR_INIT;
 	bool changed = false;
-	ssize_t n = io_recv_fds(h->proxy, &m, sizeof(m), NULL, NULL, 0);
+	ssize_t n = io_recv_fds(h->proxy[i], &m, sizeof(m), NULL, NULL, 0);
 	int rc;
 
 	if (n < (ssize_t)sizeof(m.hdr) || m.hdr.version != NET_VERSION || m.hdr.size != (size_t)n) {
-		close_and_reset(&h->proxy);
+		drop_proxy(h, i);
 	} else if (m.hdr.cmd == NET_SYNC && (size_t)n == sizeof(m.sync)) {
 		rc = look(h, true, &changed, &e);
-		tell(h, rc, &e, m.sync.token);
+		tell(h, h->proxy[i], rc, &e, m.sync.token);
 	} else if (m.hdr.cmd == NET_DONE && (size_t)n == sizeof(m.done) && m.hdr.rc == 0) {
 		links_settle(&h->links, m.done.number);
 	}
@@ -296,24 +338,32 @@ static int timeout_ms(const struct helper *h)
 
 static void serve(struct helper *h)
 {
-	while (h->proxy >= 0 || h->control >= 0) {
-		struct pollfd p[] = {
+	while (h->n_proxies || h->control >= 0) {
+		struct pollfd p[3 + NET_MAX_PROXIES] = {
 			{ .fd = h->control, .events = POLLIN },
-			{ .fd = h->proxy, .events = POLLIN },
 			{ .fd = h->events, .events = POLLIN },
+			{ .fd = h->listen, .events = POLLIN },
 		};
-		int n = poll(p, ARRAY_SIZE(p), timeout_ms(h));
+		size_t n_proxies = h->n_proxies;
+		int n;
 
+		for (size_t i = 0; i < n_proxies; i++)
+			p[3 + i] = (struct pollfd){ .fd = h->proxy[i], .events = POLLIN };
+		n = poll(p, 3 + n_proxies, timeout_ms(h));
 		if (n < 0 && errno != EINTR)
 			return;
 		if (n > 0 && p[0].revents)
 			from_husk(h);
-		if (n > 0 && p[1].revents)
-			from_proxy(h);
-		/* The one it was for is gone. */
-		if (h->is_set_up && h->proxy < 0)
-			return;
+		/* From the last on: one that goes moves none that is still to be looked at. */
+		for (size_t i = n_proxies; n > 0 && i > 0; i--)
+			if (p[2 + i].revents)
+				from_proxy(h, i - 1);
 		if (n > 0 && p[2].revents)
+			accept_proxy(h);
+		/* Those that it was for are gone, and nobody is at the door. */
+		if (h->is_set_up && !h->n_proxies && !accept_proxy(h))
+			return;
+		if (n > 0 && p[1].revents)
 			from_kernel(h);
 		if (h->look_at && h->look_at <= io_now_ns())
 			look_again(h);
@@ -322,7 +372,7 @@ static void serve(struct helper *h)
 
 int main(void)
 {
-	static struct helper h = { .proxy = -1, .events = -1, .steering = -1, .last = BUF_INIT(NET_MAX_STATE) };
+	static struct helper h = { .events = -1, .listen = -1, .steering = -1, .last = BUF_INIT(NET_MAX_STATE) };
 	sigset_t all;
 
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-net");

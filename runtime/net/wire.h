@@ -10,7 +10,9 @@
  *	husk-net  NET_LISTEN    once, before all else: where connections to the namespace itself arrive
  *	          NET_STATE     unasked, when something has changed
  *
- * It ends with the proxy's connection, having taken away what it added to the namespace.
+ * Where several containers share the machine each one's proxy has a connection, the first by NET_SETUP, the others by
+ * the listening socket. One of them, the oldest, is told what it did not ask for; when that one goes the next one is, of everything.
+ * It ends with the last one's connection, having taken away what it added to the namespace.
  */
 #ifndef RUNTIME_NET_WIRE_H
 #define RUNTIME_NET_WIRE_H
@@ -19,6 +21,7 @@
 
 #define NET_VERSION   1
 #define NET_MAX_LINKS 16
+#define NET_MAX_PROXIES 64
 #define NET_MAX_STATE 131072 /* bytes of a packed UpdateNetworkRequest */
 
 enum net_cmd { NET_SETUP = 1, NET_REPLY = 2, NET_MACHINE = 3, NET_SYNC = 4, NET_STATE = 5, NET_DONE = 6, NET_LISTEN = 7 };
@@ -31,7 +34,7 @@ struct net_hdr {
 };
 
 enum net_setup_flags {
-	NET_SETUP_LOG = 1u << 0, /* a third descriptor, for log lines */
+	NET_SETUP_LOG = 1u << 0, /* a fourth descriptor, for log lines */
 	NET_SETUP_LOG_JSON = 1u << 1,
 	NET_SETUP_DEBUG = 1u << 2,
 	NET_SETUP_FRESH = 1u << 3, /* a namespace of the container's own: its loopback is brought up, as runc does */
@@ -41,7 +44,7 @@ struct net_device {
 	char host[16], name[16]; /* where husk-net starts, and in the namespace */
 };
 
-/* + the network namespace, the connection to the proxy, the log. */
+/* + the network namespace, the connection to the proxy, a listening socket for further ones, the log. */
 struct net_setup {
 	struct net_hdr hdr;
 	uint32_t flags;

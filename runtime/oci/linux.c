@@ -43,8 +43,8 @@ static int take_namespace(struct oci_ctx *c, const struct json *v, struct oci_sp
 		s->ns[t].wanted = true;
 		if (!n->path || !n->path[0])
 			return 0;
-		/* Interfaces can be carried into a machine; processes, mounts and shared memory cannot. */
-		if (t != OCI_NS_NETWORK)
+		/* Interfaces can be carried into a machine; of the others only those of its own containers are in it. */
+		if (t != OCI_NS_NETWORK && t != OCI_NS_PID && t != OCI_NS_IPC && t != OCI_NS_UTS)
 			return oci_fail(c, v, "joining a %s namespace by path is not supported",
 					n->type);
 		if (*n->path != '/')

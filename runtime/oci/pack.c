@@ -129,9 +129,15 @@ static void add_namespaces(struct packer *p, pb_container *m, const struct oci_s
 	};
 
 	m->new_namespaces = take(p, OCI_NS_COUNT, sizeof(*m->new_namespaces));
-	for (unsigned t = 0; m->new_namespaces && t < OCI_NS_COUNT; t++)
-		if (s->ns[t].wanted)
+	m->join_namespaces = MESSAGES(p, OCI_NS_COUNT, Husk__Agent__V1__JoinNamespace, husk__agent__v1__join_namespace);
+	for (unsigned t = 0; m->new_namespaces && m->join_namespaces && t < OCI_NS_COUNT; t++) {
+		if (s->ns[t].container) {
+			m->join_namespaces[m->n_join_namespaces]->namespace_ = names[t];
+			m->join_namespaces[m->n_join_namespaces++]->container_id = str(s->ns[t].container);
+		} else if (s->ns[t].wanted) {
 			m->new_namespaces[m->n_new_namespaces++] = names[t];
+		}
+	}
 }
 
 static Husk__Agent__V1__Mount__Submount **submounts(struct packer *p, const struct oci_pack_source *src)
@@ -320,7 +326,7 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 /* A new namespace begins with the names of the one that its maker is in: the host's. */
 static const char *hostname_of(const struct oci_spec *s, struct utsname *host)
 {
-	return !*s->hostname && s->ns[OCI_NS_UTS].wanted && uname(host) == 0 ? host->nodename : s->hostname;
+	return !*s->hostname && s->ns[OCI_NS_UTS].wanted && !s->ns[OCI_NS_UTS].container && uname(host) == 0 ? host->nodename : s->hostname;
 }
 
 int oci_pack_create(const struct oci_spec *s, const char *container_id,

@@ -109,6 +109,7 @@ enum oci_ns_type { OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_
 struct oci_namespace {
 	bool wanted;
 	const char *path; /* NULL: a new one */
+	const char *container; /* not of the file: whose it is in the machine; NULL: nobody's */
 };
 
 #define OCI_MAX_NET_DEVICES 16

@@ -22,7 +22,7 @@
  * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
  * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
  * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME,
- * PROXY_STATS, PROXY_WATCH, PROXY_UPDATE; each is answered once but PROXY_PS.
+ * PROXY_STATS, PROXY_WATCH, PROXY_UPDATE, PROXY_HOST; each is answered once but PROXY_PS.
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
  * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
@@ -66,6 +66,7 @@ enum proxy_cmd {
 	PROXY_UPDATE = 17,
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 	PROXY_SOCKET = 80,
+	PROXY_HOST = 90, /* the machine has come into the group that this proxy is in */
 };
 
 struct proxy_hdr {
@@ -148,10 +149,11 @@ struct proxy_stream {
 enum proxy_attach_flags {
 	PROXY_ATTACH_EXEC = 1u << 0, /* an exec, not the container itself */
 	PROXY_ATTACH_TERMINAL = 1u << 1, /* one stream both ways, descriptors 0 and 1 a terminal */
-	PROXY_ATTACH_LAST = 1u << 2, /* the machine has no other container: end it at the end */
+	PROXY_ATTACH_LIFELINE = 1u << 2, /* the connection to the machine is one, and is left at the end */
 	PROXY_ATTACH_READY = 1u << 3, /* a third descriptor comes: wait for it to be readable */
 	PROXY_ATTACH_PATIENT = 1u << 4, /* an exec that may have to wait for a paused container */
 	PROXY_ATTACH_NET = 1u << 5, /* the last descriptor is the connection to husk-net (runtime/net/wire.h) */
+	PROXY_ATTACH_HOSTED = 1u << 6, /* the machine is in another container's group, until PROXY_HOST */
 };
 #define PROXY_MAX_SHARES 250
 

@@ -196,6 +196,15 @@ static int do_watch(struct session_client *c, const void *msg, struct err *e)
 	return 1;
 }
 
+static int do_host(struct session_client *c, const void *msg, struct err *e)
+{
+	(void)msg;
+	(void)e;
+	c->s->at.flags &= ~(uint32_t)PROXY_ATTACH_HOSTED;
+	serve_reply(c, PROXY_HOST, 0, "");
+	return 1;
+}
+
 static const struct {
 	uint32_t cmd;
 	size_t size;
@@ -211,6 +220,7 @@ static const struct {
 	{ PROXY_UPDATE, sizeof(struct proxy_update), do_update },
 	{ PROXY_STATS, sizeof(struct proxy_simple), do_stats },
 	{ PROXY_WATCH, sizeof(struct proxy_simple), do_watch },
+	{ PROXY_HOST, sizeof(struct proxy_simple), do_host },
 	{ PROXY_STATUS, sizeof(struct proxy_simple), NULL },
 	{ PROXY_COMMIT, sizeof(struct proxy_simple), NULL },
 };

@@ -44,6 +44,7 @@ static void tear_down_machine(struct session *s)
 {
 	char name[sizeof(s->at.share_prefix) + 12];
 	struct err e = ERR_INIT;
+	unsigned others = 0;
 
 	for (uint32_t i = 0; !is_exec(s) && i < s->at.nshares; i++) {
 		snprintf(name, sizeof(name), "%s%u", s->at.share_prefix, i);
@@ -54,9 +55,12 @@ static void tear_down_machine(struct session *s)
 			break;
 		}
 	}
-	if ((s->at.flags & PROXY_ATTACH_LAST) &&
-	    ncl_command(s->machine, NC_QUIT, MACHINE_TIMEOUT_MS, &e) < 0)
-		log_debug("quit: %s", e.msg);
+	if (!(s->at.flags & PROXY_ATTACH_LIFELINE))
+		return;
+	/* Ends it, unless others live in it. */
+	if (ncl_leave(s->machine, &others, MACHINE_TIMEOUT_MS, &e) < 0)
+		log_debug("leave: %s", e.msg);
+	s->alone = !others;
 }
 
 static void finish(struct session *s)
@@ -128,8 +132,8 @@ void session_waited(void *arg, const struct agent_reply *r)
 
 void session_tell_oom(const struct session *s, int memory)
 {
-	/* Others may live in the machine, or the container itself after an exec. */
-	if (!s->oom || memory < 0 || is_exec(s) || !(s->at.flags & PROXY_ATTACH_LAST))
+	/* The container itself lives on after an exec; and others in the machine would go with it. */
+	if (!s->oom || memory < 0 || is_exec(s) || !(s->alone || s->at.flags & PROXY_ATTACH_HOSTED))
 		return;
 	if (write(memory, "0", 1) < 0)
 		log_debug("the host's group is not told of the guest's OOM kill: %m");
@@ -171,7 +175,7 @@ static void abandon(struct session *s)
 
 	if (session_machine_ended(s, 0))
 		return;
-	if (!is_exec(s) && (s->at.flags & PROXY_ATTACH_LAST) &&
+	if (!is_exec(s) && (s->at.flags & PROXY_ATTACH_LIFELINE) &&
 	    ncl_command(s->machine, NC_QUIT, MACHINE_TIMEOUT_MS, &e) == 0)
 		return; /* its streams' ends follow */
 	s->give_up_output = true;

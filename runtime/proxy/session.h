@@ -90,6 +90,7 @@ struct session {
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
 	unsigned stuck_ms; /* output that nothing comes of for so long has ended; 0: STUCK_MS */
+	bool alone; /* nobody else was in the machine at the end */
 	bool oom; /* the process was killed for want of memory, says the guest */
 	int exit_code;
 	uint64_t stamp[8];

@@ -17,6 +17,8 @@
 #include "vmm/fs/fs_chan.h"
 
 #define CALL_TIMEOUT_MS 20000
+/* What the proxy of a container may ask of its machine. */
+#define CONTAINER_MAY (NC_MAY_CONNECT | NC_MAY_SHARE | NC_MAY_WATCH | NC_MAY_QUIT | NC_LIFELINE)
 
 /* The guest kernel's options, each for a reason. */
 /* clang-format off */
@@ -178,15 +180,24 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	return rc;
 }
 
-int sandbox_listen(struct sandbox *s, struct err *e)
+static int listen_as(struct sandbox *s, const char *name, uint32_t mask, struct err *e)
 {
 	_cleanup_close_ int sock = -1;
-	int rc = sock_listen(s->dir, SANDBOX_MACHINE_SOCK, &sock, e);
+	int rc = sock_listen(s->dir, name, &sock, e);
 
-	if (rc < 0)
-		return rc;
-	return ncl_client_add(s->ctl, sock, NC_MAY_CONNECT | NC_MAY_WATCH, true, CALL_TIMEOUT_MS,
-			      e);
+	return rc < 0 ? rc : ncl_client_add(s->ctl, sock, mask, true, CALL_TIMEOUT_MS, e);
+}
+
+int sandbox_listen(struct sandbox *s, struct err *e)
+{
+	int rc = listen_as(s, SANDBOX_MACHINE_SOCK, NC_MAY_CONNECT | NC_MAY_WATCH, e);
+
+	return rc < 0 ? rc : listen_as(s, SANDBOX_JOIN_SOCK, CONTAINER_MAY | NC_MAY_DELEGATE, e);
+}
+
+int sandbox_listen_net(struct sandbox *s, int *ret_fd, struct err *e)
+{
+	return sock_listen(s->dir, SANDBOX_NET_SOCK, ret_fd, e);
 }
 
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
@@ -195,10 +206,7 @@ int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
-	rc = ncl_client_add(s->ctl, pair[1],
-			    NC_MAY_CONNECT | NC_MAY_SHARE | NC_MAY_WATCH | NC_MAY_QUIT |
-				    NC_LIFELINE,
-			    false, CALL_TIMEOUT_MS, e);
+	rc = ncl_client_add(s->ctl, pair[1], CONTAINER_MAY, false, CALL_TIMEOUT_MS, e);
 	close(pair[1]);
 	if (rc < 0)
 		close(pair[0]);

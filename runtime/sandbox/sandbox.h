@@ -3,8 +3,11 @@
  * A virtual machine and what is in it. Apart from any container: its folder is
  * <root>/@sandbox/<name>/ (0700), with
  *
- *	state.json      the machine's process, and how many containers are in it
  *	machine.sock    the machine's control socket (vmm/control/native.h): connect only
+ *	join.sock       the same, for a container that is to live in it, too: shares, lifelines
+ *	net.sock        husk-net's (runtime/net/wire.h), likewise
+ *
+ * and what record.h has.
  *
  * Making one: sandbox_begin() starts husk-machine, sandbox_build() has it make the machine,
  * sandbox_share() gives it files, sandbox_boot() lets the guest run. Until a lifeline
@@ -73,8 +76,10 @@ int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly,
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e);
 int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shape *shape, int log,
 		  int log_level, bool log_json, struct err *e);
-/* Binds machine.sock and gives it to the machine. */
+/* Binds machine.sock and join.sock and gives them to the machine. */
 int sandbox_listen(struct sandbox *s, struct err *e);
+/* A listening socket, net.sock, for husk-net. */
+int sandbox_listen_net(struct sandbox *s, int *ret_fd, struct err *e);
 /* A new client that keeps the machine alive. Close-on-exec. */
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
 /* A client that may add and remove devices. */
@@ -83,15 +88,17 @@ int sandbox_devices(struct sandbox *s, int *ret_fd, struct err *e);
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
 		  bool nocache, struct err *e);
 int sandbox_boot(struct sandbox *s, struct err *e);
-int sandbox_save(const struct sandbox *s, unsigned containers, struct err *e);
 /* Closes what this process holds; the machine lives on if it has another lifeline. */
 void sandbox_close(struct sandbox *s);
 
 /* A connected SEQPACKET socket to a living sandbox. */
 int sandbox_connect(int root, const char *name, int *ret_fd, struct err *e);
-/* The machine's process, as saved. -ENOENT, or -EINVAL for a malformed file. */
-int sandbox_machine(int root, const char *name, struct proc_id *ret, struct err *e);
-/* Kills the machine if it lives, waits for it, and removes the folder. A sandbox that is not there is
+/* One that is a lifeline, may add shares and make further clients; and one to husk-net, for a proxy. */
+int sandbox_join(int root, const char *name, int *ret_fd, struct err *e);
+int sandbox_join_net(int root, const char *name, int *ret_fd, struct err *e);
+/* Waits for husk-net's end, which comes with its last proxy's; kills it when it is late. */
+int sandbox_end_net(const struct proc_id *net, struct err *e);
+/* Kills the machine if it lives, waits for it and husk-net, and removes the folder. A sandbox that is not there is
  * fine. */
 int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e);
 

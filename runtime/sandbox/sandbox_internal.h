@@ -6,7 +6,10 @@
 #include "lib/err.h"
 
 #define SANDBOX_MACHINE_SOCK "machine.sock"
+#define SANDBOX_JOIN_SOCK    "join.sock"
+#define SANDBOX_NET_SOCK     "net.sock"
 #define SANDBOX_FOLDER       "@sandbox"
+#define SANDBOX_MEMBERS      "containers"
 
 /* Makes @sandbox/<name> below @root. -EEXIST: it is there. */
 int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e);

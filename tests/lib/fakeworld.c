@@ -575,11 +575,11 @@ static const struct control_cmd cmds[] = {
 	{ NC_QUIT, sizeof(struct nc_simple), 0, 0, NC_MAY_QUIT, on_quit },
 };
 
-static void lost(void *arg)
+static void lost(void *arg, bool left)
 {
 	struct fakeworld *w = arg;
 
-	say(w, "lost", "");
+	say(w, left ? "left" : "lost", "");
 	evloop_stop(w->loop);
 }
 

@@ -14,7 +14,7 @@
 #include "runtime/proxy/session.h"
 #include "tests/lib/fakeworld.h"
 
-#define LAST PROXY_ATTACH_LAST
+#define LAST PROXY_ATTACH_LIFELINE
 #define WAIT_MS 15000
 
 /* A proxy in a thread, with the three streams as socket pairs whose other ends are the test's. */

@@ -14,7 +14,7 @@
 #include "vmm/control/native_client.h"
 #include "vmm/control/server.h"
 
-static unsigned lifelines_lost, pings, kept_fd_calls;
+static unsigned lifelines_lost, lifelines_left, pings, kept_fd_calls;
 
 static int do_ping(void *arg, struct control_request *r, struct err *e)
 {
@@ -61,8 +61,9 @@ static const struct control_cmd cmds[] = {
 	{ NC_CONNECT, sizeof(struct nc_connect), 0, 0, NC_MAY_CONNECT, do_give },
 };
 
-static void on_lifeline_lost(void *arg)
+static void on_lifeline_lost(void *arg, bool left)
 {
+	lifelines_left += left;
 	(void)arg;
 	lifelines_lost++;
 }
@@ -99,7 +100,7 @@ static int setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 
 	f->fds_before = open_fds();
-	lifelines_lost = pings = kept_fd_calls = 0;
+	lifelines_lost = lifelines_left = pings = kept_fd_calls = 0;
 	assert_int_equal(evloop_new(&f->loop, NULL), 0);
 	assert_int_equal(control_new(&f->ctl, f->loop, &ops, f, NULL), 0);
 	f->sock = add_client(f, NC_MAY_ALL | NC_LIFELINE);
@@ -264,6 +265,33 @@ static void lifeline_rule(void **state)
 	close(second);
 	turn(f);
 	assert_int_equal(lifelines_lost, 1);
+}
+
+static void leaving(void **state)
+{
+	struct fix *f = *state;
+	int second = add_client(f, NC_LIFELINE), none = add_client(f, NC_MAY_ALL);
+	struct nc_leave_reply r;
+	const struct {
+		int sock;
+		int want; /* others, or what the refusal is */
+	} rows[] = { { none, -EPERM }, { second, 1 }, { second, -EPERM }, { f->sock, 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		send_packet(rows[i].sock, NC_VERSION, NC_LEAVE, 0, S, S, 0);
+		turn(f);
+		if (rows[i].want < 0) {
+			assert_int_equal(reply_of(rows[i].sock, NC_LEAVE), rows[i].want);
+			continue;
+		}
+		assert_int_equal(lifelines_lost, rows[i].want == 0);
+		assert_int_equal(recv(rows[i].sock, &r, sizeof(r), MSG_DONTWAIT), sizeof(r));
+		assert_int_equal(r.left, rows[i].want);
+	}
+	assert_int_equal(lifelines_left, 1);
+	close(second);
+	close(none);
+	turn(f);
 }
 
 static void too_many_clients(void **state)
@@ -462,6 +490,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hostile_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(masks, setup, teardown),
 		cmocka_unit_test_setup_teardown(lifeline_rule, setup, teardown),
+		cmocka_unit_test_setup_teardown(leaving, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(client_that_does_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(conversation, setup, teardown),

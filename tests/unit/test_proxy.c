@@ -43,7 +43,7 @@ static void a_container_from_create_to_its_end(void **state)
 	assert_int_equal(r.exit_status, 7);
 	/* The order of the end: the shares are dropped when nothing is left in the guest. */
 	assert_string_equal(bench_end(b),
-			    "create wait start delete share-remove:s0 share-remove:s1 quit ");
+			    "create wait start delete share-remove:s0 share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 7);
 	bench_free(b);
 }
@@ -79,7 +79,7 @@ static void signals_reach_the_process(void **state)
 	assert_int_equal(proxy_signal(b->husk, SIGTERM, true, WAIT_MS, NULL), 0);
 	assert_string_equal(bench_end(b),
 			    "create wait start signal:1 signal:15a delete share-remove:s0 "
-			    "share-remove:s1 quit ");
+			    "share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 128 + SIGTERM);
 	bench_free(b);
 }
@@ -113,7 +113,7 @@ static void a_socket_of_the_host(void **state)
 	shutdown(b->stdio[0], SHUT_WR);
 	usleep(100000);
 	assert_int_equal(read_to_end(fd), 3 << 20);
-	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 quit ");
+	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 3);
 	bench_free(b);
 	close(fd);
@@ -175,7 +175,7 @@ static void a_listening_socket(void **state)
 		close(fd[i]);
 	assert_true(fcntl(own, F_GETFL) & O_NONBLOCK);
 	shutdown(b->stdio[0], SHUT_WR);
-	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 quit ");
+	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 left ");
 	assert_false(fcntl(own, F_GETFL) & O_NONBLOCK);
 	/* It is the caller's again. */
 	fd[0] = client_of(&at);
@@ -249,7 +249,7 @@ static void paused_and_resumed(void **state)
 	is_called(b, PROXY_COMM_HELD);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	assert_string_equal(bench_end(b), "create wait pause resume start pause signal:1 signal:9 "
-					  "delete share-remove:s0 share-remove:s1 quit ");
+					  "delete share-remove:s0 share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
 	bench_free(b);
 }
@@ -277,7 +277,7 @@ static void figures_and_the_oom_killer(void **state)
 	assert_int_equal(rc, 0);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	assert_string_equal(bench_end(b), "create wait oom:-1 oom:2 oom:3 signal:9 delete share-remove:s0 "
-					  "share-remove:s1 quit ");
+					  "share-remove:s1 left ");
 	bench_free(b);
 }
 
@@ -422,7 +422,7 @@ static void the_network_comes_before_the_process(void **state)
 	assert_int_equal(recv(net, &(char){ 0 }, 1, 0), 0);
 	close(net);
 	assert_string_equal(bench_end(b), "network create wait network network start signal:9 delete share-remove:s0 "
-					  "share-remove:s1 quit ");
+					  "share-remove:s1 left ");
 	bench_free(b);
 }
 
@@ -442,7 +442,7 @@ static void no_network_is_no_work(void **state)
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	assert_int_equal(recv(net, &(char){ 0 }, 1, 0), 0);
 	close(net);
-	assert_string_equal(bench_end(b), "create wait start signal:9 delete share-remove:s0 share-remove:s1 quit ");
+	assert_string_equal(bench_end(b), "create wait start signal:9 delete share-remove:s0 share-remove:s1 left ");
 	bench_free(b);
 }
 
@@ -561,7 +561,7 @@ static void husk_is_killed(void **state)
 		{ "an exec before it was content: killed", PROXY_ATTACH_EXEC, false,
 		  "create wait signal:9 delete lost " },
 		{ "after: nothing happens, until it is told to end", LAST, true,
-		  "create wait signal:9 delete share-remove:s0 share-remove:s1 quit " },
+		  "create wait signal:9 delete share-remove:s0 share-remove:s1 left " },
 	};
 
 	(void)state;
@@ -597,12 +597,13 @@ static void the_hosts_group_is_told_of_an_oom_kill_only(void **state)
 		const char *why;
 		bool oom;
 		uint32_t flags;
-		bool told;
+		bool alone, told;
 	} rows[] = {
-		{ "the container's own process", true, PROXY_ATTACH_LAST, true },
-		{ "another end", false, PROXY_ATTACH_LAST, false },
-		{ "an exec: the container lives", true, PROXY_ATTACH_LAST | PROXY_ATTACH_EXEC, false },
-		{ "others live in the machine", true, 0, false },
+		{ "the container's own process", true, PROXY_ATTACH_LIFELINE, true, true },
+		{ "another end", false, PROXY_ATTACH_LIFELINE, true, false },
+		{ "an exec: the container lives", true, PROXY_ATTACH_EXEC, true, false },
+		{ "others live in the machine", true, PROXY_ATTACH_LIFELINE, false, false },
+		{ "which is in another group", true, PROXY_ATTACH_LIFELINE | PROXY_ATTACH_HOSTED, false, true },
 	};
 
 	(void)state;
@@ -614,6 +615,7 @@ static void the_hosts_group_is_told_of_an_oom_kill_only(void **state)
 		assert_int_equal(pipe(p), 0);
 		s->oom = rows[i].oom;
 		s->at.flags = rows[i].flags;
+		s->alone = rows[i].alone;
 		session_tell_oom(s, p[1]);
 		session_tell_oom(s, -1);
 		close(p[1]);

@@ -28,7 +28,7 @@ static void agents_that_never_answer(void **state)
 		{ "a signal", "Signal", true, 0, -ETIMEDOUT, "create wait start signal:15 quit ", EXIT_LOST },
 		{ "a pause", "Pause", true, PROXY_PAUSE, -ETIMEDOUT, "create wait start pause quit ", EXIT_LOST },
 		{ "a delete: its end is known by then", "Delete", true, PROXY_EXITED, 0,
-		  "create wait start delete share-remove:s0 share-remove:s1 quit ", 7 },
+		  "create wait start delete share-remove:s0 share-remove:s1 left ", 7 },
 	};
 	struct fakeworld_plan plan[ARRAY_SIZE(rows)];
 	struct bench *b[ARRAY_SIZE(rows)];
@@ -121,7 +121,7 @@ static void output_that_never_ends(void **state)
 	/* What it did say is not lost. */
 	assert_int_equal(read_to_end(b->stdio[2]), 100000);
 	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, 5000, NULL), 0);
-	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 quit ");
+	assert_string_equal(bench_end(b), "create wait start delete share-remove:s0 share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 7);
 	bench_free(b);
 }
@@ -173,7 +173,7 @@ static void ends_out_of_turn(void **state)
 			shutdown(b->stdio[0], SHUT_WR);
 		}
 		check_row(rows[i].why, proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL) == 0);
-		check_row(rows[i].why, strstr(bench_end(b), "quit "));
+		check_row(rows[i].why, strstr(bench_end(b), "left "));
 		check_row(rows[i].why, b->s.exit_code == 7);
 		bench_free(b);
 	}
@@ -234,7 +234,7 @@ static void a_husk_that_does_not_read(void **state)
 	close(pair[1][0]);
 	assert_int_equal(proxy_call(b->husk, PROXY_STATUS, NULL, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
-	assert_true(strstr(bench_end(b), "quit "));
+	assert_true(strstr(bench_end(b), "left "));
 	close(pair[0][0]);
 	bench_free(b);
 }

@@ -134,7 +134,7 @@ static int set_up(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	husk = pair[0];
 	assert_int_equal(serve_add(&s, pair[1], &s.first), 0);
-	s.at.flags = PROXY_ATTACH_LAST;
+	s.at.flags = PROXY_ATTACH_LIFELINE;
 	s.at.timeout_ms = 5000;
 	strcpy(s.at.container_id, "c");
 	s.exit_code = EXIT_LOST;
@@ -238,7 +238,7 @@ static int tear_down(void **state)
 		if (s.clients[i].s)
 			serve_close(&s.clients[i]);
 	evloop_free(s.loop);
-	assert_non_null(strstr(fakeworld_end(world), "quit"));
+	assert_non_null(strstr(fakeworld_end(world), "left"));
 	fakeworld_free(world);
 	shutdown(stream_fd, SHUT_RDWR);
 	pthread_join(server_thread, NULL);

@@ -29,7 +29,7 @@ sd() { husk --systemd-cgroup "$@"; }
 	path=/husktest.slice/husktest-sub.slice/$unit
 	[ "$(group_of_pid "$pid")" = "$path" ]
 	[ "$(group_of_pid "$machine")" = "$path" ]
-	[ "$(sort /sys/fs/cgroup$path/cgroup.procs)" = "$(printf '%s\n' "$pid" "$machine" "$(jq .netPid "$ROOT/$ID/state.json")" | sort)" ]
+	[ "$(sort /sys/fs/cgroup$path/cgroup.procs)" = "$(printf '%s\n' "$pid" "$machine" "$(jq .netPid "$ROOT/@sandbox/$ID/state.json")" | sort)" ]
 	[ "$(jq -r .cgroup "$ROOT/$ID/state.json")" = "$path" ]
 	for want in Delegate=yes Slice=husktest-sub.slice MemoryMax=$(((512 + 96) * 1048576)) TasksMax=306 CPUWeight=79 \
 		CPUQuotaPerSecUSec=1.560000s CPUQuotaPeriodUSec=100ms TimeoutStopUSec=7s DefaultDependencies=no \

@@ -13,7 +13,7 @@ group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
 	mkdir /sys/fs/cgroup/husk-test-$$
 	husk run -d --pid-file pid -b "$BUNDLE" "$ID" </dev/null >/dev/null
 	[ "$(group_of "$ID")" = /sys/fs/cgroup/husk-test-$$/inner ]
-	[ "$(sort "$(group_of "$ID")/cgroup.procs")" = "$(printf '%s\n' "$(cat pid)" "$(jq .netPid "$ROOT/$ID/state.json")" \
+	[ "$(sort "$(group_of "$ID")/cgroup.procs")" = "$(printf '%s\n' "$(cat pid)" "$(jq .netPid "$ROOT/@sandbox/$ID/state.json")" \
 		"$(jq .machinePid "$ROOT/@sandbox/$ID/state.json")" | sort)" ]
 	husk delete --force "$ID"
 	[ ! -e /sys/fs/cgroup/husk-test-$$/inner ]

@@ -45,6 +45,8 @@ enum nc_cmd {
 	NC_BALLOON = 21,    /* resize a balloon, and what is known of it: nc_balloon, answered by nc_balloon_reply */
 	/* The next free number is 22. */
 	NC_CONSOLE = 40,    /* the first console: nc_console + one or two stream sockets */
+	NC_LEAVE = 41,      /* of a lifeline, which stops being one; the last one ends the machine as NC_QUIT does.
+			     * Answered by nc_leave_reply first */
 	NC_EVENT = 64,
 };
 #define NC_REPLY 0x8000u
@@ -272,6 +274,12 @@ struct nc_client_add {
 	struct nc_hdr hdr;
 	uint32_t mask;           /* enum nc_class */
 	uint32_t listening;      /* 1: the descriptor is a listening socket; each connection is a client */
+};
+
+struct nc_leave_reply {
+	struct nc_hdr hdr;
+	uint32_t left;           /* lifelines that there still are */
+	uint32_t pad;
 };
 
 enum nc_state { NC_STATE_NEW, NC_STATE_CREATED, NC_STATE_RUNNING, NC_STATE_PAUSED, NC_STATE_ENDED };

@@ -336,6 +336,18 @@ int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct er
 	return rc;
 }
 
+int ncl_leave(struct ncl *c, unsigned *ret_left, int timeout_ms, struct err *e)
+{
+	struct nc_leave_reply got;
+	const struct ncl_reply want = { .data = &got, .size = sizeof(got) };
+	struct nc_simple req;
+	int rc = ncl_transact(c, NC_LEAVE, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
+
+	if (rc == 0)
+		*ret_left = got.left;
+	return rc;
+}
+
 int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,
 		   struct err *e)
 {

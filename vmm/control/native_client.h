@@ -76,6 +76,8 @@ int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct er
 /* Resizes the balloon to @size bytes (NC_BALLOON_KEEP: does not); *ret (may be NULL): what is known of it. */
 int ncl_balloon(struct ncl *c, const char *device, uint64_t size, struct nc_balloon_reply *ret,
 		int timeout_ms, struct err *e);
+/* This client is a lifeline no more; *ret_left: how many others are. With none the machine ends. */
+int ncl_leave(struct ncl *c, unsigned *ret_left, int timeout_ms, struct err *e);
 /* Another client with @mask (enum nc_class, at most what this one has); @sock stays the caller's. */
 int ncl_client_add(struct ncl *c, int sock, uint32_t mask, bool listening, int timeout_ms,
 		   struct err *e);

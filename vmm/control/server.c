@@ -46,12 +46,13 @@ static struct client *client_of(struct control *c, uint64_t serial)
 	return NULL;
 }
 
-static bool any_lifeline(const struct control *c)
+static unsigned count_lifelines(const struct control *c)
 {
+	unsigned n = 0;
+
 	for (size_t i = 0; i < CONTROL_MAX_CLIENTS; i++)
-		if (c->clients[i].src.fd >= 0 && c->clients[i].mask & NC_LIFELINE)
-			return true;
-	return false;
+		n += c->clients[i].src.fd >= 0 && c->clients[i].mask & NC_LIFELINE;
+	return n;
 }
 
 static void drop(struct client *cl)
@@ -61,8 +62,8 @@ static void drop(struct client *cl)
 	evloop_del(&cl->src);
 	close(cl->src.fd);
 	cl->src.fd = -1;
-	if (lifeline && !any_lifeline(cl->ctl))
-		cl->ctl->ops->lifeline_lost(cl->ctl->arg);
+	if (lifeline && !count_lifelines(cl->ctl))
+		cl->ctl->ops->lifeline_lost(cl->ctl->arg, false);
 }
 
 /* 0, or a negative errno; a client that cannot take a packet is dropped by the caller. */
@@ -256,10 +257,25 @@ static int do_client_add(void *arg, struct control_request *r, struct err *e)
 	return rc;
 }
 
+static int do_leave(void *arg, struct control_request *r, struct err *e)
+{
+	struct client *cl = client_of(r->ctl, r->token.client);
+	struct nc_leave_reply reply = { .pad = 0 };
+
+	(void)e;
+	cl->mask &= ~(uint32_t)NC_LIFELINE;
+	reply.left = count_lifelines(r->ctl);
+	control_reply(r->ctl, &r->token, &reply, sizeof(reply), -1);
+	if (!reply.left)
+		r->ctl->ops->lifeline_lost(arg, true);
+	return CONTROL_REPLIED;
+}
+
 static const struct control_cmd built_in[] = {
 	{ NC_HELLO, sizeof(struct nc_hello), 0, 0, 0, do_hello },
 	{ NC_CLIENT_ADD, sizeof(struct nc_client_add), 1, 1, NC_MAY_DELEGATE, do_client_add },
 	{ NC_SUBSCRIBE, sizeof(struct nc_simple), 0, 0, NC_MAY_WATCH, do_subscribe },
+	{ NC_LEAVE, sizeof(struct nc_simple), 0, 0, NC_LIFELINE, do_leave },
 };
 
 /* --- receiving -------------------------------------------------------------------------------------- */

@@ -45,10 +45,10 @@ struct control_cmd {
 };
 
 struct control_ops {
-	const struct control_cmd *cmds; /* HELLO, CLIENT_ADD and SUBSCRIBE are built in */
+	const struct control_cmd *cmds; /* HELLO, CLIENT_ADD, SUBSCRIBE and LEAVE are built in */
 	size_t ncmds;
-	/* The last client that was a lifeline has gone. */
-	void (*lifeline_lost)(void *arg);
+	/* The last client that was a lifeline has gone; @left: by NC_LEAVE. */
+	void (*lifeline_lost)(void *arg, bool left);
 };
 
 int control_new(struct control **ret, struct evloop *loop, const struct control_ops *ops, void *arg,

@@ -95,11 +95,12 @@ void commands_quit(struct commands *c)
 		over(c, NC_END_QUIT);
 }
 
-static void on_lifeline_lost(void *arg)
+static void on_lifeline_lost(void *arg, bool left)
 {
 	struct commands *c = arg;
 
-	log_debug("control: nobody holds a lifeline any more");
+	if (!left)
+		log_debug("control: nobody holds a lifeline any more");
 	commands_quit(c);
 }
 

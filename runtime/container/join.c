@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/container/join.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "runtime/container/create_internal.h"
+#include "runtime/container/group.h"
+#include "runtime/oci/spec.h"
+#include "runtime/proxy/client.h"
+
+static const enum oci_ns_type by_path[] = { OCI_NS_PID, OCI_NS_IPC, OCI_NS_UTS };
+
+/* A member of the sandbox whose namespace @path is. */
+struct search {
+	int root;
+	const char *sandbox, *path, *kind;
+	char id[NAME_MAX + 1]; /* found */
+};
+
+/* The process of "/proc/PID/ns/KIND"; 0: it is another path. */
+static pid_t process_of(const char *path, const char *kind)
+{
+	char want[64];
+	int pid;
+
+	if (sscanf(path, "/proc/%d/", &pid) != 1 || pid <= 0)
+		return 0;
+	snprintf(want, sizeof(want), "/proc/%d/ns/%s", pid, kind);
+	return strcmp(path, want) == 0 ? pid : 0;
+}
+
+static bool is_same(const char *path, pid_t pid, const char *kind)
+{
+	char its[64];
+	struct stat a, b, own;
+
+	snprintf(its, sizeof(its), "/proc/%d/ns/%s", pid, kind);
+	if (stat(path, &a) < 0 || stat(its, &b) < 0 || a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+		return false;
+	/* The host's own is everybody's whose engine asked for no other. */
+	snprintf(its, sizeof(its), "/proc/self/ns/%s", kind);
+	return stat(its, &own) == 0 && (own.st_ino != a.st_ino || own.st_dev != a.st_dev);
+}
+
+/* Proxies are in the host's pid namespace, so that one is told by the process alone. */
+static int look_at(void *arg, const char *id)
+{
+	struct search *s = arg;
+	struct container_state st;
+	_cleanup_close_ int dir = -1;
+	bool found;
+
+	if (container_find(s->root, id, &dir, &st, NULL) < 0)
+		return 0;
+	found = container_status_lives(st.status) && strcmp(st.sandbox, s->sandbox) == 0 &&
+		(process_of(s->path, s->kind) == st.proxy.pid || is_same(s->path, st.proxy.pid, s->kind));
+	container_state_done(&st);
+	if (found)
+		snprintf(s->id, sizeof(s->id), "%s", id);
+	return found;
+}
+
+static int whose(const struct join *j, int root, const char *path, const char *kind, char *ret_id)
+{
+	struct search s = { .root = root, .sandbox = j->sandbox, .path = path, .kind = kind };
+	struct sandbox_record r;
+	_cleanup_close_ int dir = -1;
+
+	if (!*j->sandbox || sandbox_open(root, j->sandbox, false, &dir, NULL) < 0 || sandbox_load(dir, &r, NULL) < 0 ||
+	    sandbox_members(dir, &r, look_at, &s) != 1)
+		return -ENOENT;
+	strcpy(ret_id, s.id);
+	return 0;
+}
+
+static int name_namespaces(const struct join *j, int root, struct oci_spec *spec, struct err *e)
+{
+	static char id[ARRAY_SIZE(by_path)][NAME_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(by_path); i++) {
+		struct oci_namespace *ns = &spec->ns[by_path[i]];
+		const char *kind = oci_ns_name(by_path[i]);
+
+		if (!ns->path)
+			continue;
+		if (whose(j, root, ns->path, kind, id[i]) < 0)
+			return err_set(e, EINVAL, "config.json: linux.namespaces: joining a %s namespace by path is not supported "
+				       "unless it is of a container whose network is shared, too, and %s is not", kind, ns->path);
+		if (spec->ns[OCI_NS_USER].wanted)
+			return err_set(e, EINVAL, "config.json: linux.namespaces: joining a %s namespace is not supported with a "
+				       "user namespace of its own", kind);
+		ns->container = id[i];
+	}
+	return 0;
+}
+
+/* What comes with a machine, and another has made this one. */
+static int check_wishes(const struct oci_spec *spec, const char *owner, struct err *e)
+{
+	const char *bad = spec->vm.image ? "vm.image" : spec->vm.kernel ? "vm.kernel" : spec->vm.hypervisor ? "vm.hypervisor" :
+			  spec->n_net_devices ? "linux.netDevices" : NULL;
+
+	if (!bad)
+		return 0;
+	return err_set(e, EINVAL, "config.json: %s: not in the virtual machine of %s, whose network the container is to share", bad,
+		       owner);
+}
+
+int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct err *e)
+{
+	uint32_t mark;
+	int rc;
+
+	j->sandbox[0] = 0;
+	snprintf(j->prefix, sizeof(j->prefix), "%s", SHARE_PREFIX);
+	if (netns < 0 || sandbox_find(root, netns, j->sandbox) <= 0)
+		j->sandbox[0] = 0;
+	rc = name_namespaces(j, root, spec, e);
+	if (rc < 0 || !*j->sandbox)
+		return rc;
+	if (getrandom(&mark, sizeof(mark), 0) != (ssize_t)sizeof(mark))
+		return err_errno(e, errno, "getrandom");
+	snprintf(j->prefix, sizeof(j->prefix), "j%08" PRIx32 "-", mark);
+	return check_wishes(spec, j->sandbox, e);
+}
+
+bool join_is_shared(int root, const char *name)
+{
+	_cleanup_close_ int dir = -1;
+
+	return sandbox_open(root, name, false, &dir, NULL) == 0 && sandbox_had_members(dir);
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------------- */
+
+/* The group of the container @id bounds the machine, no more that one container. */
+static void widen(int root, const char *id, uint64_t memory)
+{
+	struct container_state st;
+	_cleanup_close_ int dir = -1;
+	struct err e = ERR_INIT;
+
+	if (!*id || container_find(root, id, &dir, &st, &e) < 0)
+		return;
+	if (group_share(&st, memory, &e) < 0)
+		log_warn("the limits of %s hold for the whole machine: %s", id, e.msg);
+	container_state_done(&st);
+}
+
+int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e)
+{
+	struct sandbox_record r;
+	struct nc_info_reply info;
+	_cleanup_close_ int dir = -1;
+	_cleanup_close_ int sock = -1;
+	int rc = sandbox_open(root, j->sandbox, true, &dir, e);
+
+	if (rc == 0)
+		rc = sandbox_load(dir, &r, e);
+	/* From here on the machine lives as long as we do. */
+	if (rc == 0)
+		rc = sandbox_join(root, j->sandbox, &sock, e);
+	if (rc == 0)
+		rc = ncl_new(&vm->ctl, sock, e);
+	if (rc < 0)
+		return err_wrap(e, rc, "cannot join the virtual machine of %s", j->sandbox);
+	sock = -1;
+	rc = ncl_info(vm->ctl, &info, CALL_TIMEOUT_MS, e);
+	if (rc == 0)
+		rc = sandbox_enroll(dir, id, e);
+	if (rc == 0)
+		widen(root, r.host, info.memory);
+	return rc;
+}
+
+/* ---- out --------------------------------------------------------------------------------------------------- */
+
+struct other {
+	int root;
+	const char *sandbox, *except;
+	struct container_state st; /* found */
+	int dir;
+};
+
+static int is_other(void *arg, const char *id)
+{
+	struct other *o = arg;
+	int rc;
+
+	if (strcmp(id, o->except) == 0 || container_find(o->root, id, &o->dir, &o->st, NULL) < 0)
+		return 0;
+	rc = strcmp(o->st.sandbox, o->sandbox) == 0 && (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING);
+	if (rc)
+		return 1;
+	container_state_done(&o->st);
+	close_and_reset(&o->dir);
+	return 0;
+}
+
+/* A proxy that ends in good order has done so itself. */
+static void drop_shares(struct ncl *machine, const struct container_state *s)
+{
+	char name[SHARE_NAME_MAX];
+	unsigned i = 0;
+
+	do
+		snprintf(name, sizeof(name), "%s%u", s->shares && *s->shares ? s->shares : SHARE_PREFIX, i);
+	while (i++ < PROXY_MAX_SHARES && ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL) == 0);
+}
+
+/* The machine's group is to be removed: machine and husk-net go on in that of @to. */
+static int move(const struct sandbox_record *r, struct other *to, uint64_t memory, struct err *e)
+{
+	_cleanup_close_ int group = -1;
+	_cleanup_close_ int proxy = -1;
+	int rc = 0;
+
+	if (!*to->st.cgroup)
+		return err_set(e, ENOENT, "container %s has no cgroup", to->st.id);
+	rc = cgroup_open(to->st.cgroup, &group);
+	if (rc < 0)
+		return err_errno(e, -rc, "cannot open the cgroup %s", to->st.cgroup);
+	rc = group_share(&to->st, memory, e);
+	if (rc == 0)
+		rc = group_enter(&to->st, group, r->machine.pid, e);
+	if (rc == 0 && r->net.pid)
+		rc = group_enter(&to->st, group, r->net.pid, e);
+	/* It is to know that its group is more than its own. */
+	if (rc == 0)
+		rc = container_proxy(to->dir, &proxy, e);
+	return rc < 0 ? rc : proxy_call(proxy, PROXY_HOST, NULL, CALL_TIMEOUT_MS, e);
+}
+
+static int leave_to(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int dir,
+		    struct sandbox_record *r, struct other *to, struct err *e)
+{
+	struct nc_info_reply info = { .memory = 0 };
+	struct ncl *machine;
+	int sock, rc = sandbox_join(h->root, name, &sock, NULL);
+
+	/* It ends, and whoever is still in it ends with it. */
+	if (rc < 0)
+		return 0;
+	rc = ncl_new(&machine, sock, e);
+	if (rc < 0) {
+		close(sock);
+		return rc;
+	}
+	drop_shares(machine, s);
+	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, NULL);
+	ncl_free(machine);
+	if (rc < 0)
+		return 0;
+	if (strcmp(r->host, id) == 0 && s->cgroup && *s->cgroup) {
+		rc = move(r, to, info.memory, e);
+		if (rc < 0)
+			return err_wrap(e, rc, "the virtual machine cannot leave the control group");
+		snprintf(r->host, sizeof(r->host), "%s", to->st.id);
+		rc = sandbox_save(dir, r, e);
+	}
+	if (rc == 0)
+		rc = sandbox_strike(dir, r, id, e);
+	return rc < 0 ? rc : 1;
+}
+
+int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
+	       struct err *e)
+{
+	struct other to = { .root = h->root, .sandbox = name, .except = id, .dir = -1 };
+	_cleanup_close_ int dir = -1;
+	struct sandbox_record r;
+	int rc;
+
+	*ret_lock = -1;
+	if (sandbox_open(h->root, name, true, &dir, NULL) < 0 || sandbox_load(dir, &r, NULL) < 0)
+		return 0;
+	rc = sandbox_members(dir, &r, is_other, &to);
+	if (rc == 1) {
+		rc = leave_to(h, id, name, s, dir, &r, &to, e);
+		container_state_done(&to.st);
+		close_and_reset(&to.dir);
+	}
+	*ret_lock = steal_fd(&dir);
+	return rc;
+}

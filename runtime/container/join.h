@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Several containers in one machine: those that share a network namespace (a pod's, and what engines call
+ * "--network container:"). Two machines cannot have one network namespace's interfaces, and containers in one reach each other
+ * by its loopback; so the namespace, which is the host's word and no tenant's, decides it alone. The machine is the
+ * first one's, in its control group; when that one leaves, the machine moves on to another's.
+ */
+#ifndef RUNTIME_CONTAINER_JOIN_H
+#define RUNTIME_CONTAINER_JOIN_H
+
+#include "runtime/container/create.h"
+#include "runtime/sandbox/record.h"
+#include "runtime/sandbox/sandbox.h"
+
+struct join {
+	char sandbox[NAME_MAX + 1]; /* whose machine it is to be; "": one of its own */
+	char prefix[16]; /* of its shares' names, which nobody else's begin with */
+};
+
+/* Whether there is a machine for it, by @netns (-1: a new namespace), and whose are the other namespaces that the configuration
+ * names by path: noted in @spec. What such a container cannot have is refused by name. Nothing is changed. */
+int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct err *e);
+/* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline. */
+int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e);
+
+/* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's control
+ * group. 1: others are in it; 0: none is, and it is to be removed. Holds *ret_lock (-1: none) until that is done. */
+int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
+	       struct err *e);
+/* Whether the machine is or was shared: then each container's limits are the guest's alone. */
+bool join_is_shared(int root, const char *name);
+
+#endif

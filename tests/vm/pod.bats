@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Several containers in one machine: those whose network namespace is the same. $NS is it, $PEER that of those they speak to.
+load helper
+load netns
+
+setup() { netns_setup && vm_setup; }
+teardown() { netns_teardown; }
+
+group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
+machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
+machines() { ps -eo comm= | grep -cx husk-machine || :; }
+in_group() { grep -qx "$2" "$(group_of "$1")/cgroup.procs"; } # CONTAINER PID
+
+# member NAME [FILTER…]: a bundle of that name in $NS whose process sleeps, and a configuration of its own
+member() {
+	BUNDLE=$PWD/$1
+	bundle "$(args sleep 100000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"' '.linux.cgroupsPath = "/husk-pod-'$$'/'"$1"'"' \
+		'.hostname = "h-'"$1"'"' '.root.readonly = false' "${@:2}"
+}
+runs() { husk run -d -b "$PWD/$1" --pid-file "$PWD/$1.pid" "$1" </dev/null >/dev/null; } # NAME
+of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a namespace of a container's
+
+@test "containers of one network namespace share a machine: its network, and of each other what they ask for" {
+	mkdir /sys/fs/cgroup/husk-pod-$$
+	echo +memory +pids +cpu >/sys/fs/cgroup/husk-pod-$$/cgroup.subtree_control
+	veth eth0 10.77.0.2/24 10.77.0.1/24
+	member a '.linux.resources.memory.limit = 100000000'
+	runs a
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576)) ]
+	member b '(.linux.namespaces[] | select(.type == "ipc")).path = '"$(of a ipc)" \
+		'(.linux.namespaces[] | select(.type == "uts")).path = '"$(of a uts)" 'del(.hostname)' \
+		'.linux.resources.memory.limit = 60000000' '.linux.resources.pids.limit = 20'
+	runs b
+	[ "$(machines)" = $(($(echo "$procs_before" | grep -c 'husk-machine$' || :) + 1)) ]
+	[ ! -e "$ROOT/@sandbox/b" ]
+	# Each has its files, processes, limits and name; the network is one.
+	husk exec a sh -c 'echo of-a >/only; nc -ll -p 7001 -e echo by-a >/dev/null 2>&1 & for n in ipc uts; do readlink /proc/self/ns/$n; done' >a.ns
+	expect 0 husk exec b sh -c 'ls /only 2>/dev/null; hostname; cat /sys/fs/cgroup/memory.max; ps -o args | grep -c "[s]leep"
+		ip -4 addr show dev eth0 | grep -o 10.77.0.2/24; nc 127.0.0.1 7001
+		for n in ipc uts; do readlink /proc/self/ns/$n; done'
+	[ "$out" = $'h-a\n59998208\n1\n10.77.0.2/24\nby-a\n'"$(cat a.ns)" ] || { echo "$out"; false; }
+	reaches 10.77.0.2
+	# The machine is a's, and bounded by what it has, no more by what a may have.
+	in_group a "$(machine_of a)"
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576)) ]
+
+	# A pid namespace, too; and what a third one cannot bring, or join.
+	member c '(.linux.namespaces[] | select(.type == "pid")).path = '"$(of a pid)"
+	runs c
+	expect 0 husk exec c ps -o args
+	[[ $out == *'sleep 100000'*'sleep 100000'* ]]
+	expect 0 husk kill c KILL
+	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state c | jq -r .status)\" = stopped ]"
+	husk delete c
+	member c '.vm.image = {"path": "/dev/null", "format": "raw"}'
+	expect 1 husk create -b c c </dev/null
+	says 'vm.image: not in the virtual machine of a'
+	one_line
+	member c '(.linux.namespaces[] | select(.type == "ipc")).path = "/proc/self/ns/ipc"'
+	expect 1 husk create -b c c </dev/null
+	says 'joining a ipc namespace by path is not supported unless' '/proc/self/ns/ipc'
+	one_line
+	[ ! -e "$ROOT/c" ]
+
+	# b's end is told as any other's, and a does not notice.
+	expect 0 husk exec b sh -c 'cat /proc/mounts | wc -l'
+	husk kill b TERM || :
+	husk delete --force b
+	expect 0 husk exec a sh -c 'cat /only; ls /sys/fs/cgroup >/dev/null'
+	[ "$out" = of-a ]
+	# One whose proxy is killed leaves nothing behind either, and comes again under its name.
+	member b
+	runs b
+	kill -9 "$(cat b.pid)"
+	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state b | jq -r .status)\" = stopped ]"
+	husk delete b
+	runs b
+	expect 0 husk exec b echo again
+	husk delete --force b
+	husk delete --force a
+	[ -z "$(ls /sys/fs/cgroup/husk-pod-$$ | grep -v '\.')" ]
+	rmdir /sys/fs/cgroup/husk-pod-$$
+}
+
+@test "the one that made the machine goes first: the others keep machine and network" {
+	mkdir /sys/fs/cgroup/husk-pod-$$
+	echo +memory +pids +cpu >/sys/fs/cgroup/husk-pod-$$/cgroup.subtree_control
+	veth eth0 10.77.0.2/24 10.77.0.1/24
+	member a
+	runs a
+	member b '.linux.resources.memory.limit = 60000000'
+	runs b
+	machine=$(machine_of a)
+	[ "$(cat "$(group_of b)/memory.max")" = $(((256 + 96) * 1048576)) ]
+	husk delete --force a
+	[ ! -e /sys/fs/cgroup/husk-pod-$$/a ]
+	in_group b "$machine"
+	in_group b "$(jq .netPid "$ROOT/@sandbox/a/state.json")"
+	reaches 10.77.0.2
+	# Interfaces come and go as before.
+	veth net1 10.78.0.2/24 10.78.0.1/24
+	eventually reaches 10.78.0.2
+	expect 0 husk exec b ip -4 addr show dev net1
+	# Another one of its name, elsewhere, has a machine of its own.
+	member a 'del(.linux.namespaces[1].path)'
+	runs a
+	[ "$(machine_of a@2)" != "$machine" ]
+	expect 0 husk exec a ip -o link
+	[[ $out != *eth0* ]]
+	husk delete --force a
+	expect 0 husk exec b true
+	# Killed for want of memory: with others in the machine the group of the one that died is told nothing else's death by.
+	member c '.linux.resources.memory.limit = 30000000' "$(args sh -c 'a=x; while :; do a=$a$a$a; done')"
+	expect 137 husk run -b c c
+	[ -e "/proc/$machine" ]
+	husk delete --force b
+	[ ! -e "/proc/$machine" ]
+	rmdir /sys/fs/cgroup/husk-pod-$$
+}
