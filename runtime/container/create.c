@@ -182,8 +182,8 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = disks_open(&c->vm, c->spec, e);
 	if (rc == 0 && joins(c) && c->vm.ndisks)
-		rc = err_set(e, EINVAL, "config.json: linux.devices: no disk can be added to the virtual machine of %s, whose network "
-			     "the container is to share", c->join.sandbox);
+		rc = err_set(e, EINVAL, "config.json: linux.devices: no disk can be added to the virtual machine of "
+			     "%s, whose network the container is to share", c->join.sandbox);
 	return rc < 0 || joins(c) ? rc : sandbox_open_files(&c->vm, e);
 }
 

@@ -11,7 +11,8 @@
  *	          NET_STATE     unasked, when something has changed
  *
  * Where several containers share the machine each one's proxy has a connection, the first by NET_SETUP, the others by
- * the listening socket. One of them, the oldest, is told what it did not ask for; when that one goes the next one is, of everything.
+ * the listening socket. One of them, the oldest, is told what it did not ask for; when that one goes the next one is told
+ * everything.
  * It ends with the last one's connection, having taken away what it added to the namespace.
  */
 #ifndef RUNTIME_NET_WIRE_H

@@ -326,7 +326,9 @@ static int pack_into(struct packer *p, const ProtobufCMessage *m, struct buf *ou
 /* A new namespace begins with the names of the one that its maker is in: the host's. */
 static const char *hostname_of(const struct oci_spec *s, struct utsname *host)
 {
-	return !*s->hostname && s->ns[OCI_NS_UTS].wanted && !s->ns[OCI_NS_UTS].container && uname(host) == 0 ? host->nodename : s->hostname;
+	const struct oci_namespace *uts = &s->ns[OCI_NS_UTS];
+
+	return !*s->hostname && uts->wanted && !uts->container && uname(host) == 0 ? host->nodename : s->hostname;
 }
 
 int oci_pack_create(const struct oci_spec *s, const char *container_id,

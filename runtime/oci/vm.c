@@ -269,3 +269,44 @@ int oci_vm_wish(const struct oci_spec *s, const char *file, struct oci_vm_wish *
 		*ret = w;
 	return rc;
 }
+
+/* ---- a pod ------------------------------------------------------------------------------------------------ */
+
+#define CRI "io.kubernetes.cri."
+
+static const char *cri_value(const struct oci_spec *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_annotations; i++)
+		if (strcmp(s->annotations[i].key, key) == 0)
+			return s->annotations[i].value;
+	return "";
+}
+
+/* 0: none, or nothing that is a number. */
+static int64_t cri_number(const struct oci_spec *s, const char *key)
+{
+	const char *text = cri_value(s, key);
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return errno || *end || n < 0 ? 0 : n;
+}
+
+void oci_vm_pod(const struct oci_spec *s, struct oci_resources *res)
+{
+	int64_t memory = cri_number(s, CRI "sandbox-memory"), quota = cri_number(s, CRI "sandbox-cpu-quota");
+
+	if (strcmp(cri_value(s, CRI "container-type"), "sandbox") != 0)
+		return;
+	if (!res->has_memory_limit && memory) {
+		res->has_memory_limit = true;
+		res->memory_limit = memory;
+	}
+	if (!res->has_cpu_quota && quota) {
+		res->has_cpu_quota = res->has_cpu_period = true;
+		res->cpu_quota = quota;
+		res->cpu_period = (uint64_t)cri_number(s, CRI "sandbox-cpu-period");
+	}
+}

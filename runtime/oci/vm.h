@@ -34,6 +34,11 @@ struct oci_vm_wish {
 	bool kernel_annotated, initramfs_annotated; /* by an annotation, which must be allowed */
 };
 
+/* The limits of all containers of the pod whose first one @s is, into *res (@s's own, which win), where its engine says them:
+ * containerd's io.kubernetes.cri.sandbox-memory, -cpu-quota and -cpu-period. */
+struct oci_resources;
+void oci_vm_pod(const struct oci_spec *s, struct oci_resources *res);
+
 /* An annotation goes before the same thing in "vm". Unknown dev.husk.* are refused by name. @file: for messages. */
 int oci_vm_wish(const struct oci_spec *s, const char *file, struct oci_vm_wish *ret, struct err *e);
 

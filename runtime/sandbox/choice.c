@@ -25,9 +25,12 @@ static const char *source(const char *from, char *out, size_t size)
 static int choose_shape(struct sandbox_shape *ret, const struct oci_spec *s, const struct host_config *cfg,
 			const struct oci_vm_wish *w, struct err *e)
 {
-	struct sandbox_shape shape = sandbox_shape(&s->res);
+	struct oci_resources res = s->res;
+	struct sandbox_shape shape;
 	char from[200];
 
+	oci_vm_pod(s, &res);
+	shape = sandbox_shape(&res);
 	shape.vcpus = max_t(uint32_t, shape.vcpus, cfg->vcpus);
 	shape.memory = max_t(uint64_t, shape.memory, cfg->memory);
 	/* A limit is no request: it is met by less. */

@@ -175,7 +175,7 @@ END
 		.linux.namespaces[1].path = "/nonexistent"|network: cannot open /nonexistent: No such file
 		.linux.namespaces[2].path = "/proc/self/ns/ipc"|joining a ipc namespace by path
 		.linux.namespaces[3].path = "/proc/self/ns/uts"|joining a uts namespace by path
-		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces[0]: joining a pid namespace by path
+		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces: joining a pid namespace by path is not supported unless
 		.linux.resources.unified = {"cgroup.freeze": "1"}|linux.resources.unified: "cgroup.freeze" is not supported
 		.linux.resources.unified = {"../cgroup.procs": "1"}|linux.resources.unified: "../cgroup.procs" must be a file name
 		.linux.intelRdt = {"closID": "x"}|linux.intelRdt

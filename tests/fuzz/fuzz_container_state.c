@@ -10,6 +10,7 @@
 #include "runtime/container/signame.h"
 #include "runtime/container/state.h"
 #include "runtime/host/cgroup.h"
+#include "runtime/sandbox/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +31,14 @@ static void state(const char *text, size_t len)
 	}
 	buf_free(&b);
 	container_state_done(&s);
+}
+
+static void sandbox(const char *text, size_t len)
+{
+	struct sandbox_record r;
+
+	if (sandbox_parse(text, len, &r, NULL) == 0 && (strchr(r.first, '/') || strchr(r.host, '/') || r.machine.pid <= 0))
+		abort();
 }
 
 static void path(char *text)
@@ -57,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	switch (data[0] & 3) {
 	case 0:
 		state(text, size - 1);
+		sandbox(text, size - 1);
 		break;
 	case 1:
 		proc_parse_stat(text, size - 1, &info);

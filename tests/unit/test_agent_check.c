@@ -167,6 +167,52 @@ static void ns_0(struct ct_request *q) { q->ns[5] = 0; }
 static void ns_99(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)99; }
 static void ns_minus(struct ct_request *q) { q->ns[5] = (Husk__Agent__V1__Namespace)-1; }
 static void ns_twice(struct ct_request *q) { q->ns[5] = q->ns[0]; }
+static Husk__Agent__V1__JoinNamespace other, *others[2] = { &other, &other };
+static void join_ok(struct ct_request *q) /* in place of the last new one, the cgroup's */
+{
+	husk__agent__v1__join_namespace__init(&other);
+	other.namespace_ = HUSK__AGENT__V1__NAMESPACE__NS_IPC;
+	other.container_id = text("x");
+	q->ct.join_namespaces = others;
+	q->ct.n_join_namespaces = 1;
+	q->ns[3] = q->ns[--q->ct.n_new_namespaces];
+}
+static void join_twice(struct ct_request *q)
+{
+	join_ok(q);
+	q->ct.n_join_namespaces = 2;
+}
+static void join_new(struct ct_request *q)
+{
+	join_ok(q);
+	other.namespace_ = HUSK__AGENT__V1__NAMESPACE__NS_PID;
+}
+static void join_mounts(struct ct_request *q)
+{
+	join_ok(q);
+	other.namespace_ = HUSK__AGENT__V1__NAMESPACE__NS_MOUNT;
+}
+static void join_99(struct ct_request *q)
+{
+	join_ok(q);
+	other.namespace_ = (Husk__Agent__V1__Namespace)99;
+}
+static void join_nobody(struct ct_request *q)
+{
+	join_ok(q);
+	other.container_id = text("");
+}
+static void join_userns(struct ct_request *q)
+{
+	map_user(q);
+	q->ns[3] = q->ns[5]; /* a user namespace in the place of that for ipc */
+	q->ct.n_new_namespaces = 5;
+	husk__agent__v1__join_namespace__init(&other);
+	other.namespace_ = HUSK__AGENT__V1__NAMESPACE__NS_IPC;
+	other.container_id = text("x");
+	q->ct.join_namespaces = others;
+	q->ct.n_join_namespaces = 1;
+}
 static void no_mount_ns(struct ct_request *q) { q->ns[2] = q->ns[--q->ct.n_new_namespaces]; }
 static void host_no_uts(struct ct_request *q)
 {
@@ -437,6 +483,13 @@ static const struct {
 	{ "a namespace from the future", ns_99, -EINVAL },
 	{ "a negative namespace", ns_minus, -EINVAL },
 	{ "a namespace twice", ns_twice, -EINVAL },
+	{ "another container's namespace", join_ok, 0 },
+	{ "another's twice", join_twice, -EINVAL },
+	{ "another's and a new one", join_new, -EINVAL },
+	{ "another's mounts", join_mounts, -EINVAL },
+	{ "another's of no kind", join_99, -EINVAL },
+	{ "nobody's namespace", join_nobody, -EINVAL },
+	{ "another's, under a user namespace", join_userns, -EINVAL },
 	{ "no mount namespace", no_mount_ns, -EINVAL },
 	{ "a hostname for the whole guest", host_no_uts, -EINVAL },
 	{ "a long hostname", long_host, -EINVAL },

@@ -645,7 +645,72 @@ static void owner_gone(void **state)
 	agent_client_free(first);
 	reply_wait(h, &r, 0);
 	assert_int_equal(r.r.exit.status, 137);
-	assert_int_equal(agenthost_delete(h, "owned", ""), 0);
+	/* And nothing of it is left, though nobody asked: the machine may go on with others. */
+	for (int i = 0; i < 200 && agenthost_delete(h, "owned", "") != -ENOENT; i++)
+		agenthost_turn(h, 10);
+	assert_int_equal(agenthost_delete(h, "owned", ""), -ENOENT);
+}
+
+/* Takes @ns out of the new ones, and has it joined. */
+static void join(struct ct_request *q, Husk__Agent__V1__JoinNamespace *j, Husk__Agent__V1__JoinNamespace **list,
+		 Husk__Agent__V1__Namespace ns, char *id)
+{
+	size_t n = 0;
+
+	husk__agent__v1__join_namespace__init(j);
+	j->namespace_ = ns;
+	j->container_id = id;
+	q->ct.join_namespaces = list;
+	list[q->ct.n_join_namespaces++] = j;
+	for (size_t i = 0; i < q->ct.n_new_namespaces; i++)
+		if (q->ns[i] != ns)
+			q->ns[n++] = q->ns[i];
+	q->ct.n_new_namespaces = n;
+}
+
+static void another_ones_namespaces(void **state)
+{
+	static const char script[] = "hostname; cat /proc/1/comm; [ $(readlink /proc/1/ns/ipc) = $(readlink /proc/self/ns/ipc) ]";
+	static const struct {
+		const char *why, *id, *out;
+		Husk__Agent__V1__Namespace ns[3];
+		size_t n;
+	} rows[] = {
+		{ "its name", "host", "of-host\nsh\n", { HUSK__AGENT__V1__NAMESPACE__NS_UTS }, 1 },
+		{ "all three", "host", "of-host\nsleep\n",
+		  { HUSK__AGENT__V1__NAMESPACE__NS_UTS, HUSK__AGENT__V1__NAMESPACE__NS_PID, HUSK__AGENT__V1__NAMESPACE__NS_IPC }, 3 },
+		{ "of one that is not there", "gone", NULL, { HUSK__AGENT__V1__NAMESPACE__NS_IPC }, 1 },
+	};
+	char name[] = "of-host", *out;
+	struct ct_request q, host;
+	struct reply r = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&host, "host");
+	request_args(&host, "sleep", "1000", NULL);
+	host.ct.hostname = name;
+	request_create(h, &host, &r);
+	assert_int_equal(agenthost_start(h, "host"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		Husk__Agent__V1__JoinNamespace j[3], *list[3];
+
+		request_init(&q, "guest");
+		request_sh(&q, script);
+		for (size_t k = 0; k < rows[i].n; k++)
+			join(&q, &j[k], list, rows[i].ns[k], (char *)(uintptr_t)rows[i].id);
+		if (!rows[i].out) {
+			memset(&r, 0, sizeof(r));
+			check_row(rows[i].why, request_create(h, &q, &r)->rc == -ESRCH);
+			continue;
+		}
+		check_row(rows[i].why, agenthost_run(h, &q, &out) == 0);
+		check_row(rows[i].why, strcmp(out, rows[i].out) == 0);
+		free(out);
+	}
+	assert_int_equal(agenthost_send_signal(h, "host", "", SIGKILL, false), 0);
+	assert_int_equal(agenthost_delete(h, "host", ""), 0);
 }
 
 /* Nothing of all that stays. */
@@ -682,6 +747,7 @@ int main(void)
 		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
 		cmocka_unit_test(extra_streams), cmocka_unit_test(listeners), cmocka_unit_test(owner_gone),
+		cmocka_unit_test(another_ones_namespaces),
 		cmocka_unit_test(no_leak),
 	};
 

@@ -52,6 +52,9 @@ static int choose(const char *members, const char *config, struct machine_choice
 }
 
 #define NOTE(k, v) "}, \"annotations\": {\"dev.husk." k "\": \"" v "\"}}"
+#define POD(type, memory) "}, \"annotations\": {\"io.kubernetes.cri.container-type\": \"" type "\", " \
+	"\"io.kubernetes.cri.sandbox-memory\": \"" memory "\", \"io.kubernetes.cri.sandbox-cpu-quota\": \"50000\", " \
+	"\"io.kubernetes.cri.sandbox-cpu-period\": \"100000\"}}"
 #define VM(m)      "}, \"vm\": {\"kernel\": {\"path\": \"@/vmlinux\"}, " m "}}"
 #define KERNEL(m)  "}, \"vm\": {\"kernel\": {\"path\": \"@/vmlinux\"" m "}}}"
 #define PATHS      "{\"paths\": [\"/nowhere\", \"@/\"]}"
@@ -74,6 +77,11 @@ static void accepted(void **state)
 		{ "an annotation below the default", NOTE("memory", "128M"), "{\"memory\": {\"default\": \"1G\"}}", 1, 128, "" },
 		{ "a limit beyond the maximum", ", \"resources\": {\"memory\": {\"limit\": 400000000}}}}",
 		  "{\"memory\": {\"max\": \"300M\"}}", 1, 300, "" },
+		{ "a pod's first container: the limits of all", POD("sandbox", "400000000"), "{}", 1, 512, "" },
+		{ "within what is allowed", POD("sandbox", "400000000"), "{\"memory\": {\"max\": \"300M\"}}", 1, 300, "" },
+		{ "a pod without limits", POD("sandbox", "0"), "{}", 1, 256, "" },
+		{ "no number", POD("sandbox", "4G"), "{}", 1, 256, "" },
+		{ "another of the pod's", POD("container", "400000000"), "{}", 1, 256, "" },
 		{ "vm", VM("\"hwConfig\": {\"vcpus\": 4, \"memory\": 536870912}"), PATHS, 4, 512, "" },
 		{ "vm as Go writes it", VM("\"hwconfig\": {\"vcpus\": 4}"), PATHS, 4, 256, "" },
 		{ "parameters, the operator's first", KERNEL(", \"parameters\": [\"a=b\", \"c\"]"),

@@ -19,8 +19,9 @@ engine() { # NAME
 	jq --arg d "$PWD/sources" --arg hook "$PWD/hook" --arg netns "/proc/$netns/ns/net" '
 		.root.path = "rootfs" | .process.terminal = false | .linux.cgroupsPath = "" |
 		.process.args = ["sh", "-c", "echo $(id -u) $(hostname) $(cat /sys/fs/cgroup/memory.max 2>/dev/null)"] |
-		(.mounts[] | select(.type == "bind" or (.options // [] | index("bind") or index("rbind"))) | .source) |=
-			(if test("/(resolv.conf|hostname|hosts|.containerenv|podman-init|docker-init|catatonit)$") then $d + "/file" else $d end) |
+		(.mounts[] | select(.type == "bind" or (.options // [] | index("bind") or index("rbind")))) |=
+			(.source = if .source + .destination | test("/(resolv.conf|hostname|hosts|.containerenv|podman-init|docker-init|catatonit|termination-log)(/|$)")
+				then $d + "/file" else $d end) |
 		(.linux.namespaces[] | select(.type == "network" and .path) | .path) = $netns |
 		(.hooks.prestart // empty | .[].path) = $hook' "$TOP/tests/configs/$1.json" >"$BUNDLE/config.json"
 }
@@ -32,7 +33,6 @@ engine() { # NAME
 	netns=$!
 	for f in "$TOP"/tests/configs/*.json; do
 		name=$(basename "$f" .json)
-		# A pod's second container joins the namespaces of its first; its first one's profile is for one program.
 		case $name in cri-*) continue ;; esac
 		# The others have less of the same.
 		case $name in *-limits | *-options | *-privileged | *-keepid | podman-nonet) ;; *) [ -n "${HUSK_ALL_CONFIGS:-}" ] || continue ;; esac
@@ -44,4 +44,21 @@ engine() { # NAME
 		[ -e hook.state ] || ! jq -e .hooks.prestart "$BUNDLE/config.json" >/dev/null || { echo "$name: the hook did not run"; failed=1; }
 	done
 	[ $failed = 0 ]
+}
+
+@test "a pod as containerd writes it: the first container, and another in its machine" {
+	unshare -n sleep 1000 3>&- &
+	netns=$!
+	engine cri-sandbox
+	# the profiles of these two are excerpts
+	configure '.process.args = ["sleep", "1000"]' 'del(.linux.seccomp)'
+	expect 0 husk run -d --pid-file pause -b "$BUNDLE" pause </dev/null
+	BUNDLE=$PWD/second
+	engine cri-container
+	configure 'del(.linux.seccomp)' '(.linux.namespaces[] | select(.path) | .path) |= sub("/proc/[0-9]+/"; "/proc/'"$(cat pause)"'/")'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = "$(jq -r .process.user.uid "$BUNDLE/config.json") $(husk exec pause hostname) $(jq .linux.resources.memory.limit "$BUNDLE/config.json")" ] ||
+		{ echo "$out"; false; }
+	[ "$(ls "$ROOT/@sandbox")" = pause ]
+	husk delete --force pause
 }
