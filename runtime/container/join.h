@@ -23,8 +23,9 @@ int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct
 /* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline. */
 int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e);
 
-/* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's control
- * group. 1: others are in it; 0: none is, and it is to be removed. Holds *ret_lock (-1: none) until that is done. */
+/* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's
+ * control group. 1: others are in it; 0: none is, and it is to be removed. *ret_lock (-1: none) is held until that is
+ * done. */
 int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
 	       struct err *e);
 /* Whether the machine is or was shared: then each container's limits are the guest's alone. */

@@ -670,7 +670,8 @@ static void join(struct ct_request *q, Husk__Agent__V1__JoinNamespace *j, Husk__
 
 static void another_ones_namespaces(void **state)
 {
-	static const char script[] = "hostname; cat /proc/1/comm; [ $(readlink /proc/1/ns/ipc) = $(readlink /proc/self/ns/ipc) ]";
+	static const char script[] = "hostname; cat /proc/1/comm; "
+				     "[ $(readlink /proc/1/ns/ipc) = $(readlink /proc/self/ns/ipc) ]";
 	static const struct {
 		const char *why, *id, *out;
 		Husk__Agent__V1__Namespace ns[3];
@@ -678,8 +679,8 @@ static void another_ones_namespaces(void **state)
 	} rows[] = {
 		{ "its name", "host", "of-host\nsh\n", { HUSK__AGENT__V1__NAMESPACE__NS_UTS }, 1 },
 		{ "all three", "host", "of-host\nsleep\n",
-	static const char script[] = "hostname; cat /proc/1/comm; "
-				     "[ $(readlink /proc/1/ns/ipc) = $(readlink /proc/self/ns/ipc) ]";
+		  { HUSK__AGENT__V1__NAMESPACE__NS_UTS, HUSK__AGENT__V1__NAMESPACE__NS_PID,
+		    HUSK__AGENT__V1__NAMESPACE__NS_IPC }, 3 },
 		{ "of one that is not there", "gone", NULL, { HUSK__AGENT__V1__NAMESPACE__NS_IPC }, 1 },
 	};
 	char name[] = "of-host", *out;

@@ -141,9 +141,10 @@ no_trace() { [ -z "$(traces)" ]; }
 	expect 0 husk events --stats "$ID"
 	[ "$(jq -r '.data.network_interfaces[] | select(.Name == "eth0") | .RxBytes > 300000 and .TxBytes > 400000' <<<"$out")" = true ]
 
-	# Another machine would take it away from this one.
-	expect 1 husk create -b "$BUNDLE" "$ID-2" </dev/null
+	# Another machine would take it away from this one; and of one of another folder of containers nobody here can know.
+	expect 1 "$HUSK" --root "$PWD/elsewhere" create -b "$BUNDLE" "$ID-2" </dev/null
 	says 'leads to husk' 'another virtual machine has it'
+	[ -z "$(ls -A elsewhere)" ]
 
 	veth net2 10.80.0.2/24 10.80.0.1/24
 	eventually has 10.80.0.2/24
