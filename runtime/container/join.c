@@ -15,6 +15,8 @@
 #include "runtime/oci/spec.h"
 #include "runtime/proxy/client.h"
 
+#define FIELD "config.json: linux.namespaces: "
+
 static const enum oci_ns_type by_path[] = { OCI_NS_PID, OCI_NS_IPC, OCI_NS_UTS };
 
 /* A member of the sandbox whose namespace @path is. */
@@ -91,11 +93,11 @@ static int name_namespaces(const struct join *j, int root, struct oci_spec *spec
 		if (!ns->path)
 			continue;
 		if (whose(j, root, ns->path, kind, id[i]) < 0)
-			return err_set(e, EINVAL, "config.json: linux.namespaces: joining a %s namespace by path is not supported "
-				       "unless it is of a container whose network is shared, too, and %s is not", kind, ns->path);
+			return err_set(e, EINVAL, FIELD "joining a %s namespace by path is not supported unless it is of a "
+				       "container whose network is shared, too, and %s is not", kind, ns->path);
 		if (spec->ns[OCI_NS_USER].wanted)
-			return err_set(e, EINVAL, "config.json: linux.namespaces: joining a %s namespace is not supported with a "
-				       "user namespace of its own", kind);
+			return err_set(e, EINVAL, FIELD "joining a %s namespace is not supported with a user namespace of its "
+				       "own", kind);
 		ns->container = id[i];
 	}
 	return 0;
@@ -109,8 +111,8 @@ static int check_wishes(const struct oci_spec *spec, const char *owner, struct e
 
 	if (!bad)
 		return 0;
-	return err_set(e, EINVAL, "config.json: %s: not in the virtual machine of %s, whose network the container is to share", bad,
-		       owner);
+	return err_set(e, EINVAL, "config.json: %s: not in the virtual machine of %s, whose network the container is to share",
+		       bad, owner);
 }
 
 int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct err *e)
@@ -192,12 +194,11 @@ struct other {
 static int is_other(void *arg, const char *id)
 {
 	struct other *o = arg;
-	int rc;
 
 	if (strcmp(id, o->except) == 0 || container_find(o->root, id, &o->dir, &o->st, NULL) < 0)
 		return 0;
-	rc = strcmp(o->st.sandbox, o->sandbox) == 0 && (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING);
-	if (rc)
+	if (strcmp(o->st.sandbox, o->sandbox) == 0 &&
+	    (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING))
 		return 1;
 	container_state_done(&o->st);
 	close_and_reset(&o->dir);
