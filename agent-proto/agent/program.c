@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/program.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,8 +141,21 @@ static int try_path(const char *path)
 	return st.st_mode & 0111 ? 0 : -EACCES;
 }
 
+/* What the kernel says, in runc's words: callers look for them ("docker run" ends with 127 for "no such file or directory"). */
+static const char *words(int errnum, char *text, size_t size)
+{
+	const char *said = strerrordesc_np(errnum);
+
+	if (said)
+		snprintf(text, size, "%c%s", tolower((unsigned char)said[0]), said + 1);
+	else
+		snprintf(text, size, "error %d", errnum);
+	return text;
+}
+
 static int find_direct(struct program *prog, const char *name, struct err *e)
 {
+	char text[128];
 	int rc;
 
 	if (strlen(name) >= sizeof(prog->path))
@@ -157,8 +171,7 @@ static int find_direct(struct program *prog, const char *name, struct err *e)
 	case -EPERM:
 		return err_set(e, EACCES, "exec: \"%s\": permission denied", name);
 	default:
-		err_errno(e, -rc, "exec: \"%s\": stat %s", name, name);
-		return -ENOENT;
+		return err_set(e, ENOENT, "exec: \"%s\": stat %s: %s", name, name, words(-rc, text, sizeof(text)));
 	}
 }
 
@@ -183,9 +196,13 @@ int program_find(struct program *prog, struct err *e)
 
 int program_exec(const struct program *prog, struct err *e)
 {
+	char text[128];
+	int why;
+
 	execve(prog->path, prog->argv, prog->envp);
-	err_errno(e, errno, "exec %s", prog->path);
-	switch (e->code) {
+	why = errno;
+	err_set(e, why, "exec %s: %s", prog->path, words(why, text, sizeof(text)));
+	switch (why) {
 	case ENOENT: /* its interpreter */
 	case ENOTDIR:
 		return -ENOENT;
@@ -194,6 +211,6 @@ int program_exec(const struct program *prog, struct err *e)
 	case ENOEXEC:
 		return -EACCES;
 	default:
-		return -e->code;
+		return -why;
 	}
 }

@@ -416,7 +416,7 @@ static void missing_programs(void **state)
 			check_row(cases[i].why, agenthost_delete(h, "missing", "") == 0);
 		}
 		check_row(cases[i].why, r.r.rc == cases[i].rc);
-		if (strcasecmp(r.r.err.msg, cases[i].text) != 0)
+		if (strcmp(r.r.err.msg, cases[i].text) != 0)
 			fail_msg("%s: %s", cases[i].why, r.r.err.msg);
 		check_row(cases[i].why, agenthost_delete(h, "missing", "") == -ENOENT);
 		/* The same of an exec, which leaves nothing either. */
@@ -425,7 +425,7 @@ static void missing_programs(void **state)
 		request_args(&q, cases[i].arg, NULL);
 		request_exec(h, &q, "e", &r);
 		check_row(cases[i].why, r.r.rc == cases[i].rc);
-		check_row(cases[i].why, strcasecmp(r.r.err.msg, cases[i].text) == 0);
+		check_row(cases[i].why, strcmp(r.r.err.msg, cases[i].text) == 0);
 		check_row(cases[i].why, agenthost_delete(h, "missing-exec", "e") == -ENOENT);
 	}
 	assert_int_equal(agenthost_delete(h, "missing-exec", ""), 0);
