@@ -31,7 +31,8 @@ int group_plan(struct container_group *g, const struct oci_spec *spec, const cha
 	       uint64_t machine_memory, struct err *e);
 /* -EBUSY, in runc's words, for one that has members. */
 int group_check_free(const struct container_group *g, struct err *e);
-/* A unit that systemd did not make (-EEXIST: it has one of that name, which is somebody else's) is forgotten, with its name
+/* By the file system, where a user may make none: there is none then, g->path is "" and g->fd -1.
+ * A unit that systemd did not make (-EEXIST: it has one of that name, which is somebody else's) is forgotten, with its name
  * in g->unit. */
 int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e);
 void group_release(struct container_group *g);
