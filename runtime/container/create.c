@@ -266,6 +266,8 @@ static int start_proxy(struct creation *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (c->spec->ns[kinds[i].type].wanted && !c->spec->ns[kinds[i].type].path)
 			m.new_ns |= kinds[i].clone;
+	/* A user's engine joins the namespaces of that pid ("podman cp"), which it may where they are the user's. */
+	c->proxy.own_pids = systemd_is_user() && geteuid() == 0;
 	if (rc == 0)
 		rc = stand_in_spawn(&c->proxy, group_born_in(&c->st, c->group.fd), e);
 	if (rc == 0 && group_born_in(&c->st, c->group.fd) != c->group.fd)

@@ -21,6 +21,7 @@ struct stand_in {
 	int stdio[3]; /* for it; -1: ours */
 	int console_sock, master;
 	bool terminal, own_tty;
+	bool own_pids; /* it is to be in a pid namespace of its own */
 	char title[512]; /* the process's arguments: what ps shows of the proxy, and with it docker top */
 };
 #define STAND_IN_INIT                                                                              \

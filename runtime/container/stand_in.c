@@ -94,6 +94,7 @@ int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)
 	const struct spawn sp = { .program = "husk-proxy",
 				  .title = p->title,
 				  .cgroup = cgroup,
+				  .own_pids = p->own_pids,
 				  .stdio = { p->stdio[0], p->stdio[1], p->stdio[2] } };
 
 	return spawn_start(&sp, &p->made.proxy, &p->made.sock, e);

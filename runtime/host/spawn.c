@@ -105,6 +105,8 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 		ca.flags |= CLONE_INTO_CGROUP;
 		ca.cgroup = (uint64_t)s->cgroup;
 	}
+	if (s->own_pids)
+		ca.flags |= CLONE_NEWPID;
 	pid = syscall(SYS_clone3, &ca, sizeof(ca));
 	if (pid == 0) {
 		child_exec(s, path, stdio, control);

@@ -17,6 +17,7 @@ struct spawn {
 	const char *title; /* its only argument, for people who look at processes; NULL: none */
 	int stdio[3]; /* become 0, 1, 2; -1: the caller's own */
 	int cgroup; /* directory of a version 2 cgroup to be born in, -1: the caller's */
+	bool own_pids; /* in a new pid namespace */
 	bool detached; /* /dev/null instead of @stdio, and a session of its own: a terminal's signals are not for it */
 };
 
