@@ -133,28 +133,43 @@ static int listen_on(int family)
 	return fd;
 }
 
-int steer_start(int netns, int ret_listen[STEER_SOCKETS], int *ret_link, struct err *e)
+static int steer_by_bpf(int netns, const int listen[STEER_SOCKETS], int *ret_link, struct err *e)
 {
-	static const int families[STEER_SOCKETS] = { AF_INET, AF_INET6 };
 	_cleanup_close_ int map = new_map();
 	_cleanup_close_ int prog = map < 0 ? map : load(map);
 	int link;
 
-	ret_listen[0] = ret_listen[1] = -1;
 	if (prog < 0)
 		return err_errno(e, -prog, "BPF program");
 	for (uint32_t i = 0; i < STEER_SOCKETS; i++) {
-		ret_listen[i] = listen_on(families[i]);
-		/* Without IPv6: the other alone. */
-		if (ret_listen[i] >= 0 && put(map, i, ret_listen[i]) < 0)
-			close_and_reset(&ret_listen[i]);
+		int rc = listen[i] < 0 ? 0 : put(map, i, listen[i]);
+
+		if (rc < 0)
+			return err_errno(e, -rc, "BPF program's sockets");
 	}
 	link = attach(prog, netns);
-	if (link < 0) {
+	if (link < 0)
+		return err_errno(e, -link, "BPF program's attachment");
+	*ret_link = link;
+	return 0;
+}
+
+int steer_start(int netns, int ret_listen[STEER_SOCKETS], int *ret_link, struct err *e)
+{
+	static const int families[STEER_SOCKETS] = { AF_INET, AF_INET6 };
+	struct err nft = ERR_INIT;
+	int rc;
+
+	/* Without IPv6: the other alone. */
+	for (unsigned i = 0; i < STEER_SOCKETS; i++)
+		ret_listen[i] = listen_on(families[i]);
+	rc = steer_by_bpf(netns, ret_listen, ret_link, e);
+	if (rc < 0 && steer_by_nft(ret_listen, ret_link, &nft) == 0)
+		return 0;
+	if (rc < 0) {
 		for (unsigned i = 0; i < STEER_SOCKETS; i++)
 			close_and_reset(&ret_listen[i]);
-		return err_errno(e, -link, "BPF program's attachment");
+		return err_wrap(e, rc, "%s", nft.msg);
 	}
-	*ret_link = link;
 	return 0;
 }
