@@ -8,7 +8,9 @@
 #   eventually CMD…           until CMD succeeds; 20 s
 #   logged ENGINE ID TEXT     TEXT is in the last line of a container's log
 #   terminal CMD…             CMD with a terminal of its own
-#   page PORT                 what a web server on that port of this host answers
+#   page PORT [ADDRESS]       what a web server on that port answers, of this host if nothing is said
+#   datagram HOST PORT TEXT   what is answered to a datagram
+#   lend_socat DIR            the host's socat for a container that has DIR as /l: `$SOCAT ...` there
 #   nothing_left              all that the last rows started has gone: processes, control groups, mounts
 
 # what a command wrote, as one line for the table
@@ -65,10 +67,19 @@ eventually() {
 
 logged() { [[ $("$1" logs --tail 1 "$2" 2>&1) == *"$3"* ]]; }
 
-page() {
-	exec 3<>"/dev/tcp/127.0.0.1/$1"
+# a shell that fails to open what it is told to ends
+page() (
+	exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1"
 	printf 'GET / HTTP/1.0\r\n\r\n' >&3
 	timeout 10 tail -n 1 <&3
+)
+
+datagram() { timeout 10 socat -t 3 - "UDP:$1:$2" <<<"$3"; }
+export -f datagram
+export SOCAT='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat'
+lend_socat() { # DIR
+	mkdir -p "$1"
+	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') "$1/"
 }
 
 terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }

@@ -29,9 +29,18 @@ setup_podman() {
 	podman import -q "$WORK/bb.tar" bb:1
 }
 
+# Podman with CNI's plug-ins instead of netavark
+setup_cni() {
+	setup_podman
+	printf '[network]\nnetwork_backend = "cni"\ncni_plugin_dirs = ["/usr/lib/cni"]\n' >>/etc/containers/containers.conf
+	command podman system reset -f
+	podman import -q "$WORK/bb.tar" bb:1
+	cp "$WORK/podman.env" "$WORK/cni.env"
+}
+
 # Docker builds with its default runtime, so that is the one under test.
-start_docker() {
-	dockerd --default-runtime "$RUNTIME" >>"$WORK/dockerd.log" 2>&1 &
+start_docker() { # OPTION…
+	dockerd --default-runtime "$RUNTIME" "$@" >>"$WORK/dockerd.log" 2>&1 &
 	eventually docker version
 }
 
@@ -47,6 +56,7 @@ setup_docker() {
 		. $HERE/setup.bash
 		restart_docker() { local pid; pid=\$(pgrep -xo dockerd); kill "\$pid"; eventually not kill -0 "\$pid"; start_docker; }
 		not() { ! "\$@"; }
+		kill_docker() { local p pids; pids=\$(pgrep -x 'dockerd|containerd'); kill -9 \$pids; for p in \$pids; do eventually not kill -0 "\$p"; done; start_docker; }
 	ENV
 }
 
@@ -64,9 +74,7 @@ setup_ctr() {
 setup_build() { setup_podman && cp "$WORK/podman.env" "$WORK/build.env"; }
 
 # A user, with a home on ext4, where overlays are the kernel's own.
-setup_rootless() {
-	install_husk
-	busybox_tar
+add_user() {
 	chmod 755 "$WORK"
 	chmod 644 "$WORK/bb.tar"
 	truncate -s 1G /dev/shm/home.img
@@ -78,10 +86,31 @@ setup_rootless() {
 		printf '[containers]\nnetns = "none"\n'
 		from_readme /etc/containers/containers.conf
 	} >/home/ru/.config/containers/containers.conf
+}
+
+setup_rootless() {
+	install_husk
+	busybox_tar
+	add_user
 	cat >"$WORK/rootless.env" <<-'ENV'
 		podman() { (cd /home/ru && runuser -u ru -- env HOME=/home/ru XDG_RUNTIME_DIR="/run/user/$(id -u ru)" STORAGE_DRIVER=overlay podman --runtime "$RUNTIME" "$@"); }
 		export -f podman
 	ENV
 	. "$WORK/rootless.env"
 	podman import -q "$WORK/bb.tar" bb:1
+}
+
+# Where systemd is the first process: every engine takes it for the control groups.
+setup_systemd() {
+	[ -d /run/systemd/system ]
+	setup_podman
+	add_user
+	mkdir -p /etc/docker
+	from_readme /etc/docker/daemon.json >/etc/docker/daemon.json
+	loginctl enable-linger ru
+	systemctl start "user@$(id -u ru)"
+	{
+		cat "$WORK/podman.env"
+		echo ". $HERE/setup.bash; not() { ! \"\$@\"; }; export -f not"
+	} >"$WORK/systemd.env"
 }
