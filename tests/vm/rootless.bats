@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A user without any right on the host but the one to use /dev/kvm, in a user namespace of their own: what rootless engines are.
+load helper
+setup() {
+	vm_setup
+	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_RUN_TMPDIR"
+	# where that user comes to
+	mkdir -p all/bin all/share
+	cp "$(dirname "$HUSK")"/husk* all/bin
+	cp -rL "$(dirname "$HUSK")/../share/husk" all/share
+	chmod -R a+rX all
+	HUSK=$PWD/all/bin/husk
+}
+teardown() { vm_teardown; }
+
+# root of a user namespace in which nobody else is
+user() {
+	setpriv --reuid 1001 --regid 1001 --groups "$(stat -c %g /dev/kvm)" --inh-caps -all --bounding-set -all \
+		unshare --user --map-root-user --mount env HUSK="$HUSK" ROOT="$ROOT" BUNDLE="$BUNDLE" ID="$ID" "$@"
+}
+
+@test "no control group of its own, namespaces that can be joined, connections to the network namespace itself; nothing is left" {
+	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"'
+	mkdir "$ROOT"
+	chown 1001:1001 "$ROOT" "$BUNDLE"
+	cat >steps <<-'END'
+		set -e
+		husk() { "$HUSK" --root "$ROOT" "$@"; }
+		husk run -d -b "$BUNDLE" --pid-file "$BUNDLE/pid" "$ID" </dev/null >/dev/null 2>"$BUNDLE/err" || { cat "$BUNDLE/err" >&2; exit 1; }
+		pid=$(cat "$BUNDLE/pid")
+		echo "group $(cmp /proc/self/cgroup "/proc/$pid/cgroup" && echo own) $(husk exec "$ID" cat /sys/fs/cgroup/memory.max)"
+		# as podman cp does; nothing there can be executed on the host
+		python3 -c '
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		for kind, flag in ("pid", 0x20000000), ("mnt", 0x20000):
+		    if libc.setns(os.open(f"/proc/{sys.argv[1]}/ns/{kind}", os.O_RDONLY), flag):
+		        sys.exit(f"{kind}: {os.strerror(ctypes.get_errno())}")
+		print("joined", open("/etc/nsswitch.conf").read().strip())' "$pid"
+		for a in TCP:127.0.0.1 TCP6:[::1]; do
+			for i in $(seq 50); do
+				back=$(echo there | nsenter -t "$pid" -n socat -t 5 - "$a:7000" 2>/dev/null) && [ -n "$back" ] && break
+				sleep 0.1
+			done
+			echo "$a $back"
+		done
+		nsenter -t "$pid" -n socat -u TCP-LISTEN:7001,bind=127.0.0.9,reuseaddr - &
+		sleep 0.5
+		echo 'to the own server' | nsenter -t "$pid" -n socat -u - TCP:127.0.0.9:7001
+		wait
+		husk delete --force "$ID"
+	END
+	expect 0 user bash steps
+	echo "$out"
+	[ "$out" = "group own 49999872
+joined hosts: files dns
+TCP:127.0.0.1 there
+TCP6:[::1] there
+to the own server" ]
+}
