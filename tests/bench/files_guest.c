@@ -28,7 +28,7 @@
 #define SMALL_READS   300u
 #define SYNCED        100u
 #define TREE_DIRS     40u
-#define TREE_FILES    50u /* in each */
+#define TREE_FILES    500u /* in each */
 #define ARCHIVE_DIRS  3u
 #define ARCHIVE_FILES 20u /* in each directory */
 
