@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/oci/features.h"
 
+#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,15 @@ static const char *const seccomp_flags[] = {
 	"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", NULL,
 };
 
+/* Of set_mempolicy(2). */
+static const char *const memory_modes[] = {
+	"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
+	"MPOL_WEIGHTED_INTERLEAVE", NULL,
+};
+static const char *const memory_flags[] = {
+	"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES", NULL,
+};
+
 /* The names for which the linux object is accepted that @fmt makes with one. */
 __attribute__((format(printf, 4, 0))) static void accepted(struct json_w *w, const char *key, const char *const *names,
 							     const char *fmt)
@@ -147,6 +157,26 @@ static void enabled(struct json_w *w, const char *key, bool is)
 	jw_end_object(w);
 }
 
+static void memory_policy(struct json_w *w)
+{
+	jw_object(w, "memoryPolicy");
+	accepted(w, "modes", memory_modes, ", \"memoryPolicy\": {\"mode\": \"%s\"}");
+	accepted(w, "flags", memory_flags, ", \"memoryPolicy\": {\"mode\": \"MPOL_BIND\", \"flags\": [\"%s\"]}");
+	jw_end_object(w);
+}
+
+/* Its parts are there when it is. */
+static void intel_rdt(struct json_w *w)
+{
+	bool is = does(oci_linux_fields, "intelRdt");
+
+	jw_object(w, "intelRdt");
+	jw_bool(w, "enabled", is);
+	jw_bool(w, "schemata", is);
+	jw_bool(w, "monitoring", is);
+	jw_end_object(w);
+}
+
 static void linux_features(struct json_w *w)
 {
 	jw_object(w, "linux");
@@ -173,11 +203,27 @@ static void linux_features(struct json_w *w)
 	seccomp(w);
 	enabled(w, "apparmor", does(oci_process_fields, "apparmorProfile"));
 	enabled(w, "selinux", does(oci_process_fields, "selinuxLabel"));
-	enabled(w, "intelRdt", does(oci_linux_fields, "intelRdt"));
+	memory_policy(w);
+	intel_rdt(w);
 	jw_object(w, "mountExtensions");
 	enabled(w, "idmap", does(oci_mount_fields, "uidMappings"));
 	jw_end_object(w);
 	enabled(w, "netDevices", does(oci_linux_fields, "netDevices"));
+	jw_end_object(w);
+}
+
+/* The library's by the name that other runtimes give it, too. */
+static void annotations(struct json_w *w)
+{
+	const struct scmp_version *v = seccomp_version();
+	char text[64];
+
+	jw_object(w, "annotations");
+	jw_str(w, "dev.husk.version", HUSK_VERSION);
+	if (v) {
+		snprintf(text, sizeof(text), "%u.%u.%u", v->major, v->minor, v->micro);
+		jw_str(w, "io.github.seccomp.libseccomp.version", text);
+	}
 	jw_end_object(w);
 }
 
@@ -200,11 +246,10 @@ int oci_features_json(struct buf *out)
 			jw_str(&w, NULL, *o);
 	jw_end_array(&w);
 	linux_features(&w);
-	jw_object(&w, "annotations");
-	jw_str(&w, "dev.husk.version", HUSK_VERSION);
-	jw_end_object(&w);
+	annotations(&w);
 	jw_array(&w, "potentiallyUnsafeConfigAnnotations");
 	jw_str(&w, NULL, "dev.husk.");
+	jw_str(&w, NULL, "org.systemd.property.");
 	jw_end_array(&w);
 	jw_end_object(&w);
 	return jw_done(&w) ? 0 : -ENOSPC;

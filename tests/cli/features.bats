@@ -12,7 +12,10 @@ setup() { common_setup; }
 		and (.linux.namespaces | index("pid") and index("mount")) and (.linux.capabilities | index("CAP_SYS_ADMIN"))
 		and .linux.cgroup.v2 and .linux.cgroup.v1 == false and .linux.cgroup.systemd and .linux.cgroup.systemdUser
 		and ([.linux | .seccomp, .apparmor, .selinux, .intelRdt, .mountExtensions.idmap, .netDevices | .enabled | type] | unique) == ["boolean"]
-		and .annotations["dev.husk.version"] and .potentiallyUnsafeConfigAnnotations == ["dev.husk."]' out
+		and (.linux.intelRdt | [.schemata, .monitoring] | map(type) | unique) == ["boolean"]
+		and (.linux.memoryPolicy.modes | length == 7 and index("MPOL_BIND")) and (.linux.memoryPolicy.flags | length == 3)
+		and .annotations["dev.husk.version"] and (.annotations["io.github.seccomp.libseccomp.version"] | test("^2\\.[0-9]+\\.[0-9]+$"))
+		and .potentiallyUnsafeConfigAnnotations == ["dev.husk.", "org.systemd.property."]' out
 	expect 1 husk features x
 	says '"features" requires exactly 0 argument(s)'
 }
@@ -29,6 +32,12 @@ setup() { common_setup; }
 		case $o in # means nothing without
 		*idmap) configure '.mounts[1] += ({uidMappings: [{containerID: 0, hostID: 1000, size: 1}]} | .gidMappings = .uidMappings)' ;;
 		esac
+		expect 1 husk create -b "$BUNDLE" "$ID"
+		says 'invalid rootfs'
+	done
+	for o in $(jq -r '.linux.memoryPolicy.modes[]' f); do
+		cp good "$BUNDLE/config.json"
+		configure ".linux.memoryPolicy = {mode: \"$o\", nodes: \"0\"}"
 		expect 1 husk create -b "$BUNDLE" "$ID"
 		says 'invalid rootfs'
 	done
