@@ -130,6 +130,7 @@ static int make_root(const struct child_job *j, struct err *e)
 				 .root_dir = j->rootfs_dir,
 				 .shares_dir = j->shares_dir,
 				 .sockets = j->sockets,
+				 .outside = j->mounts,
 				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };
 	int rc = mount_root(j, &env, e);
 

@@ -36,6 +36,7 @@ struct child_job {
 	const Husk__Agent__V1__Process *proc;
 	const Husk__Agent__V1__Container *kept; /* what holds for every process of the container (inherit.h) */
 	const int *nodes; /* of ct->devices: trees with a node each, made outside; -1: make it inside */
+	const int *mounts; /* of ct->mounts, likewise: id-mapped ones (mounts.h); NULL: none */
 	int ns_flags;   /* CLONE_NEW*: made (container) or to be joined (exec) */
 	/* A new container's: another's namespaces, by the pidfd of its process. */
 	struct child_join {

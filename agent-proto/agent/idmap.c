@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -100,4 +102,39 @@ int idmap_apply(int tree, const Husk__Agent__V1__Mount *m, struct err *e)
 	if (mount_setattr(tree, "", at, &a, sizeof(a)) < 0)
 		return err_errno(e, errno, "id mapping of this file system");
 	return 0;
+}
+
+int mounts_outside_make(struct mounts_outside *m, const char *shares_dir, const Husk__Agent__V1__Container *ct,
+			struct err *e)
+{
+	const struct mount_env env = { .root = -1, .shares_dir = shares_dir, .cgroup = -1 };
+
+	*m = (struct mounts_outside){ .n = 0 };
+	m->trees = calloc(ct->n_mounts + 1, sizeof(*m->trees));
+	if (!m->trees)
+		return err_set(e, ENOMEM, "out of memory");
+	for (; m->n < ct->n_mounts; m->n++) {
+		const Husk__Agent__V1__Mount *mount = ct->mounts[m->n];
+		_cleanup_close_ int tree = -1;
+		int rc = 0;
+
+		m->trees[m->n] = -1;
+		if (!mount->n_uid_mappings || mount->flags & MS_REMOUNT || strcmp(mount->type, "bind") != 0)
+			continue;
+		tree = mount_make(&env, mount, mount->data, e);
+		rc = tree < 0 ? tree : idmap_apply(tree, mount, e);
+		if (rc < 0)
+			return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": mounts[%zu]", mount->source,
+					mount->destination, m->n);
+		m->trees[m->n] = steal_fd(&tree);
+	}
+	return 0;
+}
+
+void mounts_outside_close(struct mounts_outside *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		close_and_reset(&m->trees[i]);
+	free(m->trees);
+	*m = (struct mounts_outside){ .n = 0 };
 }

@@ -123,7 +123,9 @@ static int copy_up(int from, int tree, struct err *e)
 	return rc < 0 ? err_wrap(e, rc, "tmpcopyup") : 0;
 }
 
-static int make_detached(const struct mount_env *env, const Husk__Agent__V1__Mount *m, bool late_ro, struct err *e)
+/* @outside: it was made before, outside of the container's user namespace; -1. */
+static int make_detached(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int outside, bool late_ro,
+			 struct err *e)
 {
 	Husk__Agent__V1__Mount now = *m;
 	_cleanup_free_ char *data = NULL;
@@ -132,6 +134,10 @@ static int make_detached(const struct mount_env *env, const Husk__Agent__V1__Mou
 	char mode[16] = "";
 	int rc = 0;
 
+	if (outside >= 0) {
+		tree = fcntl(outside, F_DUPFD_CLOEXEC, 0);
+		return tree < 0 ? err_errno(e, errno, "dup") : steal_fd(&tree);
+	}
 	if (late_ro)
 		now.flags &= ~(uint64_t)MS_RDONLY;
 	under = look_under(env, m, mode, sizeof(mode));
@@ -216,7 +222,7 @@ static int remount(const struct mount_env *env, const Husk__Agent__V1__Mount *m,
 	return set_propagation(fd, m, e);
 }
 
-static int apply_one(struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
+static int apply_one(struct mount_env *env, const Husk__Agent__V1__Mount *m, int outside, struct err *e)
 {
 	/* In a tmpfs and in /dev mount points and devices are still to be made. */
 	bool late_ro = m->flags & MS_RDONLY && (is_tmpfs(m) || (is_dev(m) && strcmp(m->type, "bind") != 0));
@@ -230,7 +236,7 @@ static int apply_one(struct mount_env *env, const Husk__Agent__V1__Mount *m, str
 	rc = proc_guard(m, m->destination, e);
 	if (rc < 0)
 		return rc;
-	tree = make_detached(env, m, late_ro, e);
+	tree = make_detached(env, m, outside, late_ro, e);
 	if (tree < 0)
 		return tree;
 	if (fstat(tree, &st) < 0)
@@ -255,7 +261,7 @@ int mounts_apply(struct mount_env *env, Husk__Agent__V1__Mount *const *mounts, s
 	if (!env->late)
 		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		int rc = apply_one(env, mounts[i], e);
+		int rc = apply_one(env, mounts[i], env->outside ? env->outside[i] : -1, e);
 
 		if (rc < 0)
 			return err_wrap(e, rc, "error mounting \"%s\" to rootfs at \"%s\": mounts[%zu]",

@@ -25,6 +25,7 @@ struct mount_env {
 	const char *sockets;    /* likewise, those of the host: paths but for their numbers */
 	int cgroup;             /* O_PATH of the container's cgroup, seen from here */
 	bool own_cgroupns;
+	const int *outside; /* struct mounts_outside; NULL: none */
 	struct mount_late *late;
 	size_t n_late;
 };
@@ -64,6 +65,15 @@ int mount_make_cgroup(const struct mount_env *env, const char *data, uint64_t fl
 int copyup(int from, int to, struct err *e);
 /* Gives @tree, which was never in place, an id mapping: what belongs to container_id… is seen as host_id…'s. */
 int idmap_apply(int tree, const Husk__Agent__V1__Mount *m, struct err *e);
+/* For a container with a user namespace, whose root does not own the shares and so may not map their ids: in the agent, its
+ * id-mapped bind mounts, detached. Descriptors are close-on-exec and go on to the child by its fork. */
+struct mounts_outside {
+	int *trees; /* of ct->mounts; -1: to be made inside */
+	size_t n;
+};
+int mounts_outside_make(struct mounts_outside *m, const char *shares_dir, const Husk__Agent__V1__Container *ct,
+			struct err *e);
+void mounts_outside_close(struct mounts_outside *m);
 /* runc's rules of what may be mounted over procfs. @path: the destination, or where it was found to be. */
 int proc_guard(const Husk__Agent__V1__Mount *m, const char *path, struct err *e);
 bool proc_allowed(const char *path);

@@ -18,6 +18,7 @@
 #include "agent-proto/agent/child.h"
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/limits.h"
+#include "agent-proto/agent/mounts.h"
 #include "agent-proto/agent/process_internal.h"
 #include "agent-proto/agent/rootfs.h"
 #include "agent-proto/agent/tty.h"
@@ -209,6 +210,7 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 		 int extra[AGENT_MAX_EXTRA], struct err *e)
 {
 	struct agent *a = p->ct->agent;
+	struct mounts_outside mounts = { .n = 0 };
 	_cleanup_close_ int theirs = -1;
 	int ends[2], rc;
 	struct child_job job = { .ct = ct_spec,
@@ -250,8 +252,12 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 		rc = devices_make(&p->nodes, ct_spec, e);
 	if (rc < 0)
 		return rc;
+	if (ct_spec && job.ns_flags & CLONE_NEWUSER)
+		rc = mounts_outside_make(&mounts, job.shares_dir, ct_spec, e);
 	job.nodes = p->nodes.trees;
-	p->pid = fork_somewhere(p, &job, cgroup, e);
+	job.mounts = mounts.trees;
+	p->pid = rc < 0 ? rc : fork_somewhere(p, &job, cgroup, e);
+	mounts_outside_close(&mounts);
 	devices_made_close(&p->nodes);
 	if (p->pid > 0 && ct_spec && job.ns_flags & CLONE_NEWUSER)
 		help(p, ct_spec);

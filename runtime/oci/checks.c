@@ -124,15 +124,34 @@ static int check_names(struct oci_ctx *c, const struct oci_spec *s)
 	return 0;
 }
 
-/* Only whoever owns a file system may map its ids: in a user namespace that is nobody. */
-static int check_mounts(struct oci_ctx *c, const struct oci_spec *s)
+/* Only whoever owns a file system may map its ids. In a user namespace that is nobody; of shares the agent does it, outside. */
+static int complete_mount(struct oci_ctx *c, const struct json *v, const struct oci_spec *s, struct oci_mount *m)
+{
+	bool user = s->ns[OCI_NS_USER].wanted;
+
+	if (!m->idmap)
+		return 0;
+	if (user && !m->bind)
+		return oci_fail(c, v, "in a user namespace only bind mounts can be id-mapped");
+	if (m->n_uid_mappings)
+		return 0;
+	if (!user)
+		return oci_fail(c, v, OCI_IDMAP_BOTH);
+	m->uid_mappings = s->uid_mappings;
+	m->n_uid_mappings = s->n_uid_mappings;
+	m->gid_mappings = s->gid_mappings;
+	m->n_gid_mappings = s->n_gid_mappings;
+	return 0;
+}
+
+int oci_complete_mounts(struct oci_ctx *c, struct oci_spec *s)
 {
 	const struct json *v = json_get(s->doc, "mounts");
+	int rc = 0;
 
-	for (size_t i = 0; s->ns[OCI_NS_USER].wanted && i < s->n_mounts; i++)
-		if (s->mounts[i].idmap)
-			return oci_fail(c, v->items[i], "id-mapped mounts are not supported in a user namespace");
-	return 0;
+	for (size_t i = 0; rc == 0 && i < s->n_mounts; i++)
+		rc = complete_mount(c, v->items[i], s, &s->mounts[i]);
+	return rc;
 }
 
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s)
@@ -141,8 +160,6 @@ int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s)
 	const struct json *sysctl = json_get(v, "sysctl");
 	int rc = check_names(c, s);
 
-	if (rc == 0)
-		rc = check_mounts(c, s);
 	if (rc == 0)
 		rc = check_users(c, v, s);
 	if (rc == 0)

@@ -100,6 +100,9 @@ oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
 oci_read_fn oci_read_net_devices; /* struct oci_spec; netdev.c */
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
+/* Completes the mounts' id mappings by those of the user namespace, when both were read. */
+int oci_complete_mounts(struct oci_ctx *c, struct oci_spec *s);
+#define OCI_IDMAP_BOTH "id-mapped mounts must have both uid and gid mappings specified"
 /* Before anything is read of @doc, a configuration or, @process_alone, what stands at "process" in one; counts.c. */
 int oci_check_counts(struct oci_ctx *c, const struct json *doc, bool process_alone);
 oci_read_fn oci_read_count;     /* uint64_t, any */

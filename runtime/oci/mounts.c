@@ -100,8 +100,9 @@ static int check_idmap(struct oci_ctx *c, const struct json *v, struct oci_mount
 		m->idmap = true;
 	if (!m->idmap)
 		return 0;
-	if (!m->n_uid_mappings || !m->n_gid_mappings)
-		return oci_fail(c, v, "id-mapped mounts must have both uid and gid mappings specified");
+	/* None at all: the user namespace's, if there is one. */
+	if (!m->n_uid_mappings != !m->n_gid_mappings)
+		return oci_fail(c, v, OCI_IDMAP_BOTH);
 	if (m->flags & MS_REMOUNT)
 		return oci_fail(c, v, "a remount cannot be given id mappings");
 	return 0;

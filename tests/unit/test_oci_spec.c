@@ -387,35 +387,57 @@ static void mounts_with_more_to_say(void **state)
 	free(text);
 }
 
-/* Two things that are right by themselves. */
-static void id_mappings_want_the_first_user_namespace(void **state)
+/* Things that are right by themselves: @more of a mount beside a user namespace, or none. */
+static void id_mappings_and_user_namespaces(void **state)
 {
-	static const char maps[] = "\"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 9}],"
-				   "\"gidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 9}]";
+#define MAPS(id) "\"uidMappings\": [{\"containerID\": 0, \"hostID\": " id ", \"size\": 9}]," \
+		 "\"gidMappings\": [{\"containerID\": 0, \"hostID\": " id ", \"size\": 9}]"
+	static const struct {
+		const char *more;
+		bool user;
+		uint32_t host_id; /* of the mount's mappings; 0: none, */
+		const char *says; /* or why it is refused */
+	} rows[] = {
+		{ "\"type\": \"tmpfs\"", true, 0, NULL },
+		{ "\"type\": \"tmpfs\", " MAPS("2"), false, 2, NULL },
+		{ "\"type\": \"tmpfs\", " MAPS("2"), true, 0,
+		  "mounts[0]: in a user namespace only bind mounts can be id-mapped" },
+		{ "\"type\": \"bind\", \"source\": \"/\", " MAPS("2"), true, 2, NULL },
+		{ "\"type\": \"bind\", \"source\": \"/\", \"options\": [\"bind\", \"ridmap\"]", true, 1, NULL },
+		{ "\"type\": \"bind\", \"source\": \"/\", \"options\": [\"bind\", \"idmap\"]", false, 0,
+		  "mounts[0]: id-mapped mounts must have both" },
+	};
 
 	(void)state;
-	for (int mapped = 0; mapped < 2; mapped++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct err e = ERR_INIT;
-		struct oci_spec *s;
+		struct oci_spec *s = NULL;
 		char *text;
 		int rc;
 
 		if (asprintf(&text,
 			     "{\"ociVersion\": \"1.0.2\", \"process\": {\"args\": [\"sh\"], \"cwd\": \"/\"}, \"root\":"
-			     " {\"path\": \"/\"}, \"mounts\": [{\"destination\": \"/t\", \"type\": \"tmpfs\"%s%s}],"
+			     " {\"path\": \"/\"}, \"mounts\": [{\"destination\": \"/t\", %s}],"
 			     " \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\":"
-			     " \"mount\"}, {\"type\": \"user\"}], %s}}",
-			     mapped ? "," : "", mapped ? maps : "", maps) < 0)
+			     " \"mount\"}%s}}",
+			     rows[i].more, rows[i].user ? ", {\"type\": \"user\"}], " MAPS("1") : "]") < 0)
 			abort();
 		rc = oci_spec_parse(&s, text, strlen(text), "c", &e);
-		if (!mapped && rc < 0)
-			fail_msg("%s", e.msg);
-		if (mapped && (rc == 0 || !strstr(e.msg, "mounts[0]: id-mapped mounts are not supported in a user")))
-			fail_msg("%d %s", rc, e.msg);
-		if (rc == 0)
-			oci_spec_free(s);
+		if (!rows[i].says && rc < 0)
+			fail_msg("%s: %s", rows[i].more, e.msg);
+		if (rows[i].says && (rc == 0 || !strstr(e.msg, rows[i].says)))
+			fail_msg("%s: %d %s", rows[i].more, rc, e.msg);
+		if (rc == 0) {
+			assert_int_equal(s->mounts[0].n_uid_mappings, !!rows[i].host_id);
+			if (rows[i].host_id) {
+				assert_int_equal(s->mounts[0].uid_mappings[0].host_id, rows[i].host_id);
+				assert_int_equal(s->mounts[0].gid_mappings[0].host_id, rows[i].host_id);
+			}
+		}
+		oci_spec_free(s);
 		free(text);
 	}
+#undef MAPS
 }
 
 static void limits_of_options(void **state)
@@ -512,7 +534,7 @@ int main(void)
 		cmocka_unit_test(option_words),
 		cmocka_unit_test(mounts_with_more_to_say),
 		cmocka_unit_test(limits_of_options),
-		cmocka_unit_test(id_mappings_want_the_first_user_namespace),
+		cmocka_unit_test(id_mappings_and_user_namespaces),
 		cmocka_unit_test(the_default_spec_is_accepted),
 		cmocka_unit_test(hooks_are_read),
 		cmocka_unit_test(every_row_has_a_reader_or_a_verdict),
