@@ -118,3 +118,38 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[ ! -e "/proc/$machine" ]
 	rmdir /sys/fs/cgroup/husk-pod-$$
 }
+
+@test "joining: killed at any moment, and by several at a time" {
+	mkdir /sys/fs/cgroup/husk-pod-$$
+	member a
+	runs a
+	member b
+	for d in 0.05 0.1 0.2 0.3 0.5; do
+		"$HUSK" --root "$ROOT" create -b b b </dev/null >/dev/null 2>&1 3>&- &
+		pid=$!
+		sleep "$d"
+		kill -9 "$pid" 2>/dev/null || :
+		wait "$pid" || :
+		expect 0 husk delete --force b
+		[ ! -e "$ROOT/b" ]
+	done
+	# None of them is left in the machine: the name is free there, and nothing of its group.
+	expect 0 husk create -b b b </dev/null
+	husk delete --force b
+	for i in 1 2 3; do
+		member "m$i" "$(args true)"
+		husk run -b "m$i" "m$i" </dev/null >"m$i.out" 2>&1 3>&- &
+		pids="${pids:-} $!"
+	done
+	for p in $pids; do wait "$p" || { cat m?.out; false; }; done
+	expect 0 husk exec a sh -c 'ls /sys/fs/cgroup >/dev/null; echo alive'
+	[ "$out" = alive ]
+	# The machine's own end is everybody's.
+	member b
+	runs b
+	kill -9 "$(machine_of a)"
+	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state b | jq -r .status)\" = stopped ]"
+	husk delete b
+	husk delete a
+	rmdir /sys/fs/cgroup/husk-pod-$$
+}
