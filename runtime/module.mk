@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
-	runtime/host/cgroup runtime/host/cgroup_path runtime/host/mountinfo runtime/host/netns
+	runtime/host/cgroup runtime/host/cgroup_path runtime/host/mountinfo runtime/host/namespace
 RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \

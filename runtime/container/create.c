@@ -23,7 +23,7 @@
 #include "runtime/container/join.h"
 #include "runtime/container/network.h"
 #include "runtime/container/timeline.h"
-#include "runtime/host/netns.h"
+#include "runtime/host/namespace.h"
 #include "runtime/host/sock.h"
 #include "runtime/proxy/client.h"
 #include "runtime/sandbox/choice.h"
@@ -33,7 +33,7 @@ struct creation {
 	const struct container_request *req;
 	struct oci_spec *spec;
 	int bundle, dir;
-	int netns; /* to be joined; -1: a new one */
+	int netns, ipcns, utsns; /* to be joined; -1: a new one */
 	char bundle_path[PATH_MAX], rootfs[PATH_MAX], created[64];
 	char sandbox[NAME_MAX + 1];
 	struct container_group group;
@@ -106,12 +106,22 @@ static int tell_activation(struct creation *c, struct err *e)
 	return 0;
 }
 
-static int open_network(struct creation *c, struct err *e)
+/* Those that the configuration names by path; of the others' the proxy makes the host's side. */
+static int open_namespaces(struct creation *c, struct err *e)
 {
-	const char *path = c->spec->ns[OCI_NS_NETWORK].path;
-	int rc = path ? netns_open(path, &c->netns, e) : 0;
+	const struct {
+		enum oci_ns_type type;
+		int *fd;
+	} kinds[] = { { OCI_NS_NETWORK, &c->netns }, { OCI_NS_IPC, &c->ipcns }, { OCI_NS_UTS, &c->utsns } };
 
-	return rc < 0 ? err_wrap(e, rc, "config.json: linux.namespaces: network") : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const char *path = c->spec->ns[kinds[i].type].path, *name = oci_ns_name(kinds[i].type);
+		int rc = path ? namespace_open(path, name, kinds[i].fd, e) : 0;
+
+		if (rc < 0)
+			return err_wrap(e, rc, "config.json: linux.namespaces: %s", name);
+	}
+	return 0;
 }
 
 static int choose_machine(struct creation *c, struct err *e)
@@ -165,7 +175,7 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = tell_activation(c, e);
 	if (rc == 0)
-		rc = open_network(c, e);
+		rc = open_namespaces(c, e);
 	if (rc == 0)
 		rc = join_find(&c->join, c->req->host->root, c->netns, c->spec, e);
 	if (rc == 0)
@@ -283,6 +293,14 @@ static int start_proxy(struct creation *c, struct err *e)
 	if (c->netns >= 0) {
 		m.flags |= PROXY_SETUP_NETNS;
 		fds[n++] = c->netns;
+	}
+	if (c->ipcns >= 0) {
+		m.flags |= PROXY_SETUP_IPCNS;
+		fds[n++] = c->ipcns;
+	}
+	if (c->utsns >= 0) {
+		m.flags |= PROXY_SETUP_UTSNS;
+		fds[n++] = c->utsns;
 	}
 	if (rc == 0)
 		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
@@ -538,6 +556,8 @@ int container_create(const struct container_request *r, struct container_made *r
 				.bundle = -1,
 				.dir = -1,
 				.netns = -1,
+				.ipcns = -1,
+				.utsns = -1,
 				.vm = SANDBOX_INIT,
 				.choice = MACHINE_CHOICE_INIT,
 				.proxy = STAND_IN_INIT,
@@ -567,6 +587,8 @@ int container_create(const struct container_request *r, struct container_made *r
 	sandbox_close(&c->vm);
 	group_done(&c->group);
 	close_and_reset(&c->netns);
+	close_and_reset(&c->ipcns);
+	close_and_reset(&c->utsns);
 	close_and_reset(&c->bundle);
 	close_and_reset(&c->dir);
 	oci_spec_free(c->spec);

@@ -82,6 +82,13 @@ static int whose(const struct join *j, int root, const char *path, const char *k
 	return 0;
 }
 
+/* One that is kept by a mount and has nobody of a machine's in it: an engine (CRI-O) made it for a pod that is still to
+ * come. The pod's first container makes the guest's. */
+static bool is_pinned(enum oci_ns_type type, const char *path)
+{
+	return type != OCI_NS_PID && strncmp(path, "/proc/", 6) != 0;
+}
+
 static int name_namespaces(const struct join *j, int root, struct oci_spec *spec, struct err *e)
 {
 	static char id[ARRAY_SIZE(by_path)][NAME_MAX + 1];
@@ -90,9 +97,12 @@ static int name_namespaces(const struct join *j, int root, struct oci_spec *spec
 		struct oci_namespace *ns = &spec->ns[by_path[i]];
 		const char *kind = oci_ns_name(by_path[i]);
 
+		id[i][0] = 0;
 		if (!ns->path)
 			continue;
-		if (whose(j, root, ns->path, kind, id[i]) < 0)
+		if (whose(j, root, ns->path, kind, id[i]) < 0 && is_pinned(by_path[i], ns->path))
+			continue;
+		if (!*id[i])
 			return err_set(e, EINVAL, FIELD "joining a %s namespace by path is not supported unless it is of a "
 				       "container whose network is shared, too, and %s is not", kind, ns->path);
 		if (spec->ns[OCI_NS_USER].wanted)

@@ -45,6 +45,8 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 		{ PROXY_SETUP_PEER, &p->fds.peer },
 		{ PROXY_SETUP_MEMORY, &p->fds.memory },
 		{ PROXY_SETUP_NETNS, &p->fds.netns },
+		{ PROXY_SETUP_IPCNS, &p->fds.ipcns },
+		{ PROXY_SETUP_UTSNS, &p->fds.utsns },
 	};
 	size_t n = 0;
 	int rc;
@@ -73,6 +75,8 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 	p->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	rc = setup_namespaces(m, &p->fds, e);
 	close_and_reset(&p->fds.netns);
+	close_and_reset(&p->fds.ipcns);
+	close_and_reset(&p->fds.utsns);
 	return rc;
 }
 
@@ -230,7 +234,7 @@ static int set_up(struct proxy *p, struct err *e)
 int main(void)
 {
 	static struct proxy p = {
-		.fds = { -1, -1, -1, -1, -1 },
+		.fds = { -1, -1, -1, -1, -1, -1, -1 },
 		.mounts = { .root = -1 },
 		.ready = -1,
 		.machine = -1,

@@ -105,13 +105,15 @@ enum proxy_setup_flags {
 	PROXY_SETUP_PEER = 1u << 2, /* pidfd: join its net, uts, ipc and mount namespaces (exec) */
 	PROXY_SETUP_MEMORY = 1u << 3, /* memory.max of the group that the proxy is in, for writing: see
 				       * session_tell_oom() */
-	PROXY_SETUP_NETNS = 1u << 4, /* the network namespace to join */
+	PROXY_SETUP_NETNS = 1u << 4, /* the network namespace to join, */
+	PROXY_SETUP_IPCNS = 1u << 5, /* that of shared memory, */
+	PROXY_SETUP_UTSNS = 1u << 6, /* and that of the host's name */
 	PROXY_SETUP_LOG_JSON = 1u << 16, /* no descriptor */
 	PROXY_SETUP_DEBUG = 1u << 17,
 	PROXY_SETUP_CTTY = 1u << 18, /* descriptor 0 is a terminal of the proxy's own: make it the
 					* controlling one */
 };
-#define PROXY_SETUP_MAX_FDS 5
+#define PROXY_SETUP_MAX_FDS 7
 
 struct proxy_setup {
 	struct proxy_hdr hdr;

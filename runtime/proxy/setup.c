@@ -17,12 +17,22 @@
 
 int setup_namespaces(const struct proxy_setup *s, const struct setup_fds *fds, struct err *e)
 {
+	const struct {
+		int fd, type;
+		const char *name;
+	} join[] = {
+		{ fds->netns, CLONE_NEWNET, "network" },
+		{ fds->ipcns, CLONE_NEWIPC, "ipc" },
+		{ fds->utsns, CLONE_NEWUTS, "uts" },
+	};
+
 	if (s->new_ns & ~(uint32_t)PROXY_NEW_NS)
 		return err_set(e, EINVAL, "unknown namespaces 0x%x", s->new_ns);
 	if (fds->peer >= 0 && setns(fds->peer, PROXY_NEW_NS | CLONE_NEWNS) < 0)
 		return err_errno(e, errno, "cannot join the container's namespaces");
-	if (fds->netns >= 0 && setns(fds->netns, CLONE_NEWNET) < 0)
-		return err_errno(e, errno, "cannot join the network namespace");
+	for (size_t i = 0; i < ARRAY_SIZE(join); i++)
+		if (join[i].fd >= 0 && setns(join[i].fd, join[i].type) < 0)
+			return err_errno(e, errno, "cannot join the %s namespace", join[i].name);
 	if (s->new_ns && unshare((int)s->new_ns) < 0)
 		return err_errno(e, errno, "cannot make new namespaces");
 	return 0;

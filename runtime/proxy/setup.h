@@ -17,7 +17,7 @@
 
 /* @fds: as received, -1 what the flags did not announce. */
 struct setup_fds {
-	int log, listen, peer, memory, netns;
+	int log, listen, peer, memory, netns, ipcns, utsns;
 };
 
 struct setup_mounts {

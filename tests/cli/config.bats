@@ -173,8 +173,9 @@ END
 		.linux.namespaces[1].path = "/proc/self/ns/ipc"|network: /proc/self/ns/ipc is not a network namespace
 		.linux.namespaces[1].path = "/dev/null"|network: /dev/null is not a network namespace
 		.linux.namespaces[1].path = "/nonexistent"|network: cannot open /nonexistent: No such file
-		.linux.namespaces[2].path = "/proc/self/ns/ipc"|joining a ipc namespace by path
-		.linux.namespaces[3].path = "/proc/self/ns/uts"|joining a uts namespace by path
+		.linux.namespaces[2].path = "/proc/self/ns/ipc"|linux.namespaces: ipc: /proc/self/ns/ipc is the host's: sharing the host's shared memory
+		.linux.namespaces[3].path = "/proc/self/ns/uts"|linux.namespaces: uts: /proc/self/ns/uts is the host's: sharing the host's name
+		.linux.namespaces[3].path = "/proc/self/ns/ipc"|linux.namespaces: uts: /proc/self/ns/ipc is not a uts namespace
 		.linux.namespaces[0].path = "/proc/1/ns/pid"|linux.namespaces: joining a pid namespace by path is not supported unless
 		.linux.resources.unified = {"cgroup.freeze": "1"}|linux.resources.unified: "cgroup.freeze" is not supported
 		.linux.resources.unified = {"../cgroup.procs": "1"}|linux.resources.unified: "../cgroup.procs" must be a file name

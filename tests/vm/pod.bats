@@ -57,10 +57,15 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 1 husk create -b c c </dev/null
 	says 'vm.image: not in the virtual machine of a'
 	one_line
-	member c '(.linux.namespaces[] | select(.type == "ipc")).path = "/proc/self/ns/ipc"'
+	unshare -i sleep 1000 3>&- &
+	stranger=$!
+	eventually sh -c "[ \"\$(readlink /proc/$stranger/ns/ipc)\" != \"\$(readlink /proc/self/ns/ipc)\" ]"
+	member c '(.linux.namespaces[] | select(.type == "ipc")).path = "/proc/'$stranger'/ns/ipc"'
 	expect 1 husk create -b c c </dev/null
-	says 'joining a ipc namespace by path is not supported unless' '/proc/self/ns/ipc'
+	says 'joining a ipc namespace by path is not supported unless' "/proc/$stranger/ns/ipc"
 	one_line
+	kill "$stranger"
+	wait "$stranger" || :
 	[ ! -e "$ROOT/c" ]
 
 	# b's end is told as any other's, and a does not notice.
@@ -117,6 +122,29 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force b
 	[ ! -e "/proc/$machine" ]
 	rmdir /sys/fs/cgroup/husk-pod-$$
+}
+
+@test "a pod whose namespaces its engine made before, and keeps" {
+	: >ipcns
+	: >utsns
+	unshare --ipc="$PWD/ipcns" --uts="$PWD/utsns" hostname pinned
+	member a 'del(.hostname)' '(.linux.namespaces[] | select(.type == "ipc" or .type == "uts")) |= (.path = "'"$PWD"'/\(.type)ns")'
+	runs a
+	[ "$(stat -Lc %i "/proc/$(cat a.pid)/ns/ipc")" = "$(stat -Lc %i ipcns)" ]
+	BUNDLE=$PWD/b
+	cp -a a b
+	runs b
+	husk exec a sh -c 'for n in ipc uts; do readlink /proc/self/ns/$n; done' >a.ns
+	expect 0 husk exec b sh -c 'for n in ipc uts; do readlink /proc/self/ns/$n; done'
+	[ "$out" = "$(cat a.ns)" ]
+	# The first comes again while the second lives, and finds itself in the same place.
+	husk delete --force a
+	runs a
+	expect 0 husk exec a sh -c 'for n in ipc uts; do readlink /proc/self/ns/$n; done'
+	[ "$out" = "$(cat a.ns)" ]
+	husk delete --force a
+	husk delete --force b
+	umount ipcns utsns
 }
 
 @test "joining: killed at any moment, and by several at a time" {
