@@ -125,14 +125,15 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 }
 
 @test "a pod whose namespaces its engine made before, and keeps" {
+	mkdir /sys/fs/cgroup/husk-pod-$$
 	: >ipcns
 	: >utsns
 	unshare --ipc="$PWD/ipcns" --uts="$PWD/utsns" hostname pinned
-	member a 'del(.hostname)' '(.linux.namespaces[] | select(.type == "ipc" or .type == "uts")) |= (.path = "'"$PWD"'/\(.type)ns")'
+	pinned='(.linux.namespaces[] | select(.type == "ipc" or .type == "uts")) |= (.path = "'"$PWD"'/\(.type)ns")'
+	member a "$pinned"
 	runs a
 	[ "$(stat -Lc %i "/proc/$(cat a.pid)/ns/ipc")" = "$(stat -Lc %i ipcns)" ]
-	BUNDLE=$PWD/b
-	cp -a a b
+	member b "$pinned"
 	runs b
 	husk exec a sh -c 'for n in ipc uts; do readlink /proc/self/ns/$n; done' >a.ns
 	expect 0 husk exec b sh -c 'for n in ipc uts; do readlink /proc/self/ns/$n; done'
@@ -145,6 +146,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force a
 	husk delete --force b
 	umount ipcns utsns
+	rmdir /sys/fs/cgroup/husk-pod-$$
 }
 
 @test "joining: killed at any moment, and by several at a time" {
