@@ -51,6 +51,7 @@
 
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000
+#define AGENT_START_DEADLINE_MS  60000 /* husk's: the program is read, where many machines start at a time */
 #define AGENT_STREAM_DEADLINE_MS 10000 /* for a stream's connection to arrive */
 #define AGENT_FREEZE_MS          5000  /* a Pause gives up after this long, and all run on */
 #define AGENT_DRAIN_MS           10000 /* a Wait answers this long after the end even if output is stuck */

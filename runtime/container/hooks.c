@@ -60,10 +60,8 @@ int hooks_guest_state(const struct container_state *s, struct buf *out, struct o
 uint32_t hooks_start_timeout(const struct oci_hooks *h)
 {
 	const struct oci_hook_list *l = &h->of[OCI_START_CONTAINER];
-	uint64_t ms = AGENT_DEADLINE_MS;
+	uint64_t ms = AGENT_START_DEADLINE_MS;
 
-	if (!l->n)
-		return 0;
 	for (size_t i = 0; i < l->n; i++) {
 		if (!l->v[i].timeout)
 			return UINT32_MAX;

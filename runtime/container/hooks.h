@@ -30,7 +30,7 @@ int hooks_state(const struct container_state *s, enum container_status status, p
 /* The same for a startContainer hook: the text before and behind the number of its pid in the guest, each NUL-terminated
  * in @out. */
 int hooks_guest_state(const struct container_state *s, struct buf *out, struct oci_pack_state *ret);
-/* How long the guest may take for Start, milliseconds; 0: no hooks, the protocol's own deadline; UINT32_MAX: for ever. */
+/* How long the guest may take for Start, milliseconds; UINT32_MAX: for ever. */
 uint32_t hooks_start_timeout(const struct oci_hooks *h);
 
 #endif

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <signal.h>
 
+#include "agent-proto/proto/limits.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/hooks.h"
 #include "runtime/proxy/client.h"
@@ -9,10 +10,8 @@
 /* What the proxy waits for the agent, and a bit. */
 static int timeout_ms(const struct container_state *s)
 {
-	uint32_t ms = s ? hooks_start_timeout(&s->hooks) : 0;
+	uint32_t ms = s ? hooks_start_timeout(&s->hooks) : AGENT_START_DEADLINE_MS;
 
-	if (!ms)
-		return CALL_TIMEOUT_MS;
 	return ms > INT_MAX - CALL_TIMEOUT_MS ? INT_MAX : (int)ms + CALL_TIMEOUT_MS;
 }
 
