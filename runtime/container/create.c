@@ -45,6 +45,7 @@ struct creation {
 	struct network net;
 	struct join join;
 	struct share_list shares;
+	struct hook_mounts hooked;
 	const char **env; /* the process's, where it is not the configuration's own */
 };
 
@@ -478,10 +479,12 @@ static int make_all(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
 	if (rc == 0)
-		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, e);
+		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, &c->hooked, e);
+	if (rc == 0)
+		rc = hook_mounts_add(&c->hooked, c->spec, e);
 	/* After the hooks: what they mounted is in the shares. */
 	if (rc == 0)
-		rc = share_list_open(&c->shares, c->join.prefix, c->spec, c->bundle, c->rootfs, e);
+		rc = share_list_open(&c->shares, c->join.prefix, c->spec, c->bundle, c->rootfs, &c->hooked, e);
 	if (rc == 0)
 		rc = joins(c) ? join_machine(c, e) : make_machine(c, e);
 	if (rc < 0)
@@ -584,6 +587,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	stand_in_done(&c->proxy, rc < 0);
 	network_done(&c->net, rc < 0);
 	share_list_close(&c->shares);
+	hook_mounts_done(&c->hooked);
 	sandbox_close(&c->vm);
 	group_done(&c->group);
 	close_and_reset(&c->netns);

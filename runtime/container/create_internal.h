@@ -4,6 +4,7 @@
 #define RUNTIME_CONTAINER_CREATE_INTERNAL_H
 
 #include "runtime/container/create.h"
+#include "runtime/container/hook_mounts.h"
 #include "runtime/container/source.h"
 #include "runtime/sandbox/sandbox.h"
 
@@ -61,8 +62,9 @@ struct share_list {
 	struct oci_pack_source *packed;
 	struct mountinfo mounts; /* of the host, when they were asked for */
 };
+/* @hooked: the last of the mounts, whose sources it gives away. */
 int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
-		    const char *rootfs, struct err *e);
+		    const char *rootfs, struct hook_mounts *hooked, struct err *e);
 /* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e);

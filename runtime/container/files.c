@@ -102,10 +102,21 @@ static int open_source(struct share_list *l, const struct oci_spec *spec, size_t
 	return src->sock >= 0 ? add_socket(l, src, m, i, e) : 0;
 }
 
-int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
-		    const char *rootfs, struct err *e)
+static int take_hooked(struct share_list *l, struct hook_mount *m, size_t i)
 {
-	size_t shares = 1 + count_binds(spec);
+	struct source *src = &l->sources[i + 1];
+
+	*src = m->src;
+	m->src.fd = -1;
+	if (src->fd >= 0)
+		add_share(l, src);
+	return 0;
+}
+
+int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
+		    const char *rootfs, struct hook_mounts *hooked, struct err *e)
+{
+	size_t shares = 1 + count_binds(spec), own = spec->n_mounts - hooked->n;
 	int rc;
 
 	*l = (struct share_list){ .prefix = prefix };
@@ -121,7 +132,7 @@ int share_list_open(struct share_list *l, const char *prefix, const struct oci_s
 		add_share(l, &l->sources[0]);
 	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++)
 		if (spec->mounts[i].bind)
-			rc = open_source(l, spec, i, bundle, e);
+			rc = i < own ? open_source(l, spec, i, bundle, e) : take_hooked(l, &hooked->v[i - own], i);
 	for (size_t i = 0; rc == 0 && i < l->n_sources; i++)
 		l->packed[i] = l->sources[i].pack;
 	return rc;

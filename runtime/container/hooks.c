@@ -74,42 +74,24 @@ uint32_t hooks_start_timeout(const struct oci_hooks *h)
 
 /* Where a hook runs. */
 struct place {
-	const char *bundle, *rootfs;
+	const char *bundle;
 	bool inside;
-	bool first; /* of its kind: then the table is not there yet */
 };
 enum { FD_PROXY, FD_ROOT }; /* what it gets when inside */
 
-/* The container's table, whole, at the path that the bundle names: where it stands upon "/" no path leads. In the proxy's
- * mount namespace, whose "/" and all below it goes when the proxy enters the container's root. */
-static int show_rootfs(int table, const char *rootfs)
-{
-	_cleanup_close_ int tree =
-		open_tree(table, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-
-	if (tree < 0 || move_mount(tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return -errno;
-	return 0;
-}
-
 /* Joining a mount namespace leads to what is mounted upon its root, the container's own; the hook's path and all that it
  * uses are the host's. */
-static int go_inside(const int *fds, const struct place *at)
+static int go_inside(const int *fds)
 {
-	_cleanup_close_ int table = -1;
-
 	if (setns(fds[FD_PROXY], CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) < 0)
 		return -errno;
-	table = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (table < 0 || fchdir(fds[FD_ROOT]) < 0 || chroot(".") < 0)
-		return -errno;
-	return at->first ? show_rootfs(table, at->rootfs) : 0;
+	return fchdir(fds[FD_ROOT]) < 0 || chroot(".") < 0 ? -errno : 0;
 }
 
 static int enter(const int *fds, const void *arg)
 {
 	const struct place *at = arg;
-	int rc = at->inside ? go_inside(fds, at) : 0;
+	int rc = at->inside ? go_inside(fds) : 0;
 
 	if (rc < 0)
 		return rc;
@@ -161,14 +143,13 @@ static int run_all(const struct container_state *s, enum oci_hook_kind kind, enu
 		   const int *inside, bool warn, struct err *e)
 {
 	const struct oci_hook_list *l = &s->hooks.of[kind];
-	struct place at = { .bundle = s->bundle, .rootfs = s->rootfs, .inside = inside != NULL };
+	struct place at = { .bundle = s->bundle, .inside = inside != NULL };
 	struct buf state = BUF_INIT(CONTAINER_STATE_MAX);
 	int rc = l->n ? hooks_state(s, status, pid, &state) : 0;
 
 	if (rc < 0)
 		err_errno(e, -rc, "state for the %s hooks", oci_hook_name(kind));
 	for (size_t i = 0; rc == 0 && i < l->n; i++) {
-		at.first = i == 0;
 		rc = run_one(&l->v[i], &at, inside, &state, e);
 		if (rc == 0)
 			continue;
@@ -182,11 +163,13 @@ static int run_all(const struct container_state *s, enum oci_hook_kind kind, enu
 	return rc;
 }
 
-static int run_inside(const struct container_state *s, const struct proc_id *proxy, struct err *e)
+static int run_inside(const struct container_state *s, const struct proc_id *proxy, struct hook_mounts *mounts,
+		      struct err *e)
 {
 	_cleanup_close_ int pidfd = -1;
 	_cleanup_close_ int root = -1;
 	char path[32];
+	int rc;
 
 	if (!s->hooks.of[OCI_CREATE_CONTAINER].n)
 		return 0;
@@ -195,10 +178,14 @@ static int run_inside(const struct container_state *s, const struct proc_id *pro
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (pidfd < 0 || root < 0)
 		return err_set(e, ESRCH, "husk-proxy has ended");
-	return run_all(s, OCI_CREATE_CONTAINER, CONTAINER_CREATING, proxy->pid, (int[]){ pidfd, root }, false, e);
+	rc = hook_mounts_begin(mounts, pidfd, root, s->rootfs, e);
+	if (rc == 0)
+		rc = run_all(s, OCI_CREATE_CONTAINER, CONTAINER_CREATING, proxy->pid, (int[]){ pidfd, root }, false, e);
+	return rc < 0 ? rc : hook_mounts_end(mounts, e);
 }
 
-int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct err *e)
+int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct hook_mounts *mounts,
+		 struct err *e)
 {
 	const struct oci_hook_list *of = s->hooks.of;
 	int rc;
@@ -211,7 +198,7 @@ int hooks_create(const struct container_state *s, const struct proc_id *proxy, i
 		rc = run_all(s, OCI_PRESTART, CONTAINER_CREATING, proxy->pid, NULL, false, e);
 	if (rc == 0)
 		rc = run_all(s, OCI_CREATE_RUNTIME, CONTAINER_CREATING, proxy->pid, NULL, false, e);
-	return rc < 0 ? rc : run_inside(s, proxy, e);
+	return rc < 0 ? rc : run_inside(s, proxy, mounts, e);
 }
 
 int hooks_poststart(const struct container_state *s, struct err *e)

@@ -6,7 +6,7 @@
  *
  *	prestart, createRuntime   in the runtime's namespaces, once husk-proxy has made the container's
  *	createContainer           in those of the proxy; "/" is the host's, as everywhere, and the root file system
- *	                          with the bind mounts stands at its path
+ *	                          with the bind mounts stands at its path; what they mount below it is the container's
  *	startContainer            in the guest (agent-proto/agent/starthooks.h)
  *	poststart                 in the runtime's namespaces; a failure ends the container, as the specification says since
  *	                          1.3 and runc has always done
@@ -15,11 +15,14 @@
 #ifndef RUNTIME_CONTAINER_HOOKS_H
 #define RUNTIME_CONTAINER_HOOKS_H
 
+#include "runtime/container/hook_mounts.h"
 #include "runtime/container/state.h"
 
 /* The three kinds that `create` runs, with the proxy @sock, @proxy, which has had its mounts. The first
- * failure ends it. Without any hook nothing is done. */
-int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct err *e);
+ * failure ends it. Without any hook nothing is done. @mounts, zeroed: what those of createContainer mounted;
+ * hook_mounts_done() in any case. */
+int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct hook_mounts *mounts,
+		 struct err *e);
 /* Of a running container. The first failure ends it; what becomes of the container is the caller's business. */
 int hooks_poststart(const struct container_state *s, struct err *e);
 /* All of them; failures are logged as warnings. */

@@ -244,6 +244,13 @@ static int look(int bundle, const char *path, char *real, size_t size, struct er
 	return steal_fd(&fd);
 }
 
+void source_share(struct source *s, int fd)
+{
+	s->fd = fd;
+	s->pack.type = "bind";
+	s->pack.is_file = !s->is_dir;
+}
+
 static int share(struct source *s, int fd, const char *path, const char *real, const struct oci_mount *m,
 		 struct err *e)
 {
@@ -260,8 +267,7 @@ static int share(struct source *s, int fd, const char *path, const char *real, c
 		return rc;
 	s->readonly = all_ro || (ro && !s->pack.n_below);
 	s->nocache = changes_at_once(real);
-	s->pack.type = "bind";
-	s->pack.is_file = !s->is_dir;
+	source_share(s, s->fd);
 	return 0;
 }
 
@@ -273,6 +279,25 @@ static bool is_datagram(int fd)
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d", fd);
 	return probe >= 0 && connect(probe, (struct sockaddr *)&at, sizeof(at)) == 0;
+}
+
+static void begin(struct source *s, const struct stat *st, const struct statfs *fs)
+{
+	*s = (struct source){ .fd = -1, .sock = -1, .is_dir = S_ISDIR(st->st_mode) };
+	s->pack.flags = flags_of(fs);
+	/* For what becomes a tmpfs: as large as the host's. */
+	if (fs->f_blocks)
+		snprintf(s->data, sizeof(s->data), "mode=1777,size=%llu",
+			 (unsigned long long)fs->f_blocks * (unsigned long long)fs->f_bsize);
+	else
+		snprintf(s->data, sizeof(s->data), "mode=1777");
+}
+
+int source_found(struct source *s, const char *real, const struct stat *st, const struct statfs *fs, const char *destination,
+		 struct err *e)
+{
+	begin(s, st, fs);
+	return source_decide(s, real, st, (long)fs->f_type, destination, e);
 }
 
 /* 1: the guest's own or a socket, 0: a share. *ret_fd is the caller's. */
@@ -289,14 +314,7 @@ static int look_and_decide(struct source *s, int bundle, const struct oci_mount 
 		return fd;
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return err_errno(e, errno, "stat %s", m->source);
-	s->is_dir = S_ISDIR(st.st_mode);
-	s->pack.flags = flags_of(&fs);
-	/* For what becomes a tmpfs: as large as the host's. */
-	if (fs.f_blocks)
-		snprintf(s->data, sizeof(s->data), "mode=1777,size=%llu",
-			 (unsigned long long)fs.f_blocks * (unsigned long long)fs.f_bsize);
-	else
-		snprintf(s->data, sizeof(s->data), "mode=1777");
+	begin(s, &st, &fs);
 	return m->flags & MS_REMOUNT ? 0 : source_decide(s, real, &st, (long)fs.f_type, m->destination, e);
 }
 

@@ -11,6 +11,8 @@
 #ifndef RUNTIME_CONTAINER_SOURCE_H
 #define RUNTIME_CONTAINER_SOURCE_H
 
+#include <sys/stat.h>
+
 #include "runtime/host/mountinfo.h"
 #include "runtime/oci/spec.h"
 
@@ -34,11 +36,17 @@ int source_open(struct source *s, int bundle, const struct oci_mount *m, struct 
 /* The root file system. */
 int source_open_root(struct source *s, int bundle, const char *path, bool readonly,
 		     struct mountinfo *mi, struct err *e);
+/* What was looked at elsewhere: @real is where it is, by no link, @fs of that mount. 1: the guest's own or a socket, 0: a
+ * share, whose descriptor source_share() gives it; -EINVAL: neither. */
+struct statfs;
+int source_found(struct source *s, const char *real, const struct stat *st, const struct statfs *fs, const char *destination,
+		 struct err *e);
+/* Takes @fd, dissolved. */
+void source_share(struct source *s, int fd);
 void source_done(struct source *s);
 
 /* For tests: the decision alone. @real: where it is, links resolved; @fs_type: statfs(2)'s. 1: the guest's own
  * or a socket (s->pack says which), 0: a share, -EINVAL: refused. */
-struct stat;
 int source_decide(struct source *s, const char *real, const struct stat *st, long fs_type,
 		  const char *destination, struct err *e);
 

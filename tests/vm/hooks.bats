@@ -82,6 +82,24 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 	[ "$out" = $'inside\ninside' ]
 }
 
+@test "createContainer mounts below the root file system, the container has it" {
+	mkdir data
+	echo seen >data/file
+	mkdir -p "$BUNDLE"
+	mounts=$(wc -l </proc/self/mountinfo)
+	bundle "$(args sh -c 'cat /mnt/file /tmp/dir/file; grep -c /mnt /proc/mounts')" \
+		"$(hook createContainer "mkdir -p $BUNDLE/rootfs/mnt; mount --bind $PWD/data $BUNDLE/rootfs/mnt")" \
+		"$(hook createContainer "mkdir -p $BUNDLE/rootfs/tmp; mount -t tmpfs x $BUNDLE/rootfs/tmp; mkdir $BUNDLE/rootfs/tmp/dir; echo too >$BUNDLE/rootfs/tmp/dir/file")"
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = $'seen\ntoo\n1' ] || { echo "$out"; cat err; false; }
+	[ "$(wc -l </proc/self/mountinfo)" = "$mounts" ]
+	bundle "$(args true)" "$(hook createContainer "mount -t proc p $BUNDLE/rootfs/mnt")"
+	expect 1 husk create -b "$BUNDLE" "$ID" </dev/null
+	says "mounts of createContainer hooks: $BUNDLE/rootfs/mnt belongs to the host's kernel"
+	one_line
+	nothing_left
+}
+
 @test "createRuntime mounts below the root file system, the container has it" {
 	mkdir data
 	echo seen >data/file
