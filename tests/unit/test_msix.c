@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -301,6 +303,121 @@ static void irqfds(void **state)
 	assert_int_equal(msis(&last), 0);
 }
 
+/* ---- eventfds of others ------------------------------------------------------------------------------------- */
+
+static unsigned fallbacks;
+
+static void fell_back(void *arg)
+{
+	(void)arg;
+	fallbacks++;
+}
+
+/* The GSI that the irqfd of @fd raises; -1: there is none. */
+static int raises(int fd)
+{
+	struct fake_irqfd f[8];
+	unsigned n = irqfd_count(f);
+
+	for (unsigned i = 0; i < n; i++)
+		if (f[i].fd == fd)
+			return (int)f[i].gsi;
+	return -1;
+}
+
+static uint32_t data_at(int gsi)
+{
+	struct fake_route route;
+
+	fake_route_at(m.vm, (unsigned)gsi, &route);
+	return route.routed ? route.msi.data : 0;
+}
+
+static void lent(void **state)
+{
+	static atomic_uint vector; /* both are there for as long as the device */
+	static struct pci_msix_lent l;
+	const uint64_t one = 1;
+	uint64_t n;
+
+	(void)state;
+	fallbacks = 0;
+	atomic_store(&vector, 5);
+	l = (struct pci_msix_lent){ .fd = eventfd(0, EFD_NONBLOCK), .vector = &vector, .fallback = fell_back };
+	control(ON);
+	wr(TABLE + 16 * 5, 4, 0xfee00000);
+	wr(TABLE + 16 * 5 + 8, 4, 0x55);
+	entry(6, 0xfee00000, 0x66, 0);
+	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	/* Masked: kept, and seen. */
+	assert_int_equal(raises(l.fd), -1);
+	assert_false(pending(5));
+	assert_int_equal(write(l.fd, &one, sizeof(one)), sizeof(one));
+	assert_true(pending(5));
+	wr(TABLE + 16 * 5 + 12, 4, 0);
+	assert_int_equal(data_at(raises(l.fd)), 0x55);
+	assert_int_equal(read(l.fd, &n, sizeof(n)), sizeof(n)); /* as the hypervisor does */
+	assert_false(pending(5));
+	/* Its route follows the entry, also through the function's mask. */
+	wr(TABLE + 16 * 5 + 8, 4, 0x56);
+	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	control(ON | FM);
+	assert_int_equal(raises(l.fd), -1);
+	control(0);
+	assert_int_equal(raises(l.fd), -1);
+	control(ON);
+	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	/* Another vector, none, one that is masked. */
+	atomic_store(&vector, 6);
+	pci_msix_lent_moved(m.d, &l);
+	assert_int_equal(data_at(raises(l.fd)), 0x66);
+	atomic_store(&vector, 0xffff);
+	pci_msix_lent_moved(m.d, &l);
+	assert_int_equal(raises(l.fd), -1);
+	wr(TABLE + 16 * 6 + 12, 4, 1);
+	atomic_store(&vector, 6);
+	pci_msix_lent_moved(m.d, &l);
+	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(fallbacks, 0);
+	/* The hypervisor takes no more: whoever owns it is told, once. */
+	fake_fail_next(m.hv, "irqfd", ENOMEM);
+	wr(TABLE + 16 * 6 + 12, 4, 0);
+	assert_int_equal(fallbacks, 1);
+	assert_false(l.is_lent);
+	pci_msix_lent_moved(m.d, &l);
+	pci_msix_reclaim(m.d, &l);
+	wr(TABLE + 16 * 6 + 12, 4, 1);
+	wr(TABLE + 16 * 6 + 12, 4, 0);
+	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	assert_int_equal(data_at(raises(l.fd)), 0x66);
+	/* The same when the vector itself has none. */
+	atomic_store(&vector, 7);
+	pci_msix_lent_moved(m.d, &l);
+	fake_fail_next(m.hv, "irqfd", ENOMEM);
+	entry(7, 0xfee00000, 0x77, 0);
+	assert_int_equal(fallbacks, 2);
+	assert_false(l.is_lent);
+	assert_int_equal(raises(l.fd), -1);
+	/* Given back, and again; the device goes with one lent. */
+	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	pci_msix_reclaim(m.d, &l);
+	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	close(l.fd);
+}
+
+static void lent_without_irqfds(void **state)
+{
+	atomic_uint vector = 5;
+	struct pci_msix_lent l = { .fd = 0, .vector = &vector, .fallback = fell_back };
+
+	(void)state;
+	assert_int_equal(pci_msix_lend(m.d, &l), -ENOTSUP);
+	pci_msix_reclaim(m.d, &l);
+	pci_msix_lent_moved(m.d, &l);
+}
+
 static void save_load_with(bool irqfd)
 {
 	struct buf b = BUF_INIT(65536);
@@ -365,7 +482,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(capability), T(table_accesses), T(masking), TI(table_accesses), TI(irqfds), T(save_load),
-		TI(save_load_irqfd),
+		TI(save_load_irqfd), TI(lent), T(lent_without_irqfds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

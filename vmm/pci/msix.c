@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * MSI-X (PCI Local Bus Specification 3.0, section 6.8.2): table, pending bits, and the two ways to
- * raise a vector. With irqfds a vector's route follows its entry, but only while the entry is
- * unmasked and has changed: a route change costs the hypervisor a grace period, and drivers write an
- * entry in pieces, masked.
+ * MSI-X (PCI Local Bus Specification 3.0, section 6.8.2): table, pending bits, the two ways to raise a
+ * vector, and eventfds of others that raise one too. With irqfds a vector's route follows its entry, but
+ * only while the entry is unmasked and has changed: a route change costs the hypervisor a grace period,
+ * and drivers write an entry in pieces, masked.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,6 +44,7 @@ struct msix {
 	unsigned n, bar, cap;
 	uint32_t table_off, pba_off;
 	bool enabled, fmask; /* as configuration space says */
+	struct pci_msix_lent *lent;
 	struct vector vec[];
 };
 
@@ -81,6 +84,67 @@ static void route_locked(struct msix *m, struct vector *v)
 	v->route = msg;
 }
 
+static bool has_written(const struct pci_msix_lent *l)
+{
+	struct pollfd p = { .fd = l->fd, .events = POLLIN };
+	const struct timespec now = { 0, 0 };
+
+	return ppoll(&p, 1, &now, NULL) == 1;
+}
+
+static void unlink_locked(struct msix *m, struct pci_msix_lent *l)
+{
+	struct pci_msix_lent **at = &m->lent;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	l->is_lent = false;
+}
+
+/* Its irqfd is there exactly while the vector is not masked. With what is in the eventfd by then the vector is raised: the
+ * hypervisor looks when it takes it. */
+static bool attach_locked(struct msix *m, struct pci_msix_lent *l, bool on)
+{
+	struct hv_vm *vm = m->dev->seg->vm;
+
+	if (on == l->attached)
+		return true;
+	if (vm->ops->irqfd(vm, l->fd, m->vec[l->at].gsi, on, NULL) < 0 && on)
+		return false;
+	l->attached = on;
+	return true;
+}
+
+static void lent_locked(struct msix *m, struct pci_msix_lent *l)
+{
+	unsigned at = atomic_load(l->vector);
+
+	if (at != l->at)
+		attach_locked(m, l, false);
+	l->at = at;
+	if (at >= m->n)
+		return;
+	if (!masked(m, &m->vec[at]) && (!m->vec[at].attached || !attach_locked(m, l, true))) {
+		attach_locked(m, l, false);
+		unlink_locked(m, l);
+		l->fallback(l->arg);
+	} else if (masked(m, &m->vec[at])) {
+		attach_locked(m, l, false);
+	}
+}
+
+static void all_lent_locked(struct msix *m, unsigned vector)
+{
+	struct pci_msix_lent *next;
+
+	for (struct pci_msix_lent *l = m->lent; l; l = next) {
+		next = l->next;
+		if (l->at == vector)
+			lent_locked(m, l);
+	}
+}
+
 static void raise_locked(struct msix *m, struct vector *v)
 {
 	const uint64_t one = 1;
@@ -95,10 +159,10 @@ static void raise_locked(struct msix *m, struct vector *v)
 /* The entry or a mask has changed. */
 static void refresh_locked(struct msix *m, struct vector *v)
 {
-	if (masked(m, v))
-		return;
-	route_locked(m, v);
-	if (v->pending) {
+	if (!masked(m, v))
+		route_locked(m, v);
+	all_lent_locked(m, (unsigned)(v - m->vec));
+	if (!masked(m, v) && v->pending) {
 		v->pending = false;
 		raise_locked(m, v);
 	}
@@ -122,6 +186,43 @@ void pci_msix_notify(struct pci_dev *d, unsigned vector)
 	pthread_mutex_unlock(&m->lock);
 }
 
+int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l)
+{
+	struct msix *m = d->msix;
+
+	if (!m || !d->seg->cfg.irqfd)
+		return -ENOTSUP;
+	pthread_mutex_lock(&m->lock);
+	l->next = m->lent;
+	l->at = m->n;
+	l->attached = false;
+	l->is_lent = true;
+	m->lent = l;
+	lent_locked(m, l);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+void pci_msix_lent_moved(struct pci_dev *d, struct pci_msix_lent *l)
+{
+	pthread_mutex_lock(&d->msix->lock);
+	if (l->is_lent)
+		lent_locked(d->msix, l);
+	pthread_mutex_unlock(&d->msix->lock);
+}
+
+void pci_msix_reclaim(struct pci_dev *d, struct pci_msix_lent *l)
+{
+	if (!d->msix)
+		return;
+	pthread_mutex_lock(&d->msix->lock);
+	if (l->is_lent) {
+		attach_locked(d->msix, l, false);
+		unlink_locked(d->msix, l);
+	}
+	pthread_mutex_unlock(&d->msix->lock);
+}
+
 bool msix_owns(const struct msix *m, uint64_t off)
 {
 	return (off >= m->table_off && off - m->table_off < (uint64_t)m->n * ENTRY_LEN) ||
@@ -133,6 +234,15 @@ unsigned msix_bar(const struct msix *m)
 	return m->bar;
 }
 
+/* A vector's own bit, or what others have written while it is masked. */
+static bool pending_locked(const struct msix *m, unsigned n)
+{
+	for (const struct pci_msix_lent *l = m->lent; l; l = l->next)
+		if (l->at == n && !l->attached && has_written(l))
+			return true;
+	return m->vec[n].pending;
+}
+
 static uint32_t pba_word_locked(const struct msix *m, uint64_t off)
 {
 	uint32_t v = 0;
@@ -140,7 +250,7 @@ static uint32_t pba_word_locked(const struct msix *m, uint64_t off)
 	for (unsigned i = 0; i < 32; i++) {
 		uint64_t n = off * 8 + i;
 
-		if (n < m->n && m->vec[n].pending)
+		if (n < m->n && pending_locked(m, (unsigned)n))
 			v |= 1u << i;
 	}
 	return v;
@@ -261,6 +371,10 @@ void msix_free(struct msix *m)
 {
 	if (!m)
 		return;
+	while (m->lent) {
+		attach_locked(m, m->lent, false);
+		unlink_locked(m, m->lent);
+	}
 	for (unsigned i = 0; i < m->n; i++) {
 		struct hv_vm *vm = m->dev->seg->vm;
 		struct vector *v = &m->vec[i];
@@ -284,7 +398,7 @@ void msix_save(struct msix *m, struct snap_w *w, uint16_t tag)
 	pthread_mutex_lock(&m->lock);
 	for (unsigned i = 0; i < m->n; i++) {
 		memcpy(table[i], m->vec[i].word, ENTRY_LEN);
-		if (m->vec[i].pending)
+		if (pending_locked(m, i))
 			pending[i / 8] |= (uint8_t)(1u << (i % 8));
 	}
 	pthread_mutex_unlock(&m->lock);

@@ -10,6 +10,8 @@
 #ifndef VMM_PCI_PCI_H
 #define VMM_PCI_PCI_H
 
+#include <stdatomic.h>
+
 #include "vmm/bus/bus.h"
 #include "vmm/hv/hv.h"
 #include "vmm/snapshot/snap.h"
@@ -99,6 +101,27 @@ int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off
 		 struct err *e);
 /* Raises a vector: any thread; masked ones become pending. Vectors out of range are ignored. */
 void pci_msix_notify(struct pci_dev *d, unsigned vector);
+
+/* Somebody else's eventfd that raises a vector by an irqfd of its own, without a thread of ours in between. While the vector
+ * is masked, what is written stays in the eventfd, and is the vector's pending bit. */
+struct pci_msix_lent {
+	int fd;
+	const atomic_uint *vector; /* one that the device does not have: nothing is raised, nothing is lost */
+	/* The hypervisor does not take it any more: @fd is the owner's to read again. Any thread, a lock held: no call back. */
+	void (*fallback)(void *arg);
+	void *arg;
+	/* msix.c's */
+	struct pci_msix_lent *next;
+	unsigned at;
+	bool attached, is_lent;
+};
+
+/* Embedded in its owner. 0, or -ENOTSUP where vectors have no irqfds. Any thread. */
+int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l);
+/* *@l->vector has changed. */
+void pci_msix_lent_moved(struct pci_dev *d, struct pci_msix_lent *l);
+/* What has been written and not delivered is still in the eventfd. No-op for one that is not lent. */
+void pci_msix_reclaim(struct pci_dev *d, struct pci_msix_lent *l);
 
 /* State of the segment and of what its devices share: configuration spaces, MSI-X. Loading needs the same
  * devices in the same slots. vCPUs are stopped. */

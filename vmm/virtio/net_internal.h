@@ -78,7 +78,7 @@ struct net_rx {
 
 /* A ring that the kernel serves. */
 struct net_ring {
-	struct evsrc call; /* its interrupts */
+	struct evsrc call; /* its interrupts; in the loop where the transport cannot take them itself */
 	struct net_pair *p;
 	unsigned q;
 	bool lent, started;

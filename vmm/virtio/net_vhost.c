@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The kernel's vhost-net in the place of net_rx.c and net_tx.c: it takes kicks from the transport's doorbells
- * and frames from the tap itself; its interrupts come by way of our loop, because a vector's mask is ours to
- * keep. The control queue stays here. When it stops, the rings go on from where it was.
+ * and frames from the tap itself, and interrupts the guest by an irqfd of its own; where that cannot be, by way of our
+ * loop. The control queue stays here. When it stops, the rings go on from where it was.
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -80,13 +80,40 @@ int net_vhost_check(struct net *n, const struct net_attachment *a, struct err *e
 	return 0;
 }
 
-/* An eventfd in the loop. */
-static int listen_to(struct net *n, struct evsrc *src)
+static int new_event(struct evsrc *src)
 {
 	src->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (src->fd < 0)
-		return -errno;
-	return evloop_add(n->d.loop, src, EPOLLIN);
+	return src->fd < 0 ? -errno : 0;
+}
+
+static void listen_to_call(void *arg)
+{
+	struct net_ring *r = arg;
+
+	/* Unless it has stopped meanwhile. */
+	if (r->call.fd >= 0 && !r->call.loop && evloop_add(r->p->n->d.loop, &r->call, EPOLLIN) < 0)
+		vdev_needs_reset(&r->p->n->d, "vhost-net: no more interrupts");
+}
+
+/* Any thread. */
+static void not_direct(void *arg)
+{
+	struct net_ring *r = arg;
+
+	if (evloop_post(r->p->n->d.loop, listen_to_call, r) < 0)
+		log_warn("%s: out of memory: no more interrupts of vhost-net", r->p->n->d.id);
+}
+
+static int take_calls(struct net_ring *r)
+{
+	struct vdev *d = &r->p->n->d;
+	int rc = new_event(&r->call);
+
+	if (rc < 0)
+		return rc;
+	if (d->transport->lend_irq && d->transport->lend_irq(d, r->q, r->call.fd, not_direct, r) == 0)
+		return 0;
+	return evloop_add(d->loop, &r->call, EPOLLIN);
 }
 
 static void unlisten(struct evsrc *src)
@@ -102,7 +129,7 @@ static int start_ring(struct net_pair *p, unsigned i, struct err *e)
 	const uint64_t one = 1;
 	int kick, rc;
 
-	if (listen_to(p->n, &r->call) < 0)
+	if (take_calls(r) < 0)
 		return err_errno(e, errno, "vhost-net: eventfd");
 	kick = d->transport->lend_kicks(d, r->q);
 	r->lent = true;
@@ -121,7 +148,7 @@ static int start(struct net_pair *p, struct err *e)
 	struct net *n = p->n;
 	int rc = vhost_setup(p->vhost_fd, n->d.mem, n->d.acked & n->vhost_features & RING_FEATURES, e);
 
-	if (rc == 0 && listen_to(n, &p->error) < 0)
+	if (rc == 0 && (new_event(&p->error) < 0 || evloop_add(n->d.loop, &p->error, EPOLLIN) < 0))
 		rc = err_errno(e, errno, "vhost-net: eventfd");
 	for (unsigned i = 0; rc == 0 && i < 2; i++)
 		rc = start_ring(p, i, e);
@@ -161,6 +188,8 @@ void net_vhost_stop(struct net_pair *p, bool go_on)
 			vq_moved(&n->d.vq[r->q], next);
 		if (r->lent)
 			n->d.transport->reclaim_kicks(&n->d, r->q, go_on);
+		if (n->d.transport->reclaim_irq)
+			n->d.transport->reclaim_irq(&n->d, r->q);
 		unlisten(&r->call);
 		/* One that was on its way to us. */
 		if (r->started)

@@ -85,6 +85,11 @@ struct vdev_transport {
 	 * listened to again at once or when the queues are started the next time. */
 	int (*lend_kicks)(struct vdev *d, unsigned q);
 	void (*reclaim_kicks)(struct vdev *d, unsigned q, bool listen);
+	/* The device's loop; both may be NULL. Who writes to the eventfd @fd interrupts the driver for queue @q as irq_queue()
+	 * does, without us, until it is reclaimed. 0, or -ENOTSUP where that cannot be. @fallback is called, by any thread and
+	 * with locks held, when it cannot be any more: @fd is to be read and passed on by whoever owns it. */
+	int (*lend_irq)(struct vdev *d, unsigned q, int fd, void (*fallback)(void *arg), void *arg);
+	void (*reclaim_irq)(struct vdev *d, unsigned q);
 };
 
 struct vdev {

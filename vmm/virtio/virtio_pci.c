@@ -189,6 +189,22 @@ static void irq_queue(struct vdev *d, unsigned q)
 		pci_msix_notify(t->pci, vector);
 }
 
+/* Nobody reads the ISR where MSI-X is used, and what is lent works with nothing else. */
+static int lend_irq(struct vdev *d, unsigned q, int fd, void (*fallback)(void *arg), void *arg)
+{
+	struct virtio_pci *t = transport(d);
+
+	t->q[q].irq = (struct pci_msix_lent){ .fd = fd, .vector = &t->q[q].vector, .fallback = fallback, .arg = arg };
+	return pci_msix_lend(t->pci, &t->q[q].irq);
+}
+
+static void reclaim_irq(struct vdev *d, unsigned q)
+{
+	struct virtio_pci *t = transport(d);
+
+	pci_msix_reclaim(t->pci, &t->q[q].irq);
+}
+
 static void interrupt_config(struct virtio_pci *t)
 {
 	unsigned vector = atomic_load(&t->config_vector);
@@ -216,6 +232,8 @@ static const struct vdev_transport vpci_transport = {
 	.needs_reset = needs_reset,
 	.lend_kicks = vpci_lend_kicks,
 	.reclaim_kicks = vpci_reclaim_kicks,
+	.lend_irq = lend_irq,
+	.reclaim_irq = reclaim_irq,
 };
 
 /* What kind of PCI function a device type is; the driver goes by vendor and device alone. */

@@ -50,6 +50,7 @@ struct vpci_queue {
 	struct virtio_pci *t;
 	unsigned index;
 	bool lent;        /* somebody else listens */
+	struct pci_msix_lent irq; /* somebody else interrupts */
 	uint64_t bound;   /* address of its ioeventfd, 0: none */
 	/* as the driver wrote them; frozen by DRIVER_OK */
 	uint16_t size;

@@ -136,8 +136,10 @@ static void set_queue_vector(struct virtio_pci *t, uint32_t v)
 {
 	struct vpci_queue *q = selected(t);
 
-	if (q)
-		atomic_store(&q->vector, checked_vector(t, v));
+	if (!q)
+		return;
+	atomic_store(&q->vector, checked_vector(t, v));
+	pci_msix_lent_moved(t->pci, &q->irq);
 }
 
 static uint32_t get_queue_enable(struct virtio_pci *t)

@@ -14,6 +14,7 @@ const struct jail_rule jail_rules_hv_irq[] = {
 	{ "ioctl", "a queue's doorbell", KVM(KVM_IOEVENTFD), 0 },
 	{ "ioctl", "an interrupt by message", KVM(KVM_SIGNAL_MSI), 0 },
 	{ "eventfd2", "queues and vectors", {}, 0 },
+	{ "ppoll", "whether a masked vector of somebody else's is pending", {}, 0 },
 	{ NULL, NULL, {}, 0 },
 };
 
