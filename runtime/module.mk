@@ -28,7 +28,7 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	$(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector filter unframe) \
+	$(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe) runtime/host/filter \
 	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
@@ -44,7 +44,7 @@ UNIT_TESTS += container_disks
 container_disks_TEST_OBJS := runtime/container/disks lib/diskfile $(LIB_BASE)
 UNIT_TESTS += source connector unframe
 unframe_TEST_OBJS := runtime/proxy/unframe $(LIB_BASE)
-connector_TEST_OBJS := runtime/proxy/connector runtime/proxy/filter $(LIB_BASE)
+connector_TEST_OBJS := runtime/proxy/connector runtime/host/filter $(LIB_BASE)
 source_TEST_OBJS := runtime/container/source runtime/host/mountinfo lib/mounttree $(LIB_BASE)
 UNIT_TESTS += sandbox_record
 sandbox_record_TEST_OBJS := runtime/sandbox/record runtime/sandbox/members runtime/sandbox/folder runtime/host/proc runtime/host/flat \
@@ -64,7 +64,7 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector filter unframe) runtime/proxy/relay runtime/proxy/client \
+PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe) runtime/host/filter runtime/proxy/relay runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 $(foreach t,proxy proxy_hostile,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \

@@ -14,7 +14,7 @@
 
 static int open_tun(void)
 {
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int fd = open("/dev/net/tun", NET_TUN_FLAGS);
 
 	return fd < 0 ? -errno : fd;
 }

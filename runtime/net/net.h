@@ -10,6 +10,7 @@
 #ifndef RUNTIME_NET_NET_H
 #define RUNTIME_NET_NET_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <netlink/netlink.h>
 
@@ -49,6 +50,7 @@ int mirror_set_mtu(struct nl_sock *sk, int tap, const struct net_link *l, struct
 
 /* links.c */
 #define NET_SPARE_TAPS 4 /* /dev/net/tun opened ahead, for when the control group's filter would refuse it */
+#define NET_TUN_FLAGS  (O_RDWR | O_CLOEXEC | O_NONBLOCK) /* with which alone a file may be opened then */
 
 enum link_life { LINK_FREE, LINK_HERE, LINK_GOING /* the guest is to let go of it */ };
 
@@ -84,7 +86,7 @@ void links_settle(struct net_links *n, uint64_t number);
 void links_done(struct net_links *n);
 size_t links_count(const struct net_links *n);
 
-/* drop.c: nobody, with CAP_NET_ADMIN alone, and no way to get more. */
+/* drop.c: nobody, with CAP_NET_ADMIN alone, few system calls, and no way to get more. */
 int net_drop_privileges(struct err *e);
 
 #endif

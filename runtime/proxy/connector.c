@@ -15,7 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "runtime/proxy/filter.h"
+#include "runtime/host/filter.h"
 #include "runtime/proxy/proxy.h"
 
 #define COMM "husk-connector"

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "runtime/proxy/filter.h"
+#include "runtime/host/filter.h"
 #include "runtime/proxy/setup.h"
 
 #define PROXY_UID 65534

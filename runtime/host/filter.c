@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/proxy/filter.h"
+#include "runtime/host/filter.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>

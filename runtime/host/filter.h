@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables of system calls as a filter: what is in none kills the process. */
-#ifndef RUNTIME_PROXY_FILTER_H
-#define RUNTIME_PROXY_FILTER_H
+#ifndef RUNTIME_HOST_FILTER_H
+#define RUNTIME_HOST_FILTER_H
 
 #include <stddef.h>
 #include <stdint.h>
