@@ -27,6 +27,7 @@ static const struct filter_call allowed[] = {
 #ifdef SYS_poll
 	{ SYS_poll, "all of them" },
 #endif
+	{ SYS_accept4, "proxies of containers that join" },
 	{ SYS_close, "taps that go" },
 	{ SYS_write, "the log" },
 	{ SYS_clock_gettime, "where the vDSO cannot" },
@@ -47,7 +48,8 @@ static const struct filter_arg allowed_with[] = {
 	{ SYS_openat, 2, NET_TUN_FLAGS, "/dev/net/tun" },
 	{ SYS_ioctl, 1, (uint32_t)TUNSETIFF, "a tap" },
 	{ SYS_ioctl, 1, SIOCGIFINDEX, "its number" },
-	{ SYS_socket, 0, AF_INET, "to ask for it" },
+	{ SYS_ioctl, 1, SIOCGIFNAME, "the name of what is in the way" },
+	{ SYS_socket, 0, AF_INET, "to ask for these" },
 	{ SYS_mmap, 2, PROT_READ | PROT_WRITE, "memory" },
 	{ SYS_mprotect, 2, PROT_READ | PROT_WRITE, "memory" },
 };

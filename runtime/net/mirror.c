@@ -197,14 +197,24 @@ static int leads_to(struct nl_sock *sk, int index)
 	return to;
 }
 
+/* Not if_indextoname(): what kind of socket that opens is the C library's business, and the filter allows one kind. */
+static bool is_there(int index, struct ifreq *ret)
+{
+	_cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	*ret = (struct ifreq){ .ifr_ifindex = index };
+	return sock >= 0 && ioctl(sock, SIOCGIFNAME, ret) == 0;
+}
+
 /* Another machine's, living: it would lose its network. What a killed husk-net left leads nowhere. */
 static int take_over(struct nl_sock *sk, const struct net_link *l, struct err *e)
 {
-	char name[IF_NAMESIZE];
+	struct ifreq ifr;
 	int to = leads_to(sk, l->index);
 
-	if (to && if_indextoname((unsigned)to, name))
-		return err_set(e, EBUSY, "interface %s: leads to %s already: another virtual machine has it", l->name, name);
+	if (to && is_there(to, &ifr))
+		return err_set(e, EBUSY, "interface %s: leads to %s already: another virtual machine has it", l->name,
+			       ifr.ifr_name);
 	remove_filter(sk, l->index);
 	return 0;
 }

@@ -102,6 +102,11 @@ teardown() { vm_teardown; }
 	grep -q '^CapEff:.0000000000000000' /proc/$p/status
 	grep -q '^CapPrm:.0000000000000000' /proc/$p/status
 	grep -q '^Uid:.65534.65534.65534.65534' /proc/$p/status
+	# husk-net, in the same network namespace: CAP_NET_ADMIN is left to it, and a list of system calls.
+	net=$(for i in $(pgrep -x husk-net); do [ "$(readlink /proc/$i/ns/net)" != "$(readlink /proc/$p/ns/net)" ] || echo $i; done)
+	for line in Seccomp:.2 NoNewPrivs:.1 CapEff:.0000000000001000 Uid:.65534.65534.65534.65534; do
+		grep -q "^$line" /proc/$net/status
+	done
 	nsenter -t $p -m /bin/busybox cat /data/file && false # nothing can be run there:
 	[ "$(nsenter -t $p -n ip -o link 2>/dev/null | wc -l)" -le 1 ]
 	[ "$(cat /proc/$p/root/data/file)" = secret ]
