@@ -11,7 +11,7 @@
 #define SHARE_PREFIX      "s" /* of the container that made the machine; others draw one */
 #define SHARE_NAME_MAX    16
 #define ATTACH_TIMEOUT_MS 90000 /* for the guest to come up, and its agent's own deadlines */
-#define READY_TIMEOUT_MS  30000
+#define READY_TIMEOUT_MS  60000 /* a host on which many start at a time may take as long */
 #define CALL_TIMEOUT_MS   15000
 
 /* A proxy that is being started. */
