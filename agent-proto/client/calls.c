@@ -54,10 +54,10 @@ static int ask_process(struct agent_client *c, const struct agent_ask *ask,
 	return agent_ask_message(c, ask, &req.base, e);
 }
 
-int agent_hello(struct agent_client *c, agent_reply_fn *fn, void *arg, struct err *e)
+int agent_hello(struct agent_client *c, unsigned timeout_ms, agent_reply_fn *fn, void *arg, struct err *e)
 {
 	struct agent_ask ask = { .method = AGENT_HELLO,
-				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .timeout_ms = timeout_ms ? timeout_ms : AGENT_DEADLINE_MS,
 				 .fn = fn,
 				 .arg = arg };
 	Husk__Agent__V1__HelloRequest req;

@@ -108,8 +108,9 @@ void agent_client_free(struct agent_client *c);
 /* Each returns 0 (the callback will come) or -errno: a dead connection's error, -ENOSPC (too many
  * calls in flight or too much unsent), -EINVAL (a string too long), -ENOMEM. Nothing is sent then. */
 
-/* Sends the host's clock, and 32 bytes of entropy that it takes from getrandom(2) itself. */
-int agent_hello(struct agent_client *c, agent_reply_fn *fn, void *arg, struct err *e);
+/* Sends the host's clock, and 32 bytes of entropy that it takes from getrandom(2) itself. @timeout_ms 0:
+ * AGENT_DEADLINE_MS; a guest that has just booted may need longer. */
+int agent_hello(struct agent_client *c, unsigned timeout_ms, agent_reply_fn *fn, void *arg, struct err *e);
 
 /* @req/@len: a packed CreateContainerRequest or ExecRequest, sent as it is. @timeout_ms 0:
  * AGENT_CREATE_DEADLINE_MS. Reply: pid. The streams' connections may be made before or after. */

@@ -204,7 +204,7 @@ static int begin(struct session *s, const void *request, int ready, struct err *
 		close(fd);
 		return rc;
 	}
-	rc = agent_hello(s->agent, greeted, s, e);
+	rc = agent_hello(s->agent, is_exec(s) ? 0 : s->at.timeout_ms, greeted, s, e);
 	if (rc == 0)
 		network_begin(s);
 	if (rc == 0)

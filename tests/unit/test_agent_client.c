@@ -289,8 +289,8 @@ static void names(void **state)
 	id[AGENT_MAX_ID] = 0;
 	assert_int_equal(agent_signal(w.c, id, id, 9, true, liar_reply, &w, NULL), 0);
 	for (int i = 1; i < AGENT_CLIENT_MAX_CALLS; i++)
-		assert_int_equal(agent_hello(w.c, liar_reply, &w, NULL), 0);
-	assert_int_equal(agent_hello(w.c, liar_reply, &w, NULL), -ENOSPC);
+		assert_int_equal(agent_hello(w.c, 0, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_hello(w.c, 0, liar_reply, &w, NULL), -ENOSPC);
 	liar_free(&w);
 	assert_int_equal(w.replies, 0);
 }
