@@ -50,7 +50,7 @@ UNIT_TESTS += sandbox_record
 sandbox_record_TEST_OBJS := runtime/sandbox/record runtime/sandbox/members runtime/sandbox/folder runtime/host/proc runtime/host/flat \
 	runtime/host/sock $(LIB_JSON) $(LIB_BASE)
 sandbox_record_TEST_LIBS := $(LIB_JSON_LIBS)
-container_TEST_OBJS := runtime/sandbox/members runtime/sandbox/record runtime/container/id runtime/container/signame runtime/container/state \
+container_TEST_OBJS := runtime/sandbox/record runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
 	$(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
@@ -82,7 +82,7 @@ FUZZ_TARGETS += unframe
 unframe_FUZZ_OBJS := runtime/proxy/unframe $(LIB_BASE)
 FUZZ_TARGETS += mountinfo
 mountinfo_FUZZ_OBJS := runtime/host/mountinfo $(LIB_BASE)
-container_state_FUZZ_OBJS := runtime/sandbox/members runtime/sandbox/record runtime/container/id runtime/container/signame runtime/container/state \
+container_state_FUZZ_OBJS := runtime/sandbox/record runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)
 container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)

@@ -267,9 +267,16 @@ static int start_proxy(struct creation *c, struct err *e)
 		{ OCI_NS_UTS, CLONE_NEWUTS },
 		{ OCI_NS_IPC, CLONE_NEWIPC },
 	};
-	struct proxy_setup m = { .flags = PROXY_SETUP_LISTEN };
+	struct proxy_setup m = { .flags = 0 };
 	_cleanup_close_ int listen = -1;
 	_cleanup_close_ int memory = -1;
+	const struct {
+		uint32_t flag;
+		const int *fd;
+	} with[] = { /* in the order of the flags */
+		{ PROXY_SETUP_LISTEN, &listen },  { PROXY_SETUP_MEMORY, &memory },  { PROXY_SETUP_NETNS, &c->netns },
+		{ PROXY_SETUP_IPCNS, &c->ipcns }, { PROXY_SETUP_UTSNS, &c->utsns },
+	};
 	int rc = sock_listen(c->dir, CONTAINER_PROXY_SOCK, &listen, e);
 	int fds[PROXY_SETUP_MAX_FDS];
 	size_t n = 0;
@@ -285,24 +292,11 @@ static int start_proxy(struct creation *c, struct err *e)
 		rc = group_enter(&c->st, c->group.fd, c->proxy.made.proxy.pid, e);
 	if (rc == 0)
 		memory = group_open_memory(&c->group);
-	/* In the order of the flags. */
-	fds[n++] = listen;
-	if (memory >= 0) {
-		m.flags |= PROXY_SETUP_MEMORY;
-		fds[n++] = memory;
-	}
-	if (c->netns >= 0) {
-		m.flags |= PROXY_SETUP_NETNS;
-		fds[n++] = c->netns;
-	}
-	if (c->ipcns >= 0) {
-		m.flags |= PROXY_SETUP_IPCNS;
-		fds[n++] = c->ipcns;
-	}
-	if (c->utsns >= 0) {
-		m.flags |= PROXY_SETUP_UTSNS;
-		fds[n++] = c->utsns;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(with); i++)
+		if (*with[i].fd >= 0) {
+			m.flags |= with[i].flag;
+			fds[n++] = *with[i].fd;
+		}
 	if (rc == 0)
 		rc = stand_in_setup(&c->proxy, c->req->host, &m, fds, n, e);
 	timeline_mark("husk-proxy started");

@@ -9,7 +9,7 @@
 #include "runtime/sandbox/sandbox.h"
 
 #define SHARE_PREFIX      "s" /* of the container that made the machine; others draw one */
-#define SHARE_NAME_MAX    16
+#define SHARE_NAME_MAX    (CONTAINER_SHARES_MAX + 4)
 #define ATTACH_TIMEOUT_MS 90000 /* for the guest to come up, and its agent's own deadlines */
 #define READY_TIMEOUT_MS  60000 /* a host on which many start at a time may take as long */
 #define CALL_TIMEOUT_MS   15000

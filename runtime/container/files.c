@@ -102,7 +102,7 @@ static int open_source(struct share_list *l, const struct oci_spec *spec, size_t
 	return src->sock >= 0 ? add_socket(l, src, m, i, e) : 0;
 }
 
-static int take_hooked(struct share_list *l, struct hook_mount *m, size_t i)
+static void take_hooked(struct share_list *l, struct hook_mount *m, size_t i)
 {
 	struct source *src = &l->sources[i + 1];
 
@@ -110,7 +110,6 @@ static int take_hooked(struct share_list *l, struct hook_mount *m, size_t i)
 	m->src.fd = -1;
 	if (src->fd >= 0)
 		add_share(l, src);
-	return 0;
 }
 
 int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
@@ -130,9 +129,11 @@ int share_list_open(struct share_list *l, const char *prefix, const struct oci_s
 			      source_open_root(&l->sources[0], bundle, rootfs, spec->root_readonly, &l->mounts, e);
 	if (rc == 0 && !spec->vm.image)
 		add_share(l, &l->sources[0]);
-	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++)
+	for (size_t i = 0; rc == 0 && i < own; i++)
 		if (spec->mounts[i].bind)
-			rc = i < own ? open_source(l, spec, i, bundle, e) : take_hooked(l, &hooked->v[i - own], i);
+			rc = open_source(l, spec, i, bundle, e);
+	for (size_t i = 0; rc == 0 && i < hooked->n; i++)
+		take_hooked(l, &hooked->v[i], own + i);
 	for (size_t i = 0; rc == 0 && i < l->n_sources; i++)
 		l->packed[i] = l->sources[i].pack;
 	return rc;

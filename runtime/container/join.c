@@ -17,13 +17,13 @@
 
 #define FIELD "config.json: linux.namespaces: "
 
-static const enum oci_ns_type by_path[] = { OCI_NS_PID, OCI_NS_IPC, OCI_NS_UTS };
+static const enum oci_ns_type by_path[JOIN_KINDS] = { OCI_NS_PID, OCI_NS_IPC, OCI_NS_UTS };
 
 /* A member of the sandbox whose namespace @path is. */
 struct search {
 	int root;
 	const char *sandbox, *path, *kind;
-	char id[NAME_MAX + 1]; /* found */
+	char *id; /* NAME_MAX + 1 bytes: the one found */
 };
 
 /* The process of "/proc/PID/ns/KIND"; 0: it is another path. */
@@ -65,21 +65,20 @@ static int look_at(void *arg, const char *id)
 		(process_of(s->path, s->kind) == st.proxy.pid || is_same(s->path, st.proxy.pid, s->kind));
 	container_state_done(&st);
 	if (found)
-		snprintf(s->id, sizeof(s->id), "%s", id);
+		snprintf(s->id, NAME_MAX + 1, "%s", id);
 	return found;
 }
 
-static int whose(const struct join *j, int root, const char *path, const char *kind, char *ret_id)
+/* *ret_id: "" for nobody's of the machine's. */
+static void whose(const struct join *j, int root, const char *path, const char *kind, char ret_id[NAME_MAX + 1])
 {
-	struct search s = { .root = root, .sandbox = j->sandbox, .path = path, .kind = kind };
+	struct search s = { .root = root, .sandbox = j->sandbox, .path = path, .kind = kind, .id = ret_id };
 	struct sandbox_record r;
 	_cleanup_close_ int dir = -1;
 
-	if (!*j->sandbox || sandbox_open(root, j->sandbox, false, &dir, NULL) < 0 || sandbox_load(dir, &r, NULL) < 0 ||
-	    sandbox_members(dir, &r, look_at, &s) != 1)
-		return -ENOENT;
-	strcpy(ret_id, s.id);
-	return 0;
+	*ret_id = 0;
+	if (*j->sandbox && sandbox_open(root, j->sandbox, false, &dir, NULL) == 0 && sandbox_load(dir, &r, NULL) == 0)
+		sandbox_members(dir, &r, look_at, &s);
 }
 
 /* One that is kept by a mount and has nobody of a machine's in it: an engine (CRI-O) made it for a pod that is still to
@@ -89,26 +88,24 @@ static bool is_pinned(enum oci_ns_type type, const char *path)
 	return type != OCI_NS_PID && strncmp(path, "/proc/", 6) != 0;
 }
 
-static int name_namespaces(const struct join *j, int root, struct oci_spec *spec, struct err *e)
+static int name_namespaces(struct join *j, int root, struct oci_spec *spec, struct err *e)
 {
-	static char id[ARRAY_SIZE(by_path)][NAME_MAX + 1];
-
-	for (size_t i = 0; i < ARRAY_SIZE(by_path); i++) {
+	for (size_t i = 0; i < JOIN_KINDS; i++) {
 		struct oci_namespace *ns = &spec->ns[by_path[i]];
 		const char *kind = oci_ns_name(by_path[i]);
 
-		id[i][0] = 0;
 		if (!ns->path)
 			continue;
-		if (whose(j, root, ns->path, kind, id[i]) < 0 && is_pinned(by_path[i], ns->path))
+		whose(j, root, ns->path, kind, j->owner[i]);
+		if (!*j->owner[i] && is_pinned(by_path[i], ns->path))
 			continue;
-		if (!*id[i])
+		if (!*j->owner[i])
 			return err_set(e, EINVAL, FIELD "joining a %s namespace by path is not supported unless it is of a "
 				       "container whose network is shared, too, and %s is not", kind, ns->path);
 		if (spec->ns[OCI_NS_USER].wanted)
 			return err_set(e, EINVAL, FIELD "joining a %s namespace is not supported with a user namespace of its "
 				       "own", kind);
-		ns->container = id[i];
+		ns->container = j->owner[i];
 	}
 	return 0;
 }

@@ -12,13 +12,17 @@
 #include "runtime/sandbox/record.h"
 #include "runtime/sandbox/sandbox.h"
 
+#define JOIN_KINDS 3 /* pid, ipc, uts */
+
 struct join {
 	char sandbox[NAME_MAX + 1]; /* whose machine it is to be; "": one of its own */
-	char prefix[16]; /* of its shares' names, which nobody else's begin with */
+	char prefix[CONTAINER_SHARES_MAX]; /* of its shares' names, which nobody else's begin with */
+	char owner[JOIN_KINDS][NAME_MAX + 1]; /* whose each namespace is that the configuration names by path; "": nobody's */
 };
 
-/* Whether there is a machine for it, by @netns (-1: a new namespace), and whose are the other namespaces that the configuration
- * names by path: noted in @spec. What such a container cannot have is refused by name. Nothing is changed. */
+/* Whether there is a machine for it, by @netns (-1: a new namespace), and whose are the other namespaces that the
+ * configuration names by path: noted in @spec, which is good as long as @j is. What such a container cannot have is refused
+ * by name. Nothing is changed. */
 int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct err *e);
 /* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline. */
 int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e);

@@ -138,7 +138,7 @@ static const char *check(const struct container_state *s)
 	if (*s->cgroup &&
 	    (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
 		return "cgroup";
-	if (strchr(s->shares, '/') || strlen(s->shares) > 15)
+	if (strchr(s->shares, '/') || strlen(s->shares) >= CONTAINER_SHARES_MAX)
 		return "shares";
 	if (strlen(s->unit) >= SYSTEMD_UNIT_MAX || strchr(s->unit, '/'))
 		return "unit";

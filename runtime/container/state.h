@@ -26,6 +26,7 @@
 #define CONTAINER_STATE_VERSION 1
 #define CONTAINER_STATE_MAX     (4u << 20) /* bytes of state.json */
 #define CONTAINER_PROXY_SOCK    "proxy.sock"
+#define CONTAINER_SHARES_MAX    12 /* of what the names of its shares begin with, and a NUL */
 
 enum container_status {
 	CONTAINER_CREATING,

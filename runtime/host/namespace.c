@@ -12,12 +12,12 @@
 #include "lib/cleanup.h"
 
 static const struct kind {
-	const char *name, *own, *what;
+	const char *name, *a, *own, *what;
 	int type;
 } kinds[] = {
-	{ "network", "/proc/self/ns/net", "network", CLONE_NEWNET },
-	{ "ipc", "/proc/self/ns/ipc", "shared memory", CLONE_NEWIPC },
-	{ "uts", "/proc/self/ns/uts", "name", CLONE_NEWUTS },
+	{ "network", "a network", "/proc/self/ns/net", "network", CLONE_NEWNET },
+	{ "ipc", "an ipc", "/proc/self/ns/ipc", "shared memory", CLONE_NEWIPC },
+	{ "uts", "a uts", "/proc/self/ns/uts", "name", CLONE_NEWUTS },
 };
 
 int namespace_open(const char *path, const char *name, int *ret, struct err *e)
@@ -34,7 +34,7 @@ int namespace_open(const char *path, const char *name, int *ret, struct err *e)
 	if (fd < 0)
 		return err_errno(e, errno, "cannot open %s", path);
 	if (ioctl(fd, NS_GET_NSTYPE) != k->type)
-		return err_set(e, EINVAL, "%s is not a%s %s namespace", path, *name == 'n' || *name == 'u' ? "" : "n", name);
+		return err_set(e, EINVAL, "%s is not %s namespace", path, k->a);
 	if (fstat(fd, &its) < 0 || stat(k->own, &own) < 0)
 		return err_errno(e, errno, "cannot tell the namespace %s from the host's", path);
 	if (its.st_ino == own.st_ino && its.st_dev == own.st_dev)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,30 @@
 /* For husk-net to take away what it added to the namespace. */
 #define NET_END_MS 3000
 
+int sandbox_open_all(int root)
+{
+	int fd = openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int sandbox_open(int root, const char *name, bool lock, int *ret_dir, struct err *e)
+{
+	_cleanup_close_ int all = sandbox_open_all(root);
+	_cleanup_close_ int dir = -1;
+
+	if (all < 0)
+		return err_errno(e, -all, "sandbox %s", name);
+	dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno(e, errno, "sandbox %s", name);
+	while (lock && flock(dir, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(e, errno, "cannot lock the folder of sandbox %s", name);
+	*ret_dir = steal_fd(&dir);
+	return 0;
+}
+
 int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e)
 {
 	_cleanup_close_ int all = -1;
@@ -24,7 +49,7 @@ int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e)
 		if (mkdirat(root, SANDBOX_FOLDER, 0700) < 0 && errno != EEXIST)
 			return err_errno(e, errno, "cannot make the folder of sandboxes");
 		close_and_reset(&all);
-		all = openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		all = sandbox_open_all(root);
 		if (all >= 0 && mkdirat(all, name, 0700) == 0)
 			break;
 		/* Another command may have removed the folder with what was its last sandbox. */
@@ -102,7 +127,7 @@ int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
 	members = openat(dir, SANDBOX_MEMBERS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (members >= 0)
 		rc = flat_remove(dir, SANDBOX_MEMBERS, members, e);
-	all = openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	all = sandbox_open_all(root);
 	if (rc == 0)
 		rc = flat_remove(all, name, dir, e);
 	/* Succeeds for the last one. */

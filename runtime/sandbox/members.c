@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,35 +15,11 @@
 #define NETNS_LINK   "netns"
 #define MAX_OF_A_NAME 100
 
-static int open_all(int root)
-{
-	int fd = openat(root, SANDBOX_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-int sandbox_open(int root, const char *name, bool lock, int *ret_dir, struct err *e)
-{
-	_cleanup_close_ int all = open_all(root);
-	_cleanup_close_ int dir = -1;
-
-	if (all < 0)
-		return err_errno(e, -all, "sandbox %s", name);
-	dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return err_errno(e, errno, "sandbox %s", name);
-	while (lock && flock(dir, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_errno(e, errno, "cannot lock the folder of sandbox %s", name);
-	*ret_dir = steal_fd(&dir);
-	return 0;
-}
-
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
 int sandbox_free_name(int root, const char *id, char *out, size_t size, struct err *e)
 {
-	_cleanup_close_ int all = open_all(root);
+	_cleanup_close_ int all = sandbox_open_all(root);
 
 	for (unsigned n = 1; n <= MAX_OF_A_NAME; n++) {
 		int len = n == 1 ? snprintf(out, size, "%s", id) : snprintf(out, size, "%s@%u", id, n);
@@ -55,14 +30,6 @@ int sandbox_free_name(int root, const char *id, char *out, size_t size, struct e
 			return 0;
 	}
 	return err_set(e, EEXIST, "%d machines that containers of the name %s made live on", MAX_OF_A_NAME, id);
-}
-
-bool sandbox_is_name(const char *name)
-{
-	const char *at = strchr(name, '@');
-
-	return *name && *name != '.' && !strchr(name, '/') &&
-	       (!at || (at > name && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1)));
 }
 
 /* ---- the network namespace --------------------------------------------------------------------------------- */
@@ -102,7 +69,7 @@ int sandbox_find(int root, int netns, char *ret_name)
 {
 	_cleanup_closedir_ DIR *d = NULL;
 	char want[64], path[NAME_MAX + 16], got[64];
-	int all = open_all(root);
+	int all = sandbox_open_all(root);
 
 	if (all >= 0)
 		d = fdopendir(all);

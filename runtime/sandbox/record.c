@@ -29,6 +29,14 @@ static const struct field {
 	{ "host", NAME, true, offsetof(struct sandbox_record, host) },
 };
 
+bool sandbox_is_name(const char *name)
+{
+	const char *at = strchr(name, '@');
+
+	return *name && *name != '.' && !strchr(name, '/') &&
+	       (!at || (at > name && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1)));
+}
+
 static int read_field(const struct field *f, const struct json *v, struct sandbox_record *r)
 {
 	char *at = (char *)r + f->offset;

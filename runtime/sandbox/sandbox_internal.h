@@ -11,6 +11,8 @@
 #define SANDBOX_FOLDER       "@sandbox"
 #define SANDBOX_MEMBERS      "containers"
 
+/* The folder of all; a descriptor, or -errno. */
+int sandbox_open_all(int root);
 /* Makes @sandbox/<name> below @root. -EEXIST: it is there. */
 int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e);
 #endif

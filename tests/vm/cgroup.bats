@@ -5,7 +5,6 @@ load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
 
 @test "machine, proxies and husk-net are its members, and it goes with the container" {
 	bundle "$(args sleep 1000)"

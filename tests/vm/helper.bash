@@ -72,6 +72,10 @@ shared_teardown() { # (in teardown_file)
 	nothing_left
 }
 
+# Of a container: its control group on the host; the process of the machine that it has made.
+group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
+machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
+
 status_of() { husk state "$1" | jq -r .status; }
 
 # Until the command succeeds; 20 s.

@@ -5,7 +5,6 @@ load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
 
 # What each descriptor is, one a line; "name" before a path that is opened as such alone (O_PATH).
 descriptors() { # PID

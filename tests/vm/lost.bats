@@ -5,7 +5,6 @@ load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
 
 @test "a machine that is killed: 255, the reason in one line" {
 	bundle "$(args sh -c 'echo ready; exec sleep 1000')"

@@ -4,11 +4,19 @@
 load helper
 load netns
 
-setup() { netns_setup && vm_setup; }
-teardown() { netns_teardown; }
+setup() {
+	GROUP=/sys/fs/cgroup/husk-pod-$$ # a pod's, above those of its containers
+	mkdir $GROUP
+	echo +memory +pids +cpu >$GROUP/cgroup.subtree_control
+	netns_setup && vm_setup
+}
+teardown() {
+	local rc=0
+	netns_teardown || rc=1
+	rmdir $GROUP || rc=1
+	return $rc
+}
 
-group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
-machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
 machines() { ps -eo comm= | grep -cx husk-machine || :; }
 in_group() { grep -qx "$2" "$(group_of "$1")/cgroup.procs"; } # CONTAINER PID
 
@@ -22,8 +30,6 @@ runs() { husk run -d -b "$PWD/$1" --pid-file "$PWD/$1.pid" "$1" </dev/null >/dev
 of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a namespace of a container's
 
 @test "containers of one network namespace share a machine: its network, and of each other what they ask for" {
-	mkdir /sys/fs/cgroup/husk-pod-$$
-	echo +memory +pids +cpu >/sys/fs/cgroup/husk-pod-$$/cgroup.subtree_control
 	veth eth0 10.77.0.2/24 10.77.0.1/24
 	member a '.linux.resources.memory.limit = 100000000'
 	runs a
@@ -51,7 +57,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 0 husk exec c ps -o args
 	[[ $out == *'sleep 100000'*'sleep 100000'* ]]
 	expect 0 husk kill c KILL
-	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state c | jq -r .status)\" = stopped ]"
+	eventually is_status c stopped
 	husk delete c
 	member c '.vm.image = {"path": "/dev/null", "format": "raw"}'
 	expect 1 husk create -b c c </dev/null
@@ -78,19 +84,16 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	member b
 	runs b
 	kill -9 "$(cat b.pid)"
-	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state b | jq -r .status)\" = stopped ]"
+	eventually is_status b stopped
 	husk delete b
 	runs b
 	expect 0 husk exec b echo again
 	husk delete --force b
 	husk delete --force a
-	[ -z "$(ls /sys/fs/cgroup/husk-pod-$$ | grep -v '\.')" ]
-	rmdir /sys/fs/cgroup/husk-pod-$$
+	[ -z "$(ls $GROUP | grep -v '\.')" ]
 }
 
 @test "the one that made the machine goes first: the others keep machine and network" {
-	mkdir /sys/fs/cgroup/husk-pod-$$
-	echo +memory +pids +cpu >/sys/fs/cgroup/husk-pod-$$/cgroup.subtree_control
 	veth eth0 10.77.0.2/24 10.77.0.1/24
 	member a
 	runs a
@@ -99,7 +102,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	machine=$(machine_of a)
 	[ "$(cat "$(group_of b)/memory.max")" = $(((256 + 96) * 1048576)) ]
 	husk delete --force a
-	[ ! -e /sys/fs/cgroup/husk-pod-$$/a ]
+	[ ! -e $GROUP/a ]
 	in_group b "$machine"
 	in_group b "$(jq .netPid "$ROOT/@sandbox/a/state.json")"
 	reaches 10.77.0.2
@@ -121,11 +124,9 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[ -e "/proc/$machine" ]
 	husk delete --force b
 	[ ! -e "/proc/$machine" ]
-	rmdir /sys/fs/cgroup/husk-pod-$$
 }
 
 @test "a pod whose namespaces its engine made before, and keeps" {
-	mkdir /sys/fs/cgroup/husk-pod-$$
 	: >ipcns
 	: >utsns
 	unshare --ipc="$PWD/ipcns" --uts="$PWD/utsns" hostname pinned
@@ -146,11 +147,9 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force a
 	husk delete --force b
 	umount ipcns utsns
-	rmdir /sys/fs/cgroup/husk-pod-$$
 }
 
 @test "joining: killed at any moment, and by several at a time" {
-	mkdir /sys/fs/cgroup/husk-pod-$$
 	member a
 	runs a
 	member b
@@ -178,8 +177,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	member b
 	runs b
 	kill -9 "$(machine_of a)"
-	eventually sh -c "[ \"\$('$HUSK' --root '$ROOT' state b | jq -r .status)\" = stopped ]"
+	eventually is_status b stopped
 	husk delete b
 	husk delete a
-	rmdir /sys/fs/cgroup/husk-pod-$$
 }
