@@ -120,8 +120,9 @@ kinds='attrib close_write create delete delete_self fanotify from modify move_se
 	diff -u want got
 	echo 'sleep 1' >&"${WATCH[1]}" # what the guest lets go of is told, too
 	while read -r line <&"${WATCH[0]}" && [ "$line" != -- ]; do echo "$line"; done >heard
+	watcher=$WATCH_PID # bash forgets it the moment the watcher ends
 	eval "exec ${WATCH[1]}>&-"
-	wait "$WATCH_PID"
+	wait "$watcher"
 	comm -23 <(sort -u want | grep -v -- '^--') <(sort -u heard) >missing
 	diff -u /dev/null missing
 
@@ -131,8 +132,9 @@ kinds='attrib close_write create delete delete_self fanotify from modify move_se
 	sleep 1.2
 	echo 'busybox ls -lR . >/dev/null; busybox cat */f >/dev/null; busybox test -e create/new && busybox test ! -e unlink/f' >&"${WATCH[1]}"
 	while read -r line <&"${WATCH[0]}" && [ "$line" != -- ]; do echo "$line"; done >heard
+	watcher=$WATCH_PID
 	eval "exec ${WATCH[1]}>&-"
-	wait "$WATCH_PID"
+	wait "$watcher"
 	diff -u /dev/null heard
 	husk delete --force "$ID"
 }
