@@ -5,6 +5,10 @@ fs-conform_STATIC := 1
 fs-conform_OBJS := $(addprefix tests/fs/,main script actor ops_file ops_data ops_name ops_attr ops_xattr ops_lock ops_map \
 	ops_dir ops_event) $(LIB_BASE)
 
+PROGRAMS += leftovers
+leftovers_STATIC := 1
+leftovers_OBJS := tests/vm/leftovers
+
 PROGRAMS += impostor
 impostor_STATIC := 1
 impostor_OBJS := tests/guest/impostor

@@ -19,14 +19,15 @@ remember() {
 	mounts_before=$(mounts_now)
 }
 
-husk_processes() { ps -eo pid=,comm= | awk '$2 ~ /^husk-/' | sort; }
-groups_now() { find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null | sort; }
-mounts_now() { cut -d' ' -f5- /proc/self/mountinfo | sort; }
+leftovers() { "$TOP/build/$(uname -m)/bin/leftovers" "$1"; }
+husk_processes() { leftovers processes; }
+groups_now() { leftovers groups; }
+mounts_now() { leftovers mounts; }
 
 # What dies may take a moment; what leaks stays.
 settles() { # NAME BEFORE COMMAND
 	local i now
-	for i in $(seq 100); do
+	for ((i = 0; i < 100; i++)); do
 		now=$($3)
 		[ "$now" = "$2" ] && return 0
 		sleep 0.05
@@ -47,7 +48,7 @@ vm_teardown() {
 	local left=0 id
 	# A failed test's container must not fail the next one; a passed one must have none.
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || nothing_left || left=1
-	for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
+	[ ! -e "$ROOT" ] || for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
 	return $left
 }
 
@@ -73,10 +74,13 @@ shared_teardown() { # (in teardown_file)
 }
 
 # Of a container: its control group on the host; the process of the machine that it has made.
-group_of() { echo "/sys/fs/cgroup$(jq -r .cgroup "$ROOT/$1/state.json")"; }
-machine_of() { jq .machinePid "$ROOT/@sandbox/$1/state.json"; }
+group_of() { echo "/sys/fs/cgroup$(field cgroup "$(<"$ROOT/$1/state.json")")"; }
+machine_of() { field machinePid "$(<"$ROOT/@sandbox/$1/state.json")"; }
 
-status_of() { husk state "$1" | jq -r .status; }
+status_of() {
+	local state
+	state=$(husk state "$1") && field status "$state"
+}
 
 # Until the command succeeds; 20 s.
 eventually() {
