@@ -190,6 +190,38 @@ static void test_depth(void **state)
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
+/* Left with requests in flight, or none: the descriptor and the requests' memory go when the last is over. */
+static void test_leave(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct disk_io *io = calloc(8, sizeof(*io));
+		static char out[SIZE];
+		struct iovec w[8];
+		struct seen s = { 0 };
+		struct evloop *l;
+		int fd = memfd_create("disk", MFD_CLOEXEC);
+		struct disk *d;
+
+		assert_int_equal(ftruncate(fd, SIZE), 0);
+		d = make(&l, fd, i & 1, 0, &s);
+		for (unsigned k = 0; i & 2 && k < 8; k++) {
+			w[k] = (struct iovec){ out, SIZE };
+			io[k] = (struct disk_io){ .op = DISK_WRITE, .len = SIZE, .iov = &w[k], .niov = 1 };
+			disk_submit(d, &io[k]);
+		}
+		if (!(i & 1))
+			disk_push(d);
+		s = (struct seen){ 0 };
+		disk_leave(d, io);
+		for (unsigned k = 0; fcntl(fd, F_GETFD) >= 0 && k < 2000; k++)
+			evloop_turn(l, 10);
+		assert_true(fcntl(fd, F_GETFD) < 0);
+		assert_int_equal(s.done + s.batches, 0);
+		evloop_free(l);
+	}
+}
+
 static void test_open(void **state)
 {
 	static const struct {
@@ -280,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_zero),
 		cmocka_unit_test(test_unaligned),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_lock),
 	};

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/diskfile.h"
 #include "lib/evloop.h"
 #include "lib/io.h"
 #include "tests/unit/check.h"
@@ -595,6 +596,77 @@ static void devices_that_cannot(void **state)
 	assert_int_equal(ncl_device_add(f->c, &d, NULL, 0, NULL, CALL_MS, NULL), 0);
 }
 
+/* Opened and locked as a container's is; the descriptor is the machine's alone afterwards. */
+static int add_disk(struct fix *f, const char *path, const char *id)
+{
+	struct diskfile file;
+	struct nc_device d;
+	int rc = diskfile_open(&file, AT_FDCWD, path, strncmp(path, "/tmp", 4) ? DISKFILE_READONLY : 0, NULL);
+
+	if (rc < 0)
+		return rc;
+	ncl_device_init(&d, NC_DEV_DISK, id);
+	d.disk.size = file.size;
+	d.disk.block_size = file.block_size;
+	d.disk.phys_size = file.phys_size;
+	d.disk.queues = 1;
+	d.disk.queue_size = 16;
+	d.disk.flags = NC_DISK_NO_URING; /* a ring lets go of its file in a while only */
+	d.disk.file = 0;
+	rc = ncl_device_add(f->c, &d, &file.fd, 1, NULL, CALL_MS, NULL);
+	close(file.fd);
+	return rc;
+}
+
+static void disks_come_and_go(void **state)
+{
+	struct fix *f = *state;
+	char path[] = "/tmp/husk-disk-XXXXXX", id[16];
+	int fd = mkstemp(path), nfds;
+
+	assert_int_equal(ftruncate(fd, 65536), 0);
+	describe(f, 1);
+	f->d->m.flags |= NC_CREATE_DISKS_COME;
+	assert_int_equal(ncl_create(f->c, f->d, CALL_MS, NULL), 0);
+	/* Before the start, too. */
+	assert_int_equal(add_disk(f, path, "early"), 0);
+	assert_int_equal(ncl_boot(f->c, CALL_MS, NULL), 0);
+	assert_int_equal(add_disk(f, path, "d"), -EBUSY);
+	assert_int_equal(ncl_device_remove(f->c, "early", CALL_MS, NULL), 0);
+	nfds = open_fds();
+	for (unsigned round = 0; round < 3; round++) {
+		assert_int_equal(add_disk(f, path, "d"), 0);
+		assert_int_equal(add_disk(f, path, "d"), -EBUSY); /* it has the lock */
+		assert_int_equal(ncl_command(f->c, NC_PAUSE, CALL_MS, NULL), 0);
+		assert_int_equal(ncl_device_remove(f->c, "d", CALL_MS, NULL), 0);
+		assert_int_equal(ncl_command(f->c, NC_RESUME, CALL_MS, NULL), 0);
+		assert_int_equal(open_fds(), nfds);
+	}
+	for (unsigned i = 0; i < NC_MAX_DISKS; i++) {
+		snprintf(id, sizeof(id), "n%u", i);
+		assert_int_equal(add_disk(f, "/proc/self/exe", id), 0);
+	}
+	assert_int_equal(add_disk(f, path, "more"), -ENOSPC);
+	assert_int_equal(ncl_device_remove(f->c, "n3", CALL_MS, NULL), 0);
+	assert_int_equal(add_disk(f, path, "more"), 0);
+	close(fd);
+	unlink(path);
+}
+
+static void disks_that_cannot_come(void **state)
+{
+	struct fix *f = *state;
+	char path[] = "/tmp/husk-disk-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_int_equal(ftruncate(fd, 65536), 0);
+	bring_up(f, 1);
+	assert_int_equal(add_disk(f, path, "d"), -ENOTSUP);
+	assert_int_equal(add_disk(f, path, "d"), -ENOTSUP); /* and its lock is free */
+	close(fd);
+	unlink(path);
+}
+
 static void networks(void **state)
 {
 	static const uint8_t group[6] = { 3 };
@@ -642,6 +714,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_connection_needs_a_guest, setup, teardown),
 		cmocka_unit_test_setup_teardown(devices_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(devices_that_cannot, setup, teardown),
+		cmocka_unit_test_setup_teardown(disks_come_and_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(disks_that_cannot_come, setup, teardown),
 		cmocka_unit_test_setup_teardown(networks, setup, teardown),
 	};
 

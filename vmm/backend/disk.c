@@ -41,6 +41,8 @@ static void on_ready(struct evsrc *src, uint32_t events)
 	(void)events;
 	take_count(d);
 	collect(d);
+	if (d->left && !d->in_flight)
+		disk_leave(d, d->memory);
 }
 
 int disk_new(struct disk **ret, struct evloop *loop, const struct disk_cfg *cfg,
@@ -82,6 +84,20 @@ void disk_free(struct disk *d)
 	close_and_reset(&d->ready.fd);
 	close_and_reset(&d->fd);
 	free(d);
+}
+
+void disk_leave(struct disk *d, void *memory)
+{
+	if (d) {
+		d->done = NULL;
+		d->memory = memory;
+		collect(d);
+		d->left = d->in_flight > 0;
+		if (d->left)
+			return;
+	}
+	disk_free(d);
+	free(memory);
 }
 
 void disk_submit(struct disk *d, struct disk_io *io)

@@ -53,6 +53,10 @@ int disk_new(struct disk **ret, struct evloop *loop, const struct disk_cfg *cfg,
 /* Waits for what is in flight, for ever; done() is not called. NULL is fine. */
 void disk_free(struct disk *d);
 
+/* As disk_free(), and free(@memory), without waiting: should something be in flight, both follow on the loop when it is
+ * over. @memory holds the requests; what they point to must last as long. */
+void disk_leave(struct disk *d, void *memory);
+
 /* At most DISK_DEPTH_MAX may be in flight. disk_push() follows the last of a batch; what the host did at once (a page
  * cache, a disk in memory) is told from within it, without the NULL at the end, which follows by the loop. */
 void disk_submit(struct disk *d, struct disk_io *io);

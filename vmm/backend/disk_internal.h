@@ -20,6 +20,8 @@ struct disk {
 	int fd;
 	unsigned align;
 	unsigned in_flight; /* all of them */
+	bool left;          /* by its owner: it ends with the last of them, */
+	void *memory;       /* and this with it */
 
 	struct io_uring ring;
 	bool has_ring;

@@ -333,6 +333,10 @@ static void serve(struct evsrc *src, uint32_t events)
 	}
 	r.token = (struct control_token){ .client = cl->serial, .id = h->id, .cmd = h->cmd };
 	rc = handle(cl, &r, (size_t)n, &e);
+	/* First of all: whoever is told that a file was not taken finds it free. */
+	for (size_t i = 0; i < r.nfds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	if (rc == 0) {
 		struct nc_simple ok;
 
@@ -340,9 +344,6 @@ static void serve(struct evsrc *src, uint32_t events)
 	} else if (rc < 0) {
 		control_reply_error(c, &r.token, rc, &e);
 	}
-	for (size_t i = 0; i < r.nfds; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
 }
 
 int control_new(struct control **ret, struct evloop *loop, const struct control_ops *ops, void *arg,

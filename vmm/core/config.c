@@ -10,7 +10,7 @@
 #include "vmm/arch/arch.h"
 
 #define KNOWN_FLAGS (NC_CREATE_MERGEABLE | NC_CREATE_THP | NC_CREATE_PVPANIC | NC_CREATE_MAP_FILES | \
-		     NC_CREATE_CFG_MEMORY)
+		     NC_CREATE_CFG_MEMORY | NC_CREATE_DISKS_COME)
 
 /* The descriptors of the message, and which of them somebody has claimed. */
 struct fd_set_in {

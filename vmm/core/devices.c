@@ -129,7 +129,7 @@ static int make_disk(struct machine *m, struct machine_dev *d, struct machine_de
 			       .readonly = n->flags & NC_DISK_READONLY,
 			       .direct = n->flags & NC_DISK_DIRECT,
 			       .discard = n->flags & NC_DISK_DISCARD,
-			       .no_uring = n->flags & NC_DISK_NO_URING,
+			       .no_uring = n->flags & NC_DISK_NO_URING || m->disk.started,
 			       .queues = n->queues,
 			       .queue_size = n->queue_size,
 			       .rate = { bucket(&n->bytes), bucket(&n->ops) } };
@@ -158,14 +158,14 @@ static const struct {
 	enum nc_dev_type type;
 	int (*make)(struct machine *m, struct machine_dev *d, struct machine_device *c,
 		    struct err *e);
-	bool hot; /* may come and go while the guest runs: needs no thread and no call of its own */
+	bool hot; /* may come and go while the guest runs: needs no thread that is not there */
 } makers[] = {
 	{ NC_DEV_CONSOLE, make_console, false },
 	{ NC_DEV_RNG, make_rng, false },
 	{ NC_DEV_VSOCK, make_vsock, false },
 	{ NC_DEV_FS, make_fs, false },
 	{ NC_DEV_NET, make_net, true },
-	{ NC_DEV_DISK, make_disk, false },
+	{ NC_DEV_DISK, make_disk, true },
 	{ NC_DEV_BALLOON, make_balloon, false },
 };
 
@@ -187,11 +187,16 @@ static int add_device(struct machine *m, unsigned index, struct err *e)
 
 int machine_add_devices(struct machine *m, struct err *e)
 {
-	int rc = 0;
+	int rc = m->cfg->flags & NC_CREATE_DISKS_COME ? evloop_new(&m->disk.loop, e) : 0;
 
 	for (unsigned i = 0; rc == 0 && i < m->cfg->ndevices; i++)
 		rc = add_device(m, i, e);
 	return rc;
+}
+
+static void free_vdev(void *arg)
+{
+	vdev_free(arg);
 }
 
 static void remove_device(struct machine_dev *d)
@@ -199,7 +204,7 @@ static void remove_device(struct machine_dev *d)
 	if (d->transport)
 		virtio_pci_free(d->transport);
 	else if (d->vdev)
-		vdev_free(d->vdev);
+		evloop_call(d->vdev->loop, free_vdev, d->vdev);
 	if (d->fs)
 		fs_server_free(d->fs);
 	*d = (struct machine_dev){ .cfg = NULL };
@@ -209,6 +214,18 @@ void machine_remove_devices(struct machine *m)
 {
 	while (m->ndevs)
 		remove_device(&m->dev[--m->ndevs]);
+}
+
+/* Whether there is room and a thread for one more disk. */
+static int check_disk(const struct machine *m, struct err *e)
+{
+	unsigned n = 0;
+
+	if (!m->disk.loop || (m->state != NC_STATE_CREATED && !m->disk.started))
+		return err_set(e, ENOTSUP, "this machine was not made for disks to come");
+	for (unsigned i = 0; i < m->ndevs; i++)
+		n += m->dev[i].cfg && m->dev[i].cfg->type == NC_DEV_DISK;
+	return n < NC_MAX_DISKS ? 0 : err_set(e, ENOSPC, "a machine can have %d disks, no more", NC_MAX_DISKS);
 }
 
 static int check_hot(const struct machine *m, enum nc_dev_type type, struct err *e)
@@ -227,6 +244,8 @@ int machine_device_add(struct machine *m, const struct nc_device *dev, int *fds,
 	unsigned index;
 	int rc = check_hot(m, dev->type, e);
 
+	if (rc == 0 && dev->type == NC_DEV_DISK)
+		rc = check_disk(m, e);
 	if (rc == 0)
 		rc = machine_config_add(m->cfg, dev, fds, nfds, &index, e);
 	if (rc < 0)
@@ -253,6 +272,8 @@ int machine_device_remove(struct machine *m, const char *id, struct err *e)
 		rc = check_hot(m, m->dev[i].cfg->type, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "device %s", id);
+		if (m->dev[i].cfg->type == NC_DEV_DISK)
+			blk_leave(m->dev[i].vdev);
 		remove_device(&m->dev[i]);
 		machine_config_remove(m->cfg, i);
 		return 0;

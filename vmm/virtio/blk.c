@@ -200,9 +200,18 @@ static void blk_destroy(struct vdev *d)
 {
 	struct blk *x = to_blk(d);
 
-	disk_free(x->disk);
+	if (atomic_load(&x->leave)) {
+		disk_leave(x->disk, x->jobs);
+	} else {
+		disk_free(x->disk);
+		free(x->jobs);
+	}
 	evtimer_done(&x->tokens);
-	free(x->jobs);
+}
+
+void blk_leave(struct vdev *d)
+{
+	atomic_store(&to_blk(d)->leave, true);
 }
 
 static int drain(struct blk *x)

@@ -37,6 +37,9 @@ struct blk_counters {
 
 extern const struct vdev_class blk_class;
 
+/* The end of @d (which follows) waits for the host's disk no longer than a reset does: what is in flight by then ends
+ * without it. For a device that goes while the machine, and so the guest's memory, stays. Any thread. */
+void blk_leave(struct vdev *d);
 void blk_counters(const struct vdev *d, struct blk_counters *ret); /* on the device's loop */
 
 #endif

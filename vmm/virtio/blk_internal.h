@@ -60,6 +60,7 @@ struct blk {
 	bool readonly, draining;
 	char serial[BLK_SERIAL_MAX + 1];
 	atomic_uchar writeback; /* config_read is another thread's */
+	atomic_bool leave;
 	unsigned epoch;
 	unsigned njobs, jobs_used;
 	struct blk_job *jobs, *free; /* last used first: their memory is touched already */
