@@ -31,7 +31,7 @@ AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
 	process process_io child mounts resolve rootfs image disks devices tty creds limits seccomp userns inherit \
 	program stream relay sockets datagrams cgroup update freezer oom stats procs devfilter starthooks) lib/runprog
-AGENT_OBJS += $(addprefix agent-proto/agent/,mount mount_source copyup idmap proc_guard)
+AGENT_OBJS += $(addprefix agent-proto/agent/,diskplug diskplug_steps mount mount_source copyup idmap proc_guard)
 AGENT_OBJS += $(addprefix agent-proto/agent/,rtn network network_set network_check resolver resolver_look forward listener)
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
@@ -51,7 +51,7 @@ $(1)_TEST_OBJS := $$(AGENTHOST_OBJS)
 $(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
 $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
-$(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts agent_network agent_sockets,$(eval $(call agenthost_test,$(t))))
+$(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts agent_network agent_sockets agent_disks,$(eval $(call agenthost_test,$(t))))
 
 UNIT_TESTS += ttrpc agent_client agent_hostile
 ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)

@@ -4,7 +4,7 @@ RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runt
 RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
-	runtime/container/files runtime/container/disks runtime/container/source runtime/container/exec runtime/container/destroy \
+	runtime/container/files runtime/container/disks runtime/container/device_list runtime/container/device_update runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
 	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/group runtime/container/network runtime/container/join
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder runtime/sandbox/record \
@@ -40,8 +40,11 @@ husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/b
 husk-systemd-cgroup_LIBS := -lsystemd
 
 UNIT_TESTS += systemd systemd_helper
-UNIT_TESTS += container_disks
-container_disks_TEST_OBJS := runtime/container/disks lib/diskfile $(LIB_BASE)
+UNIT_TESTS += container_disks device_list
+container_disks_TEST_OBJS := runtime/container/disks runtime/container/device_list lib/diskfile $(LIB_JSON) $(LIB_BASE)
+container_disks_TEST_LIBS := $(LIB_JSON_LIBS)
+device_list_TEST_OBJS := runtime/container/device_list $(LIB_JSON) $(LIB_BASE)
+device_list_TEST_LIBS := $(LIB_JSON_LIBS)
 UNIT_TESTS += source connector unframe
 unframe_TEST_OBJS := runtime/proxy/unframe $(LIB_BASE)
 connector_TEST_OBJS := runtime/proxy/connector runtime/host/filter $(LIB_BASE)
@@ -82,7 +85,7 @@ FUZZ_TARGETS += unframe
 unframe_FUZZ_OBJS := runtime/proxy/unframe $(LIB_BASE)
 FUZZ_TARGETS += mountinfo
 mountinfo_FUZZ_OBJS := runtime/host/mountinfo $(LIB_BASE)
-container_state_FUZZ_OBJS := runtime/sandbox/record runtime/container/id runtime/container/signame runtime/container/state \
+container_state_FUZZ_OBJS := runtime/sandbox/record runtime/container/device_list runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)
 container_state_FUZZ_LIBS := $(LIB_JSON_LIBS)

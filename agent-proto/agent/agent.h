@@ -10,6 +10,7 @@
  *	stream.c relay.c  standard streams, sockets.c sockets of the host
  *	         cgroup.c update.c freezer.c oom.c stats.c procs.c
  *	devfilter.c  what their names say
+ *	diskplug.c diskplug_steps.c  disks that come and go
  *	network.c rtn.c   interfaces, addresses, routes as the host tells them
  *	boot.c main.c     the guest's world around it
  */
@@ -18,6 +19,7 @@
 
 #include <time.h>
 
+#include "agent-proto/agent/disks.h"
 #include "agent-proto/agent/forward.h"
 #include "agent-proto/agent/network.h"
 #include "agent-proto/agent/resolver.h"
@@ -38,6 +40,8 @@ struct agent_config {
 	 * NULL: they come and go by themselves. */
 	void (*find_devices)(void);
 	void (*remove_device)(const char *interface);
+	void (*remove_disk)(const char *name); /* likewise that of a block device */
+	int (*find_disk)(const char *serial, struct disk_found *ret, struct err *e); /* NULL: disks_find() */
 	const char *sockets_dir;       /* an empty folder for sockets */
 	int (*mount_sockets)(struct err *e); /* called once, before the first container that has some; NULL: it is writable */
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */

@@ -108,6 +108,14 @@ void boot_remove_device(const char *interface)
 	io_write_str(AT_FDCWD, path, "1");
 }
 
+void boot_remove_disk(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), BOOT_SYS "/class/block/%s/device/../remove", name);
+	io_write_str(AT_FDCWD, path, "1");
+}
+
 int boot_sockets(struct err *e)
 {
 	return mount("tmpfs", BOOT_SOCKETS, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;

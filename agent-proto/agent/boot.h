@@ -24,6 +24,7 @@ int boot_sysfs(struct err *e);
 /* With that: looks at the PCI bus for devices that have come; lets go of an interface's. */
 void boot_find_devices(void);
 void boot_remove_device(const char *interface);
+void boot_remove_disk(const char *name);
 /* A tmpfs on BOOT_SOCKETS. */
 int boot_sockets(struct err *e);
 /* The kernel has no request to that device under way. */

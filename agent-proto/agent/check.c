@@ -476,3 +476,30 @@ int check_update(const Husk__Agent__V1__UpdateRequest *req, struct err *e)
 	}
 	return 0;
 }
+
+int check_disks(const Husk__Agent__V1__UpdateDisksRequest *req, struct err *e)
+{
+	Husk__Agent__V1__DiskDevice *const *list = req->n_add ? req->add : req->remove;
+	size_t n = req->n_add + req->n_remove;
+
+	if (!n || (req->n_add && req->n_remove))
+		return invalid(e, "add, remove");
+	if (n > AGENT_MAX_DISKS)
+		return many(e, "add, remove");
+	for (size_t i = 0; i < n; i++) {
+		const Husk__Agent__V1__DiskDevice *d = list[i];
+		int rc = check_path(d->path, "disks.path", e);
+
+		if (rc < 0)
+			return rc;
+		if (*d->path != '/' || d->path[strlen(d->path) - 1] == '/')
+			return invalid(e, "disks.path");
+		if (!*d->disk || strlen(d->disk) > AGENT_MAX_SERIAL)
+			return invalid(e, "disks.disk");
+		if (strspn(d->access, "rwm") != strlen(d->access) || strlen(d->access) > 3 || (req->n_add && !*d->access))
+			return invalid(e, "disks.access");
+		if (d->mode & ~0777u)
+			return invalid(e, "disks.mode");
+	}
+	return 0;
+}

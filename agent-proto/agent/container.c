@@ -84,6 +84,8 @@ static void container_free(struct container *ct)
 	close_and_reset(&ct->mntns);
 	close_and_reset(&ct->netns);
 	image_handed_over(&ct->image);
+	diskplug_done(&ct->diskplug);
+	close_and_reset(&ct->devices);
 	freezer_done(&ct->freezer);
 	oom_done(&ct->oom);
 	sockets_done(&ct->sockets);
@@ -215,6 +217,8 @@ static struct container *new_container(struct agent *a, const char *id)
 		return NULL;
 	ct->agent = a;
 	ct->cgroup = (struct cgroup)CGROUP_NONE;
+	ct->devices = -1;
+	diskplug_init(&ct->diskplug, ct);
 	freezer_init(&ct->freezer, &ct->cgroup, a->loop);
 	oom_init(&ct->oom, &ct->cgroup, a->loop);
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;
@@ -315,7 +319,7 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 			 spec->cgroup_values, spec->n_cgroup_values, e);
 	if (rc < 0)
 		return rc;
-	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, e);
+	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, &ct->devices, e);
 	if (rc == 0)
 		rc = prepare_userns(ct, spec, e);
 	if (rc == 0)

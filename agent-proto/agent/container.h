@@ -9,6 +9,7 @@
 #define AGENT_PROTO_AGENT_CONTAINER_H
 
 #include "agent-proto/agent/cgroup.h"
+#include "agent-proto/agent/diskplug.h"
 #include "agent-proto/agent/freezer.h"
 #include "agent-proto/agent/image.h"
 #include "agent-proto/agent/oom.h"
@@ -25,6 +26,8 @@ struct container {
 	int joined;   /* those of them that are another container's */
 	Husk__Agent__V1__Container *kept; /* for its execs (inherit.h) */
 	struct cgroup cgroup;
+	int devices; /* its device filter (devfilter.h) */
+	struct diskplug diskplug;
 	struct freezer freezer;
 	struct oom oom;
 	struct sockets sockets;

@@ -125,7 +125,8 @@ static int load(const struct filter *f)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int attach(int cgroup, int prog)
+/* @was: the program to take the place of; -1: none. */
+static int attach(int cgroup, int prog, int was)
 {
 	union bpf_attr attr;
 
@@ -133,12 +134,13 @@ static int attach(int cgroup, int prog)
 	attr.target_fd = (uint32_t)cgroup;
 	attr.attach_bpf_fd = (uint32_t)prog;
 	attr.attach_type = BPF_CGROUP_DEVICE;
-	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	attr.attach_flags = BPF_F_ALLOW_MULTI | (was < 0 ? 0 : BPF_F_REPLACE);
+	attr.replace_bpf_fd = was < 0 ? 0 : (uint32_t)was;
 	return syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
 int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,
-		     struct err *e)
+		     int *prog_fd, struct err *e)
 {
 	_cleanup_close_ int prog = -1;
 	_cleanup_free_ struct bpf_insn *insn = NULL;
@@ -169,6 +171,10 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 		emit(&f, EXIT());
 	}
 	prog = load(&f);
-	rc = prog < 0 ? prog : attach(cgroup, prog);
-	return rc < 0 ? err_errno(e, -rc, "device filter") : 0;
+	rc = prog < 0 ? prog : attach(cgroup, prog, *prog_fd);
+	if (rc < 0)
+		return err_errno(e, -rc, "device filter");
+	close_and_reset(prog_fd);
+	*prog_fd = steal_fd(&prog);
+	return 0;
 }

@@ -7,8 +7,9 @@
 #include "lib/err.h"
 
 /* For each kind of access to a device the last rule that names it says; "a" names everything. Before the first rule,
- * and so without any, everything is denied but the devices that every container has, as in runc. */
+ * and so without any, everything is denied but the devices that every container has, as in runc.
+ * *prog_fd: the program, the caller's; it takes the place of the one that was there before, at once (-1: none was). */
 int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,
-		     struct err *e);
+		     int *prog_fd, struct err *e);
 
 #endif

@@ -24,6 +24,8 @@ Husk__Agent__V1__Container *inherit_keep(const Husk__Agent__V1__Container *ct)
 	part.has_personality = ct->has_personality;
 	part.personality = ct->personality;
 	part.memory_policy = ct->memory_policy;
+	part.device_rules = ct->device_rules; /* disks that come later add to them */
+	part.n_device_rules = ct->n_device_rules;
 	len = husk__agent__v1__container__get_packed_size(&part);
 	bytes = malloc(len);
 	if (!bytes)

@@ -33,6 +33,7 @@ static int serve(struct evloop *l, struct err *e)
 				    .mount_sysfs = boot_sysfs,
 				    .find_devices = boot_find_devices,
 				    .remove_device = boot_remove_device,
+				    .remove_disk = boot_remove_disk,
 				    .sockets_dir = BOOT_SOCKETS,
 				    .mount_sockets = boot_sockets,
 				    .is_quiet = boot_shares_quiet,

@@ -242,6 +242,24 @@ static void update(struct conn *c, struct ttrpc_call *call, const void *msg)
 	answer(call, rc == -ENOENT || rc == -EACCES || rc == -EPERM ? -EIO : rc, &e);
 }
 
+static void update_disks(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__UpdateDisksRequest *req = msg;
+	struct container *ct = find(c, call, req->container_id, "");
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (!ct)
+		return;
+	rc = check_disks(req, &e);
+	if (rc < 0)
+		ttrpc_reply_err(call, rc, e.msg);
+	else if (ct->going || ct->init.state == PROC_ENDED || ct->init.state == PROC_PREPARING)
+		ttrpc_reply_err(call, -ESRCH, "container not running");
+	else
+		diskplug_update(&ct->diskplug, req, call);
+}
+
 static void stats(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ContainerRequest *req = msg;
@@ -306,6 +324,7 @@ METHOD(list, container_request, list)
 METHOD(pause, container_request, do_pause)
 METHOD(resume, container_request, resume)
 METHOD(update, update_request, update)
+METHOD(update_disks, update_disks_request, update_disks)
 METHOD(stats, container_request, stats)
 METHOD(wait_oom, wait_oom_request, wait_oom)
 METHOD(update_network, update_network_request, update_network)
@@ -325,6 +344,7 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "Pause", on_pause },
 	{ AGENT, "Resume", on_resume },
 	{ AGENT, "Update", on_update },
+	{ AGENT, "UpdateDisks", on_update_disks },
 	{ AGENT, "Stats", on_stats },
 	{ AGENT, "WaitOom", on_wait_oom },
 	{ AGENT, "UpdateNetwork", on_update_network },

@@ -262,6 +262,16 @@ int agent_update(struct agent_client *c, const void *req, size_t len, agent_repl
 	return agent_ask_packed(c, &ask, req, len, e);
 }
 
+int agent_disks(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_DISKS,
+				 .timeout_ms = AGENT_DEADLINE_MS + AGENT_PLUG_MS,
+				 .fn = fn,
+				 .arg = arg };
+
+	return agent_ask_packed(c, &ask, req, len, e);
+}
+
 int agent_network(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
 		  struct err *e)
 {

@@ -31,6 +31,7 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_WAIT_OOM] = "WaitOom",
 	[AGENT_ACCEPT_SOCKET] = "AcceptSocket",
 	[AGENT_UPDATE] = "Update",
+	[AGENT_DISKS] = "UpdateDisks",
 	[AGENT_NETWORK] = "UpdateNetwork",
 };
 

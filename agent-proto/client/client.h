@@ -145,6 +145,8 @@ int agent_resume(struct agent_client *c, const char *container_id, agent_reply_f
 /* @req/@len: a packed UpdateRequest, sent as it is. */
 int agent_update(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
 		 struct err *e);
+/* @req/@len: a packed UpdateDisksRequest, sent as it is. */
+int agent_disks(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg, struct err *e);
 /* @req/@len: a packed UpdateNetworkRequest, sent as it is. */
 int agent_network(struct agent_client *c, const void *req, size_t len, agent_reply_fn *fn, void *arg,
 		  struct err *e);

@@ -162,6 +162,7 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_STATS] = &husk__agent__v1__stats_response__descriptor,
 	[AGENT_WAIT_OOM] = &husk__agent__v1__wait_oom_response__descriptor,
 	[AGENT_UPDATE] = &husk__agent__v1__empty__descriptor,
+	[AGENT_DISKS] = &husk__agent__v1__empty__descriptor,
 	[AGENT_NETWORK] = &husk__agent__v1__update_network_response__descriptor,
 	[AGENT_ACCEPT_SOCKET] = &husk__agent__v1__accept_socket_response__descriptor,
 };

@@ -22,6 +22,7 @@
 #define AGENT_MAX_ID          1024
 #define AGENT_MAX_STRING      4096
 #define AGENT_MAX_SERIAL      20 /* of a disk, as virtio has it */
+#define AGENT_MAX_DISKS       16 /* in one request */
 #define AGENT_MAX_ARGS        32768
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
 #define AGENT_MAX_VALUES      256 /* files of a control group in one request */
@@ -48,6 +49,7 @@
 #define AGENT_MAX_RULES       256
 #define AGENT_MAX_RESOLVERS   4
 #define AGENT_DEVICE_MS       5000 /* for a device that was told of to be there */
+#define AGENT_PLUG_MS         8000 /* for disks to come into a container, or to be let go of */
 
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000

@@ -10,6 +10,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
+#include "runtime/container/device_update.h"
 #include "runtime/container/id.h"
 #include "runtime/container/update.h"
 #include "runtime/oci/update.h"
@@ -23,6 +24,7 @@ struct values {
 	const char *cpuset_cpus, *cpuset_mems, *cpu_idle;
 	const char *kernel_memory, *kernel_memory_tcp, *memory, *memory_reservation, *memory_swap;
 	const char *l3_cache_schema, *mem_bw_schema;
+	struct cli_list device_add, device_remove;
 };
 
 #define AT(member) offsetof(struct values, member)
@@ -61,6 +63,11 @@ static const struct cli_option options[] = {
 	  "Maximum number of pids allowed in the container (default: 0)" },
 	{ "l3-cache-schema", NULL, CLI_STRING, AT(l3_cache_schema), "refused" },
 	{ "mem-bw-schema", NULL, CLI_STRING, AT(mem_bw_schema), "refused" },
+	{ "device-add", NULL, CLI_LIST, AT(device_add),
+	  "HOSTPATH[:CONTAINERPATH[:ACCESS]]: a block device or a raw file of the host becomes a block device in the "
+	  "container; ACCESS is of r, w and m (default: rwm). May be given several times, not with limits" },
+	{ "device-remove", NULL, CLI_LIST, AT(device_remove),
+	  "CONTAINERPATH: such a device goes, after all that are to come" },
 	{ "cpu-idle", NULL, CLI_STRING, AT(cpu_idle), "set cgroup SCHED_IDLE or not, 0: default, 1: idle" },
 	{ .name = NULL },
 };
@@ -241,18 +248,56 @@ static int from_file(const char *path, struct oci_resources **ret, struct err *e
 	return rc;
 }
 
+/* Whether an option about limits was given: then everything before the lists is not as it was at the beginning. */
+static bool has_limits(const struct values *v)
+{
+	static const struct values none;
+
+	return memcmp(v, &none, offsetof(struct values, device_add)) != 0;
+}
+
+/* Into *ret, which the caller frees. */
+static int take_devices(const struct values *v, struct device_wish **ret, struct err *e)
+{
+	struct device_wish *add = calloc(v->device_add.n + 1, sizeof(*add));
+	int rc = 0;
+
+	*ret = add;
+	if (!add)
+		return err_set(e, ENOMEM, "out of memory");
+	if (has_limits(v))
+		return err_set(e, EINVAL, "device-add and device-remove cannot be used together with other options");
+	for (size_t i = 0; i < v->device_add.n; i++) {
+		rc = device_wish_parse(v->device_add.v[i], &add[i], e);
+		if (rc < 0)
+			return err_wrap(e, rc, "invalid value for device-add");
+	}
+	for (size_t i = 0; i < v->device_remove.n; i++) {
+		rc = device_path_check(v->device_remove.v[i], e);
+		if (rc < 0)
+			return err_wrap(e, rc, "invalid value for device-remove");
+	}
+	return 0;
+}
+
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct values *v = values;
 	struct oci_resources given, *file = NULL;
 	struct container_state s = { .doc = NULL };
+	bool devices = v->device_add.n || v->device_remove.n;
+	_cleanup_free_ struct device_wish *add = NULL;
 	_cleanup_close_ int dir = -1;
-	int rc = cli_find(g, args[0], &dir, &s, e);
+	int rc = devices ? take_devices(v, &add, e) : 0;
 
 	(void)nargs;
+	if (rc == 0)
+		rc = cli_find(g, args[0], &dir, &s, e);
 	if (rc < 0)
 		return rc;
 	container_state_done(&s);
+	if (devices)
+		return container_devices(&g->host, args[0], add, v->device_add.n, v->device_remove.v, v->device_remove.n, e);
 	if (v->resources && *v->resources)
 		rc = from_file(v->resources, &file, e);
 	else
@@ -266,7 +311,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 const struct cli_command cli_update = {
 	.name = "update",
 	.usage = "<container-id>",
-	.summary = "update container resource constraints",
+	.summary = "update container resource constraints and devices",
 	.description = "   The limits are set in the container's control group in its guest, and those "
 		       "of its machine's\n"
 		       "on the host with them: all, or none. What is not given, or 0, stays as it is.\n"
@@ -274,7 +319,11 @@ const struct cli_command cli_update = {
 		       "   The file holds what stands under linux.resources in config.json, for "
 		       "instance\n"
 		       "{\"memory\": {\"limit\": 67108864}, \"cpu\": {\"quota\": 50000}, "
-		       "\"pids\": {\"limit\": 100}}.\n",
+		       "\"pids\": {\"limit\": 100}}.\n"
+		       "\n"
+		       "   A device that is added is a disk of the machine: none of them is there if one "
+		       "cannot be.\n"
+		       "One that is removed goes even if the guest does not let go of it.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.min_args = 1,

@@ -226,6 +226,8 @@ static int claim(struct creation *c, struct err *e)
 
 	if (rc == 0) {
 		rc = group_check_free(&c->group, e);
+		if (rc == 0)
+			rc = disks_note(c->spec, c->dir, e);
 		if (rc < 0)
 			container_remove_dir(c->req->host->root, c->req->id, c->dir, NULL);
 	}

@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "runtime/container/device_list.h"
 
 const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor)
 {
@@ -111,4 +112,28 @@ int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e)
 		}
 	}
 	return 0;
+}
+
+int disks_note(const struct oci_spec *spec, int dir, struct err *e)
+{
+	struct device_list l = { .v = NULL };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < spec->n_devices; i++) {
+		const struct oci_device *d = &spec->devices[i];
+		char path[PATH_MAX], source[64];
+		struct device_entry entry = { .path = path, .source = source, .access = "r", .there = true };
+
+		/* One of several entries for a path is made, one by a devious path cannot be named: it stays. */
+		if (!d->disk || device_path_check(d->path, NULL) < 0 || device_list_find(&l, d->path) || l.n == DEVICE_LIST_MAX)
+			continue;
+		snprintf(path, sizeof(path), "%s", d->path);
+		snprintf(source, sizeof(source), "%lld:%lld", (long long)d->major, (long long)d->minor);
+		snprintf(entry.disk, sizeof(entry.disk), "%s", d->disk);
+		rc = device_list_add(&l, &entry, e);
+	}
+	if (rc == 0 && l.n)
+		rc = device_list_save(dir, &l, e);
+	device_list_done(&l);
+	return rc;
 }

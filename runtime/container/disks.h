@@ -15,6 +15,9 @@
  * is passed over. Messages begin with the file's name. */
 int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e);
 
+/* Notes them in the container's folder (device_list.h), so that they can be taken away while it runs. */
+int disks_note(const struct oci_spec *spec, int dir, struct err *e);
+
 /* For tests: "rw", "r" or "" as the rules allow @major:@minor by its numbers. */
 const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor);
 

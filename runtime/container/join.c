@@ -11,6 +11,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
+#include "runtime/container/device_update.h"
 #include "runtime/container/group.h"
 #include "runtime/oci/spec.h"
 #include "runtime/proxy/client.h"
@@ -262,6 +263,7 @@ static int leave_to(const struct container_host *h, const char *id, const char *
 		return rc;
 	}
 	drop_shares(machine, s);
+	container_devices_leave(machine, h->root, id);
 	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, NULL);
 	ncl_free(machine);
 	if (rc < 0)

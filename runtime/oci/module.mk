@@ -4,7 +4,7 @@ OCI_SPEC_OBJS := runtime/oci/field runtime/oci/process runtime/oci/mounts runtim
 	runtime/oci/checks runtime/oci/block_io runtime/oci/unified runtime/oci/cpuset runtime/oci/vm
 OCI_SPEC_OBJS += runtime/oci/mount_options runtime/oci/netdev runtime/oci/counts
 OCI_OBJS := $(OCI_SPEC_OBJS) runtime/oci/seccomp_bpf runtime/oci/default runtime/oci/limits runtime/oci/pack \
-	runtime/oci/pack_kernel runtime/oci/features runtime/oci/update
+	runtime/oci/pack_kernel runtime/oci/features runtime/oci/update runtime/oci/disks
 OCI_LIBS := -lprotobuf-c -lseccomp $(LIB_JSON_LIBS)
 
 UNIT_TESTS += oci_spec oci_features oci_limits oci_engines

@@ -109,16 +109,26 @@ int proxy_signal(int sock, int signo, bool all, int timeout_ms, struct err *e)
 	return rc < 0 ? rc : proxy_wait(sock, PROXY_SIGNAL, NULL, timeout_ms, e);
 }
 
-int proxy_update(int sock, const struct buf *request, int timeout_ms, struct err *e)
+static int send_packed(int sock, enum proxy_cmd cmd, const struct buf *request, int timeout_ms, struct err *e)
 {
 	struct proxy_update m = { .len = (uint32_t)request->len };
 	int rc;
 
 	if (request->len > sizeof(m.request))
-		return err_set(e, E2BIG, "too many limits");
+		return err_set(e, E2BIG, "too much to update at a time");
 	memcpy(m.request, request->data, request->len);
-	rc = proxy_send(sock, PROXY_UPDATE, &m, sizeof(m), NULL, 0, e);
-	return rc < 0 ? rc : proxy_wait(sock, PROXY_UPDATE, NULL, timeout_ms, e);
+	rc = proxy_send(sock, cmd, &m, sizeof(m), NULL, 0, e);
+	return rc < 0 ? rc : proxy_wait(sock, cmd, NULL, timeout_ms, e);
+}
+
+int proxy_update(int sock, const struct buf *request, int timeout_ms, struct err *e)
+{
+	return send_packed(sock, PROXY_UPDATE, request, timeout_ms, e);
+}
+
+int proxy_disks(int sock, const struct buf *request, int timeout_ms, struct err *e)
+{
+	return send_packed(sock, PROXY_DISKS, request, timeout_ms, e);
 }
 
 int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *arg, int timeout_ms,

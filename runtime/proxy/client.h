@@ -28,6 +28,8 @@ int proxy_ps(int sock, void (*each)(void *arg, const struct proxy_ps *p), void *
 
 /* @request: a packed UpdateRequest. */
 int proxy_update(int sock, const struct buf *request, int timeout_ms, struct err *e);
+/* @request: a packed UpdateDisksRequest. */
+int proxy_disks(int sock, const struct buf *request, int timeout_ms, struct err *e);
 /* What the container has used: counts and names are in their ranges. */
 int proxy_stats(int sock, struct agent_stats *ret, int timeout_ms, struct err *e);
 int proxy_watch(int sock, int timeout_ms, struct err *e);

@@ -22,7 +22,7 @@
  * Before PROXY_COMMIT or PROXY_START the end of the connection (husk was killed) ends the proxy, and with it what it
  * made. Every later command may come on descriptor 3 or on a connection to the listening socket:
  * PROXY_START, PROXY_SIGNAL, PROXY_RESIZE, PROXY_PS, PROXY_STATUS, PROXY_PAUSE, PROXY_RESUME,
- * PROXY_STATS, PROXY_WATCH, PROXY_UPDATE, PROXY_HOST; each is answered once but PROXY_PS.
+ * PROXY_STATS, PROXY_WATCH, PROXY_UPDATE, PROXY_DISKS, PROXY_HOST; each is answered once but PROXY_PS.
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
  * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
@@ -67,6 +67,7 @@ enum proxy_cmd {
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 	PROXY_SOCKET = 80,
 	PROXY_HOST = 90, /* the machine has come into the group that this proxy is in */
+	PROXY_DISKS = 101, /* a struct proxy_update with a packed UpdateDisksRequest */
 };
 
 struct proxy_hdr {
@@ -184,7 +185,7 @@ struct proxy_signal {
 	uint32_t all; /* every process of the container */
 };
 
-/* A packed UpdateRequest, for this container. */
+/* A packed UpdateRequest or UpdateDisksRequest, for this container. */
 #define PROXY_MAX_UPDATE 16384
 struct proxy_update {
 	struct proxy_hdr hdr;

@@ -179,6 +179,20 @@ static int do_update(struct session_client *c, const void *msg, struct err *e)
 	return agent_update(c->s->agent, m->request, m->len, update_answered, c, e);
 }
 
+static void disks_answered(void *arg, const struct agent_reply *r)
+{
+	answered(arg, PROXY_DISKS, r);
+}
+
+static int do_disks(struct session_client *c, const void *msg, struct err *e)
+{
+	const struct proxy_update *m = msg;
+
+	if (m->len > sizeof(m->request) || is_exec(c->s))
+		return err_set(e, EINVAL, "malformed update");
+	return agent_disks(c->s->agent, m->request, m->len, disks_answered, c, e);
+}
+
 static int do_stats(struct session_client *c, const void *msg, struct err *e)
 {
 	(void)msg;
@@ -218,6 +232,7 @@ static const struct {
 	{ PROXY_PAUSE, sizeof(struct proxy_simple), do_pause },
 	{ PROXY_RESUME, sizeof(struct proxy_simple), do_resume },
 	{ PROXY_UPDATE, sizeof(struct proxy_update), do_update },
+	{ PROXY_DISKS, sizeof(struct proxy_update), do_disks },
 	{ PROXY_STATS, sizeof(struct proxy_simple), do_stats },
 	{ PROXY_WATCH, sizeof(struct proxy_simple), do_watch },
 	{ PROXY_HOST, sizeof(struct proxy_simple), do_host },

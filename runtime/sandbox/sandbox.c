@@ -99,19 +99,35 @@ int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly,
 	return 0;
 }
 
+static void fill_disk(struct nc_device *to, const struct diskfile *file, bool readonly, const char *serial)
+{
+	to->disk.size = file->size;
+	to->disk.block_size = file->block_size;
+	to->disk.phys_size = file->phys_size;
+	to->disk.queues = 1;
+	to->disk.queue_size = 128;
+	to->disk.flags = readonly ? NC_DISK_READONLY : NC_DISK_DISCARD;
+	memcpy(to->disk.serial, serial, strlen(serial));
+}
+
 static int describe_disk(const struct sandbox_disk *from, struct ncl_desc *d, struct err *e)
 {
 	struct nc_device *to = ncl_desc_device(d, NC_DEV_DISK, from->serial);
 
 	bug_on(!to);
-	to->disk.size = from->file.size;
-	to->disk.block_size = from->file.block_size;
-	to->disk.phys_size = from->file.phys_size;
-	to->disk.queues = 1;
-	to->disk.queue_size = 128;
-	to->disk.flags = from->readonly ? NC_DISK_READONLY : NC_DISK_DISCARD;
-	memcpy(to->disk.serial, from->serial, strlen(from->serial));
+	fill_disk(to, &from->file, from->readonly, from->serial);
 	return ncl_desc_fd(d, from->file.fd, &to->disk.file, e);
+}
+
+int sandbox_plug_disk(struct ncl *machine, const struct diskfile *f, bool readonly, const char *serial, struct err *e)
+{
+	struct nc_device dev;
+
+	bug_on(strlen(serial) > sizeof(dev.disk.serial));
+	ncl_device_init(&dev, NC_DEV_DISK, serial);
+	fill_disk(&dev, f, readonly, serial);
+	dev.disk.file = 0;
+	return ncl_device_add(machine, &dev, &f->fd, 1, NULL, CALL_TIMEOUT_MS, e);
 }
 
 static void close_disks(struct sandbox *s)
@@ -165,7 +181,7 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	ncl_desc_init(d);
 	d->m.vcpus = d->m.max_vcpus = shape->vcpus;
 	d->m.memory = shape->memory;
-	d->m.flags = NC_CREATE_PVPANIC | NC_CREATE_CFG_MEMORY;
+	d->m.flags = NC_CREATE_PVPANIC | NC_CREATE_CFG_MEMORY | NC_CREATE_DISKS_COME;
 	d->m.log_level = (uint32_t)log_level;
 	d->m.log_json = log_json;
 	snprintf(d->m.name, sizeof(d->m.name), "%s", name);
@@ -192,7 +208,7 @@ int sandbox_listen(struct sandbox *s, struct err *e)
 {
 	int rc = listen_as(s, SANDBOX_MACHINE_SOCK, NC_MAY_CONNECT | NC_MAY_WATCH, e);
 
-	return rc < 0 ? rc : listen_as(s, SANDBOX_JOIN_SOCK, CONTAINER_MAY | NC_MAY_DELEGATE, e);
+	return rc < 0 ? rc : listen_as(s, SANDBOX_JOIN_SOCK, CONTAINER_MAY | NC_MAY_DELEGATE | NC_MAY_DEVICES, e);
 }
 
 int sandbox_listen_net(struct sandbox *s, int *ret_fd, struct err *e)

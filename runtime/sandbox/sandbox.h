@@ -4,7 +4,8 @@
  * <root>/@sandbox/<name>/ (0700), with
  *
  *	machine.sock    the machine's control socket (vmm/control/native.h): connect only
- *	join.sock       the same, for a container that is to live in it, too: shares, lifelines
+ *	join.sock       the same, for husk alone: for a container that is to live in it, too (shares, lifelines), and for disks
+ *	                that come and go
  *	net.sock        husk-net's (runtime/net/wire.h), likewise
  *
  * and what record.h has.
@@ -72,6 +73,9 @@ int sandbox_open_files(struct sandbox *s, struct err *e);
  * own. *ret_serial (may be NULL) lives as long as @s. -E2BIG. */
 int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
 		     const char **ret_serial, struct err *e);
+/* One for a machine that runs: its device is called as its serial is, at most DEVICE_SERIAL - 1 bytes. @f's descriptor stays
+ * the caller's. */
+int sandbox_plug_disk(struct ncl *machine, const struct diskfile *f, bool readonly, const char *serial, struct err *e);
 /* The folder, and the machine's process. @log: where the machine logs, -1 nowhere. */
 int sandbox_begin(struct sandbox *s, int root, const char *name, struct err *e);
 int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shape *shape, int log,
@@ -93,7 +97,7 @@ void sandbox_close(struct sandbox *s);
 
 /* A connected SEQPACKET socket to a living sandbox. */
 int sandbox_connect(int root, const char *name, int *ret_fd, struct err *e);
-/* One that is a lifeline, may add shares and make further clients; and one to husk-net, for a proxy. */
+/* One that is a lifeline, may add shares and devices and make further clients; and one to husk-net, for a proxy. */
 int sandbox_join(int root, const char *name, int *ret_fd, struct err *e);
 int sandbox_join_net(int root, const char *name, int *ret_fd, struct err *e);
 /* Waits for husk-net's end, which comes with its last proxy's; kills it when it is late. */

@@ -89,6 +89,27 @@ setup() { common_setup; }
 	says 'invalid boolean value "maybe" for -systemd-cgroup: parse error'
 }
 
+@test "update: devices that cannot be meant are named before anything is looked for" {
+	while IFS='|' read -r args says; do
+		# shellcheck disable=SC2086 # words
+		expect 1 husk update $args c
+		says "$says"
+		one_line
+	done <<-'END'
+		--device-add :/dev/x|invalid value for device-add: ':/dev/x' is not HOSTPATH[:CONTAINERPATH[:ACCESS]]
+		--device-add /dev/a:/dev/x:q|invalid value for device-add: '/dev/a:/dev/x:q': the access is not r, w and m
+		--device-add /dev/a:dev/x|invalid value for device-add: 'dev/x' is not the absolute path of a device
+		--device-add /dev/a:/dev/../x|invalid value for device-add: '/dev/../x' is not the shortest way to write a path
+		--device-add /dev/a:/dev/x:m|invalid value for device-add: '/dev/a:/dev/x:m': a device that is neither read nor written
+		--device-add disk.img|invalid value for device-add: 'disk.img' is not the absolute path of a device
+		--device-remove x|invalid value for device-remove: 'x' is not the absolute path of a device
+		--device-add /dev/a --memory 1g|device-add and device-remove cannot be used together with other options
+		--device-remove /dev/a -r f|device-add and device-remove cannot be used together with other options
+		--device-add /dev/a|container does not exist
+		--device-remove /dev/a|container does not exist
+	END
+}
+
 @test "numbers of arguments are checked, in runc's words" {
 	for c in create start state delete run; do
 		expect 1 husk $c

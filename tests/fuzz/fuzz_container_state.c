@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/container/device_list.h"
 #include "runtime/container/id.h"
 #include "runtime/container/signame.h"
 #include "runtime/container/state.h"
@@ -41,6 +42,21 @@ static void sandbox(const char *text, size_t len)
 		abort();
 }
 
+static void devices(const char *text, size_t len)
+{
+	struct device_list l;
+	struct device_wish w;
+
+	if (device_list_parse(text, len, &l, NULL) == 0) {
+		for (size_t i = 0; i < l.n; i++)
+			if (*l.v[i].path != '/' || strstr(l.v[i].path, "/../") || !*l.v[i].disk)
+				abort();
+		device_list_done(&l);
+	}
+	if (device_wish_parse(text, &w, NULL) == 0 && (*w.path != '/' || strstr(w.path, "/../") || !*w.source || !*w.access))
+		abort();
+}
+
 static void path(char *text)
 {
 	char *own = strchr(text, '|');
@@ -67,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 0:
 		state(text, size - 1);
 		sandbox(text, size - 1);
+		devices(text, size - 1);
 		break;
 	case 1:
 		proc_parse_stat(text, size - 1, &info);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,6 +80,32 @@ static int run_sh(const char *script, const char *arg)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+/* Disks by name of what stands for them: "disks/SERIAL", whose size is the minor number of a loop device. */
+static char disks_dir[128];
+
+static int find_disk(const char *serial, struct disk_found *ret, struct err *e)
+{
+	char path[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", disks_dir, serial);
+	if (stat(path, &st) < 0)
+		return err_set(e, ENOENT, "no disk has the serial %s", serial);
+	ret->dev = makedev(7, (unsigned)st.st_size);
+	snprintf(ret->path, sizeof(ret->path), "/dev/%s", serial);
+	return 0;
+}
+
+/* One of those that begin with "stuck" does not go. */
+static void remove_disk(const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", disks_dir, name);
+	if (strncmp(name, "stuck", 5) != 0)
+		unlink(path);
+}
+
 static _Noreturn void be_agent(const struct agenthost *h, int ready)
 {
 	struct err e = ERR_INIT;
@@ -87,6 +114,8 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 				    .rootfs_dir = rootfs,
 				    .cgroup_dir = cgroup,
 				    .sockets_dir = sockets,
+				    .find_disk = find_disk,
+				    .remove_disk = remove_disk,
 				    .set_clock = no_clock,
 				    .add_entropy = no_entropy };
 	struct evloop *l;
@@ -99,6 +128,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 	mount("tmpfs", h->dir, "tmpfs", 0, NULL);
 	if (run_sh(make_root, h->dir) != 0)
 		_exit(97);
+	snprintf(disks_dir, sizeof(disks_dir), "%s/disks", h->dir);
 	snprintf(shares, sizeof(shares), "%s/shares", h->dir);
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", h->dir);
 	snprintf(sockets, sizeof(sockets), "%s/sockets", h->dir);

@@ -241,8 +241,8 @@ struct nc_net_info {
 /* A device appears on the bus of a machine that is there already: whole, at once, but the guest is to
  * look for it (/sys/bus/pci/rescan). Types that can: net; disk, of a machine made with NC_CREATE_DISKS_COME and up
  * to NC_MAX_DISKS of them, without a ring of its own (NC_DISK_NO_URING), since none can be made any more. It may be
- * removed whether the guest has let go of it or not; the reply to that comes when its descriptors are closed, or, should the host's
- * disk not answer for 10 s, when it is certain that they will be as soon as that disk has answered. */
+ * removed whether the guest has let go of it or not; the reply to that comes when its descriptors are closed, or,
+ * should the host's disk not answer for 10 s, when it is certain that they will be as soon as that disk has answered. */
 #define NC_MAX_DISKS 16 /* those from the start count */
 struct nc_device_add {
 	struct nc_hdr hdr;
