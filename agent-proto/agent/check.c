@@ -190,6 +190,20 @@ static int check_socket(const Husk__Agent__V1__Container *c, const char *s, stru
 	return *s < '0' || *s > '9' || *end || strlen(s) > 2 || n >= c->n_sockets ? invalid(e, "mounts.source") : 0;
 }
 
+static int check_block_node(const Husk__Agent__V1__Mount *m, struct err *e)
+{
+	const Husk__Agent__V1__BlockNode *n = m->block_node;
+
+	/* Without what it stands for such a mount would be the whole of /dev. */
+	if (strcmp(m->type, "own") != 0 || strcmp(m->source, "dev") != 0 || *m->subpath)
+		return invalid(e, "mounts.block_node");
+	if (strlen(n->disk) > AGENT_MAX_SERIAL)
+		return invalid(e, "mounts.block_node.disk");
+	if (n->major < 0 || n->major > MAX_MAJOR || n->minor < 0 || n->minor > MAX_MINOR)
+		return invalid(e, "mounts.block_node.major");
+	return n->mode & ~0777u ? invalid(e, "mounts.block_node.mode") : 0;
+}
+
 static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V1__Mount *m, struct err *e)
 {
 	const struct {
@@ -210,6 +224,8 @@ static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V
 		rc = invalid(e, "mounts.source");
 	if (rc == 0 && strcmp(m->type, "socket") == 0)
 		rc = check_socket(c, m->source, e);
+	if (rc == 0 && m->block_node)
+		rc = check_block_node(m, e);
 	if (rc == 0 && m->n_more_propagation > AGENT_MAX_PROPAGATION)
 		rc = many(e, "mounts.more_propagation");
 	if (rc == 0)
@@ -220,14 +236,17 @@ static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V
 static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
 {
 	int rc = check_submounts(c->rootfs_submounts, c->n_rootfs_submounts, e);
+	size_t nodes = 0;
 
 	if (c->n_mounts > AGENT_MAX_MOUNTS)
 		return many(e, "mounts");
 	if (c->n_sockets > AGENT_MAX_SOCKETS)
 		return many(e, "sockets");
-	for (size_t i = 0; rc == 0 && i < c->n_mounts; i++)
+	for (size_t i = 0; rc == 0 && i < c->n_mounts; i++) {
 		rc = check_mount(c, c->mounts[i], e);
-	return rc;
+		nodes += c->mounts[i]->block_node != NULL;
+	}
+	return rc == 0 && nodes > AGENT_MAX_BLOCK_NODES ? many(e, "mounts.block_node") : rc;
 }
 
 static int check_devices(const Husk__Agent__V1__Container *c, struct err *e)

@@ -112,13 +112,15 @@ static void unplace_one(int root, const char *path, dev_t dev)
 	const char *name = strrchr(path, '/') + 1;
 	_cleanup_close_ int parent = -1;
 	char dir[AGENT_MAX_STRING + 1];
+	struct stat st;
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
 	parent = resolve_open(root, dir, O_PATH | O_DIRECTORY, false);
 	if (parent < 0 || !is_node(parent, name, dev) || unlinkat(parent, name, 0) == 0 || errno != EBUSY)
 		return;
-	/* Mounted over a file, for a user namespace. */
-	if (fchdir(parent) == 0 && umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+	/* Mounted over a file: in a user namespace, or by the configuration. */
+	if (fchdir(parent) == 0 && umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 &&
+	    fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
 		unlinkat(parent, name, 0);
 }
 

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/mounts.h"
+#include "agent-proto/proto/limits.h"
 #include "lib/cleanup.h"
 
 /* One line of @block/@name/@file; false: there is none. */
@@ -62,11 +64,54 @@ int disks_find(const char *serial, struct disk_found *ret, struct err *e)
 	return rc < 0 ? err_set(e, ENOENT, "no disk has the serial %s", serial) : 0;
 }
 
+/* Its node in the guest's own devtmpfs; @name (48 bytes): what that is called. */
+static int resolve_node(const Husk__Agent__V1__BlockNode *n, char *name, struct err *e)
+{
+	struct disk_found f;
+	int rc = 0;
+
+	if (*n->disk) {
+		rc = disks_find(n->disk, &f, e);
+	} else {
+		snprintf(f.path, sizeof(f.path), "/dev/husk-%u-%u", (unsigned)n->major, (unsigned)n->minor);
+		if (mknod(f.path, S_IFBLK, makedev((unsigned)n->major, (unsigned)n->minor)) < 0 && errno != EEXIST)
+			rc = err_errno(e, errno, "%s", f.path);
+	}
+	if (rc == 0 && (chown(f.path, n->uid, n->gid) < 0 || chmod(f.path, n->mode & 0777) < 0))
+		rc = err_errno(e, errno, "%s", f.path);
+	if (rc == 0)
+		memmove(name, f.path + strlen("/dev/"), strlen(f.path) - strlen("/dev/") + 1);
+	return rc;
+}
+
+static int resolve_mounts(const Husk__Agent__V1__Container *ct, struct err *e)
+{
+	/* As long as the request, which is done with before the next one comes. */
+	static char names[AGENT_MAX_BLOCK_NODES][sizeof(((struct disk_found *)0)->path)];
+	size_t used = 0;
+
+	for (size_t i = 0; i < ct->n_mounts; i++) {
+		Husk__Agent__V1__Mount *m = ct->mounts[i];
+		int rc;
+
+		if (!m->block_node)
+			continue;
+		bug_on(used == AGENT_MAX_BLOCK_NODES); /* check_create() */
+		rc = resolve_node(m->block_node, names[used], e);
+		if (rc < 0)
+			return err_wrap(e, rc, "mount %s", m->destination);
+		m->subpath = names[used++];
+	}
+	return 0;
+}
+
 int disks_resolve(const Husk__Agent__V1__Container *ct, struct err *e)
 {
 	struct disk_found f;
-	int rc;
+	int rc = resolve_mounts(ct, e);
 
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < ct->n_devices; i++) {
 		Husk__Agent__V1__Device *d = ct->devices[i];
 

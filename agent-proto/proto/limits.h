@@ -23,6 +23,7 @@
 #define AGENT_MAX_STRING      4096
 #define AGENT_MAX_SERIAL      20 /* of a disk, as virtio has it */
 #define AGENT_MAX_DISKS       16 /* in one request */
+#define AGENT_MAX_BLOCK_NODES 64 /* among the mounts of a container */
 #define AGENT_MAX_ARGS        32768
 #define AGENT_MAX_ARG_BYTES   (2u << 20)
 #define AGENT_MAX_VALUES      256 /* files of a control group in one request */

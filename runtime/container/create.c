@@ -47,6 +47,7 @@ struct creation {
 	struct share_list shares;
 	struct hook_mounts hooked;
 	const char **env; /* the process's, where it is not the configuration's own */
+	struct oci_device_rule *rules; /* likewise */
 };
 
 /* It is to live in a machine that is there. */
@@ -191,7 +192,7 @@ static int check(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = open_image(c, e);
 	if (rc == 0)
-		rc = disks_open(&c->vm, c->spec, e);
+		rc = disks_open(&c->vm, c->spec, c->bundle, &c->rules, e);
 	if (rc == 0 && joins(c) && c->vm.ndisks)
 		rc = err_set(e, EINVAL, "config.json: linux.devices: no disk can be added to the virtual machine of "
 			     "%s, whose network the container is to share", c->join.sandbox);
@@ -593,6 +594,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	close_and_reset(&c->dir);
 	oci_spec_free(c->spec);
 	free(c->env);
+	free(c->rules);
 	free(c);
 	timeline_mark("created");
 	return rc;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "lib/log.h"
 #include "runtime/container/device_list.h"
 
-const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor)
+const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor, bool meant)
 {
 	bool r = false, w = false;
 
@@ -25,7 +26,7 @@ const char *disks_access(const struct oci_resources *res, int64_t major, int64_t
 		if (rule->type == 'c' || (rule->major != -1 && rule->major != major) ||
 		    (rule->minor != -1 && rule->minor != minor))
 			continue;
-		if (rule->allow && (rule->type != 'b' || rule->major < 0 || rule->minor < 0))
+		if (rule->allow && !meant && (rule->type != 'b' || rule->major < 0 || rule->minor < 0))
 			continue;
 		if (strchr(rule->access, 'r'))
 			r = rule->allow;
@@ -57,28 +58,27 @@ static int name_of(int64_t major, int64_t minor, char *out, size_t size)
 	return 0;
 }
 
-static int open_one(struct sandbox *s, const struct oci_device *d, bool readonly, const char **ret_serial,
-		    struct err *e)
+static int open_one(struct sandbox *s, int64_t major, int64_t minor, bool readonly, const char **ret_serial, struct err *e)
 {
 	struct diskfile f = { .fd = -1 };
 	char path[256];
 	struct stat st;
-	int rc = name_of(d->major, d->minor, path, sizeof(path));
+	int rc = name_of(major, minor, path, sizeof(path));
 
 	if (rc == -ENOENT || rc == -ENODEV)
 		return 0;
 	if (rc < 0)
-		return err_errno(e, -rc, "block device %lld:%lld", (long long)d->major, (long long)d->minor);
+		return err_errno(e, -rc, "block device %lld:%lld", (long long)major, (long long)minor);
 	rc = diskfile_open(&f, AT_FDCWD, path, readonly ? DISKFILE_READONLY : 0, e);
 	if (rc == -ENOENT || rc == -ENXIO || rc == -ENOMEDIUM || rc == -ENODATA)
 		return 0;
 	if (rc < 0)
 		return rc;
 	if (fstat(f.fd, &st) < 0 || !S_ISBLK(st.st_mode) ||
-	    st.st_rdev != makedev((unsigned)d->major, (unsigned)d->minor)) {
+	    st.st_rdev != makedev((unsigned)major, (unsigned)minor)) {
 		close(f.fd);
-		return err_set(e, ENODEV, "%s is not the block device %lld:%lld", path, (long long)d->major,
-			       (long long)d->minor);
+		return err_set(e, ENODEV, "%s is not the block device %lld:%lld", path, (long long)major,
+			       (long long)minor);
 	}
 	rc = sandbox_add_disk(s, &f, readonly, NULL, ret_serial, e);
 	if (rc < 0)
@@ -86,11 +86,11 @@ static int open_one(struct sandbox *s, const struct oci_device *d, bool readonly
 	return rc;
 }
 
-int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e)
+static int open_devices(struct sandbox *s, struct oci_spec *spec, struct err *e)
 {
 	for (size_t i = 0; i < spec->n_devices; i++) {
 		struct oci_device *d = &spec->devices[i];
-		const char *access = d->type == 'b' ? disks_access(&spec->res, d->major, d->minor) : "";
+		const char *access = d->type == 'b' ? disks_access(&spec->res, d->major, d->minor, false) : "";
 		int rc = 0;
 
 		/* One device may have several names. */
@@ -99,7 +99,7 @@ int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e)
 			    spec->devices[k].minor == d->minor)
 				d->disk = spec->devices[k].disk;
 		if (*access && !d->disk)
-			rc = open_one(s, d, strcmp(access, "r") == 0, &d->disk, e);
+			rc = open_one(s, d->major, d->minor, strcmp(access, "r") == 0, &d->disk, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "config.json: linux.devices[%zu]", i);
 		if (*access && !d->disk)
@@ -114,6 +114,111 @@ int disks_open(struct sandbox *s, struct oci_spec *spec, struct err *e)
 	return 0;
 }
 
+/* ---- sources of bind mounts ----------------------------------------------------------------------------------- */
+
+static size_t find_block_sources(struct oci_spec *spec, int bundle)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		struct oci_mount *m = &spec->mounts[i];
+		struct stat st;
+
+		/* What cannot be looked at is refused where shares are opened. */
+		if (!m->bind || m->flags & MS_REMOUNT || fstatat(bundle, m->source, &st, 0) < 0 || !S_ISBLK(st.st_mode))
+			continue;
+		m->block.is = true;
+		m->block.major = major(st.st_rdev);
+		m->block.minor = minor(st.st_rdev);
+		m->block.mode = st.st_mode & 0777;
+		m->block.uid = st.st_uid;
+		m->block.gid = st.st_gid;
+		n++;
+	}
+	return n;
+}
+
+/* The disk of these numbers that is open already, by a device or an earlier mount; NULL: none. */
+static const char *opened(const struct oci_spec *spec, size_t mounts, int64_t major, int64_t minor)
+{
+	for (size_t i = 0; i < spec->n_devices; i++)
+		if (spec->devices[i].type == 'b' && spec->devices[i].major == major && spec->devices[i].minor == minor &&
+		    spec->devices[i].disk)
+			return spec->devices[i].disk;
+	for (size_t i = 0; i < mounts; i++)
+		if (spec->mounts[i].block.disk && spec->mounts[i].block.major == major && spec->mounts[i].block.minor == minor)
+			return spec->mounts[i].block.disk;
+	return NULL;
+}
+
+static int open_mount(struct sandbox *s, struct oci_spec *spec, size_t i, struct oci_device_rule *rule, struct err *e)
+{
+	struct oci_mount *m = &spec->mounts[i];
+	const char *access = disks_access(&spec->res, m->block.major, m->block.minor, true);
+	int rc = 0;
+
+	/* A mount's "ro" says nothing about a device to the kernel; it does to whoever writes it. */
+	if (*access && (m->flags & MS_RDONLY || m->rec_set & MOUNT_ATTR_RDONLY))
+		access = "r";
+	if (!*access)
+		return 0;
+	m->block.disk = opened(spec, i, m->block.major, m->block.minor);
+	if (!m->block.disk)
+		rc = open_one(s, m->block.major, m->block.minor, strcmp(access, "r") == 0, &m->block.disk, e);
+	if (rc < 0)
+		return err_wrap(e, rc, "config.json: mounts[%zu]", i);
+	if (!m->block.disk)
+		return 0;
+	*rule = (struct oci_device_rule){ .allow = true,
+					  .type = 'b',
+					  .major = m->block.major,
+					  .minor = m->block.minor,
+					  .access = access,
+					  .disk = m->block.disk };
+	return 1;
+}
+
+int disks_open(struct sandbox *s, struct oci_spec *spec, int bundle, struct oci_device_rule **ret_rules, struct err *e)
+{
+	size_t room = find_block_sources(spec, bundle), n = spec->res.n_devices;
+	struct oci_device_rule *rules;
+	int rc = open_devices(s, spec, e);
+
+	*ret_rules = NULL;
+	if (rc < 0 || !room)
+		return rc;
+	/* In the guest it has other numbers than a rule for its kind names. */
+	rules = calloc(n + room, sizeof(*rules));
+	if (!rules)
+		return err_set(e, ENOMEM, "out of memory");
+	if (n)
+		memcpy(rules, spec->res.devices, n * sizeof(*rules));
+	for (size_t i = 0; rc >= 0 && i < spec->n_mounts; i++) {
+		rc = spec->mounts[i].block.is ? open_mount(s, spec, i, &rules[n], e) : 0;
+		n += rc > 0;
+	}
+	spec->res.devices = rules;
+	spec->res.n_devices = n;
+	*ret_rules = rules;
+	return min_t(int, rc, 0);
+}
+
+/* ---- the record ------------------------------------------------------------------------------------------------ */
+
+/* One of several entries for a path is made, one by a devious path cannot be named: it stays. */
+static int note(struct device_list *l, const char *disk, const char *at, int64_t major, int64_t minor, struct err *e)
+{
+	char path[PATH_MAX], source[64];
+	struct device_entry entry = { .path = path, .source = source, .access = "r", .there = true };
+
+	if (!disk || device_path_check(at, NULL) < 0 || device_list_find(l, at) || l->n == DEVICE_LIST_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "%s", at);
+	snprintf(source, sizeof(source), "%lld:%lld", (long long)major, (long long)minor);
+	snprintf(entry.disk, sizeof(entry.disk), "%s", disk);
+	return device_list_add(l, &entry, e);
+}
+
 int disks_note(const struct oci_spec *spec, int dir, struct err *e)
 {
 	struct device_list l = { .v = NULL };
@@ -121,16 +226,13 @@ int disks_note(const struct oci_spec *spec, int dir, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < spec->n_devices; i++) {
 		const struct oci_device *d = &spec->devices[i];
-		char path[PATH_MAX], source[64];
-		struct device_entry entry = { .path = path, .source = source, .access = "r", .there = true };
 
-		/* One of several entries for a path is made, one by a devious path cannot be named: it stays. */
-		if (!d->disk || device_path_check(d->path, NULL) < 0 || device_list_find(&l, d->path) || l.n == DEVICE_LIST_MAX)
-			continue;
-		snprintf(path, sizeof(path), "%s", d->path);
-		snprintf(source, sizeof(source), "%lld:%lld", (long long)d->major, (long long)d->minor);
-		snprintf(entry.disk, sizeof(entry.disk), "%s", d->disk);
-		rc = device_list_add(&l, &entry, e);
+		rc = note(&l, d->disk, d->path, d->major, d->minor, e);
+	}
+	for (size_t i = 0; rc == 0 && i < spec->n_mounts; i++) {
+		const struct oci_mount *m = &spec->mounts[i];
+
+		rc = note(&l, m->block.disk, m->destination, m->block.major, m->block.minor, e);
 	}
 	if (rc == 0 && l.n)
 		rc = device_list_save(dir, &l, e);

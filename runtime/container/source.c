@@ -315,6 +315,10 @@ static int look_and_decide(struct source *s, int bundle, const struct oci_mount 
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return err_errno(e, errno, "stat %s", m->source);
 	begin(s, &st, &fs);
+	/* What disks_open() has found. */
+	if (S_ISBLK(st.st_mode) && m->block.is &&
+	    st.st_rdev == makedev((unsigned)m->block.major, (unsigned)m->block.minor))
+		return own(s, "dev", "", "", e);
 	return m->flags & MS_REMOUNT ? 0 : source_decide(s, real, &st, (long)fs.f_type, m->destination, e);
 }
 

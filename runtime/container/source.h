@@ -5,6 +5,7 @@
  *   directories and regular files   a share: the host's files, by the file server
  *   the host's kernel file systems  the guest's own of the same kind: it has a kernel of its own
  *   harmless devices                the guest's own of the same name
+ *   block devices                   a node, with a disk of the machine behind it where the rules allow that (disks.h)
  *   sockets                         their connections and datagrams, relayed
  *   FIFOs, other devices            refused by name
  */

@@ -165,6 +165,22 @@ static void add_flags(Husk__Agent__V1__Mount *to, const struct oci_mount *from, 
 	to->rec_attr_clear = from->rec_clear;
 }
 
+static Husk__Agent__V1__BlockNode *block_node(struct packer *p, const struct oci_mount *from)
+{
+	Husk__Agent__V1__BlockNode *n = take(p, 1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	husk__agent__v1__block_node__init(n);
+	n->disk = str(from->block.disk ? from->block.disk : "");
+	n->major = from->block.major;
+	n->minor = from->block.minor;
+	n->mode = from->block.mode;
+	n->uid = from->block.uid;
+	n->gid = from->block.gid;
+	return n;
+}
+
 static void add_mount(struct packer *p, Husk__Agent__V1__Mount *to, const struct oci_mount *from,
 		      const struct oci_pack_source *src)
 {
@@ -189,6 +205,8 @@ static void add_mount(struct packer *p, Husk__Agent__V1__Mount *to, const struct
 	to->n_gid_mappings = from->n_gid_mappings;
 	to->gid_mappings = pack_mappings(p, from->gid_mappings, from->n_gid_mappings);
 	to->id_map_recursive = from->idmap_recursive;
+	if (from->block.is)
+		to->block_node = block_node(p, from);
 }
 
 static void add_mounts(struct packer *p, pb_container *m, const struct oci_spec *s,

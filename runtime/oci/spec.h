@@ -101,6 +101,13 @@ struct oci_mount {
 	/* Both or none: ids of the file system, from container_id on, are seen as those from host_id on. */
 	struct oci_id_mapping *uid_mappings, *gid_mappings;
 	size_t n_uid_mappings, n_gid_mappings;
+	/* Not of the file: what its source is, when that is a block device. */
+	struct {
+		bool is;
+		int64_t major, minor;
+		uint32_t mode, uid, gid;
+		const char *disk; /* as a device's */
+	} block;
 };
 
 enum oci_ns_type { OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_CGROUP,

@@ -56,7 +56,8 @@ static int inside(const char *script)
 {
 	char all[512];
 
-	snprintf(all, sizeof(all), "for p in /proc/[0-9]*; do grep -q plugged $p/cgroup && cd $p/root && break; done; %s", script);
+	snprintf(all, sizeof(all), "for p in /proc/[0-9]*; do grep -q plugged $p/cgroup && cd $p/root && break; done; %s",
+		 script);
 	return agenthost_sh(h, all);
 }
 
@@ -138,7 +139,8 @@ static void all_or_nothing(void **state)
 	if (!h || agenthost_sh(h, "mkdir -p $0/disks && mknod $0/tried b 7 100 && rm $0/tried") != 0)
 		return;
 	agenthost_sleeper(h, &q, "plugged");
-	assert_int_equal(agenthost_sh(h, "cd $0/disks; for n in one two stuck; do head -c 5 /dev/zero >$n; done; echo 123456 >two"), 0);
+	assert_int_equal(agenthost_sh(h, "cd $0/disks; for n in one two stuck; do head -c 5 /dev/zero >$n; done; "
+					 "echo 123456 >two"), 0);
 	fds = agenthost_fds(h);
 	begin(&a);
 	put(&a, 0, "one", "/dev/in/here/a", "rw")->mode = 0640;

@@ -2,6 +2,8 @@
 /* Which block devices of the host a container is given. */
 #include "tests/unit/check.h"
 
+#include <fcntl.h>
+
 #include "runtime/container/disks.h"
 
 int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
@@ -25,29 +27,30 @@ static void access_by_rules(void **state)
 		const char *why;
 		struct oci_device_rule *rules;
 		size_t n;
-		const char *want;
+		const char *want, *meant; /* of a device by its numbers; of the source of a mount */
 	} rows[] = {
-		{ "none", NULL, 0, "" },
-		{ "by its numbers", RULES(ALL(false), B(true, 8, 16, "rwm")), 2, "rw" },
-		{ "to read", RULES(ALL(false), B(true, 8, 16, "r")), 2, "r" },
-		{ "to read, then to write", RULES(B(true, 8, 16, "r"), B(true, 8, 16, "w")), 2, "rw" },
-		{ "to make a node alone", RULES(B(true, 8, 16, "m")), 1, "" },
-		{ "everything, as privileged containers have it", RULES(ALL(true)), 1, "" },
-		{ "all of its kind", RULES(B(true, 8, -1, "rwm")), 1, "" },
-		{ "all block devices", RULES(B(true, -1, -1, "rwm")), 1, "" },
-		{ "another", RULES(B(true, 8, 17, "rwm")), 1, "" },
+		{ "none", NULL, 0, "", "" },
+		{ "by its numbers", RULES(ALL(false), B(true, 8, 16, "rwm")), 2, "rw", "rw" },
+		{ "to read", RULES(ALL(false), B(true, 8, 16, "r")), 2, "r", "r" },
+		{ "to read, then to write", RULES(B(true, 8, 16, "r"), B(true, 8, 16, "w")), 2, "rw", "rw" },
+		{ "to make a node alone", RULES(B(true, 8, 16, "m")), 1, "", "" },
+		{ "everything, as privileged containers have it", RULES(ALL(true)), 1, "", "rw" },
+		{ "all of its kind", RULES(B(true, 8, -1, "rwm")), 1, "", "rw" },
+		{ "all block devices", RULES(B(true, -1, -1, "rwm")), 1, "", "rw" },
+		{ "another", RULES(B(true, 8, 17, "rwm")), 1, "", "" },
 		{ "a character device of these numbers",
-		  RULES({ .allow = true, .type = 'c', .major = 8, .minor = 16, .access = "rwm" }), 1, "" },
-		{ "taken away", RULES(B(true, 8, 16, "rwm"), B(false, 8, 16, "w")), 2, "r" },
-		{ "taken away by a rule for all", RULES(B(true, 8, 16, "rwm"), ALL(false)), 2, "" },
-		{ "taken away by a rule for its kind", RULES(B(true, 8, 16, "rwm"), B(false, 8, -1, "w")), 2, "r" },
+		  RULES({ .allow = true, .type = 'c', .major = 8, .minor = 16, .access = "rwm" }), 1, "", "" },
+		{ "taken away", RULES(B(true, 8, 16, "rwm"), B(false, 8, 16, "w")), 2, "r", "r" },
+		{ "taken away by a rule for all", RULES(B(true, 8, 16, "rwm"), ALL(false)), 2, "", "" },
+		{ "taken away by a rule for its kind", RULES(B(true, 8, 16, "rwm"), B(false, 8, -1, "w")), 2, "r", "r" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct oci_resources res = { .devices = rows[i].rules, .n_devices = rows[i].n };
 
-		check_row(rows[i].why, strcmp(disks_access(&res, 8, 16), rows[i].want) == 0);
+		check_row(rows[i].why, strcmp(disks_access(&res, 8, 16, false), rows[i].want) == 0);
+		check_row(rows[i].why, strcmp(disks_access(&res, 8, 16, true), rows[i].meant) == 0);
 	}
 }
 
@@ -57,12 +60,18 @@ static void what_is_not_there(void **state)
 	struct oci_device d = { .path = "/dev/x", .type = 'b', .major = 4095, .minor = 1048575 };
 	struct oci_device_rule r = B(true, 4095, 1048575, "rwm");
 	struct oci_spec spec = { .devices = &d, .n_devices = 1, .res = { .devices = &r, .n_devices = 1 } };
+	struct oci_mount m = { .destination = "/x", .source = "/dev/null", .bind = true };
+	struct oci_device_rule *rules;
 	static struct sandbox s;
 
 	(void)state;
-	assert_int_equal(disks_open(&s, &spec, NULL), 0);
+	spec.mounts = &m;
+	spec.n_mounts = 1;
+	assert_int_equal(disks_open(&s, &spec, AT_FDCWD, &rules, NULL), 0);
 	assert_null(d.disk);
 	assert_null(r.disk);
+	assert_null(rules);
+	assert_false(m.block.is); /* a character device */
 }
 
 int main(void)

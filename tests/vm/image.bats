@@ -63,26 +63,38 @@ ls: /bin/date: No such file or directory" ]
 	says "config.json: vm.image.path: $PWD/none: No such file or directory"
 }
 
-@test "block devices of the host, under the guest's numbers; their rules follow; none for a rule of all" {
+@test "block devices of the host, under the guest's numbers; their rules follow; none for a rule of all, but for mounts of them" {
 	printf world >two
 	truncate -s 8M one two
-	local a b
-	a=$(losetup -f --show one) && b=$(losetup -f --show two)
+	local a b c
+	a=$(losetup -f --show one) && b=$(losetup -f --show two) && c=$(losetup -f --show -r one)
 	dev() { stat -c '%Hr %Lr' "$1"; }
 	read -r amaj amin <<<"$(dev "$a")"
 	read -r bmaj bmin <<<"$(dev "$b")"
-	bundle "$(args sh -c 'echo hello >/dev/a; sync; head -c 5 /dev/b; echo x >/dev/b; echo $?; cat /sys/dev/block/$(stat -c "%t:%T" /dev/a | { IFS=: read -r x y; echo $((0x$x)):$((0x$y)); })/serial; stat -c "%F %a %u" /dev/b; mknod /tmp/c b 7 0 && head -c 1 /tmp/c')" \
+	bundle "$(args sh -c 'echo hello >/dev/a; sync; head -c 5 /dev/b; echo x >/dev/b; echo $?; cat /sys/dev/block/$(stat -c "%t:%T" /dev/a | { IFS=: read -r x y; echo $((0x$x)):$((0x$y)); })/serial; stat -c "%F %a %u" /dev/b; mknod /tmp/c b 7 0 && head -c 1 /tmp/c; stat -c "%F %a" /dev/disks/c; head -c 1 /dev/disks/c')" \
+		".mounts += [{destination: \"/dev/disks/c\", type: \"bind\", source: \"$c\", options: [\"bind\"]}]" \
 		".linux.devices = [{path: \"/dev/a\", type: \"b\", major: $amaj, minor: $amin}, {path: \"/dev/b\", type: \"b\", major: $bmaj, minor: $bmin, fileMode: 384}]" \
 		".linux.resources.devices = [{allow: false, access: \"rwm\"}, {allow: true, type: \"b\", major: $amaj, minor: $amin, access: \"rw\"},
 			{allow: true, type: \"b\", major: $bmaj, minor: $bmin, access: \"r\"}]" '.root.readonly = false' \
 		'.process.capabilities[] += ["CAP_MKNOD"]'
 	expect 1 husk run -b "$BUNDLE" "$ID" </dev/null
-	[[ $out == 'world1
-husk-disk-0block special file 600 0' ]]
-	[[ $err == *"/dev/b: Operation not permitted"* ]]
+	echo "$out$err"
+	[ "$out" = "world1
+husk-disk-0block special file 600 0
+block special file $(stat -c %a "$c")" ]
+	[[ $err == *"/dev/b: Operation not permitted"*"/dev/disks/c: Operation not permitted"* ]]
 	[ "$(head -c 5 one)" = hello ]
-	configure '.linux.resources.devices = [{allow: true, access: "rwm"}]' '.process.args[2] = "head -c 1 /dev/a"'
+	# Whoever mounts a device means it, whatever way it is allowed; over a file that is there, too.
+	: >"$BUNDLE/rootfs/etc/disk"
+	configure '.linux.resources.devices = [{allow: true, access: "rwm"}]' 'del(.linux.devices[1])' \
+		'.process.args[2] = "head -c 5 /etc/disk; head -c 5 /data/ro; echo; echo no >/data/ro; head -c 5 /dev/b; echo mine >/etc/disk; sync; head -c 1 /dev/a"' \
+		".mounts[-1] |= (.source = \"$a\" | .destination = \"/etc/disk\")" \
+		".mounts += [{destination: \"/data/ro\", type: \"bind\", source: \"$b\", options: [\"bind\", \"ro\"]}]" \
+		".linux.devices[0] |= (.major = $(dev "$c" | cut -d' ' -f1) | .minor = $(dev "$c" | cut -d' ' -f2))"
 	expect 1 husk run -b "$BUNDLE" "$ID" </dev/null
-	says 'No such device or address'
-	losetup -d "$a" "$b"
+	echo "$out$err"
+	[ "$out" = 'helloworld' ]
+	[[ $err == *"write error: Operation not permitted"*"/dev/b: No such file"*"/dev/a: No such device or address"* ]]
+	[ "$(head -c 4 "$a")" = mine ]
+	losetup -d "$a" "$b" "$c"
 }
