@@ -2,25 +2,17 @@
 #include "lib/mounttree.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "lib/cleanup.h"
 
-/* The root of the detached tree @tree, by a descriptor that does not keep the tree together. */
-static int open_root(int tree, bool is_dir)
+/* The root of the detached tree @tree, by a descriptor that does not keep the tree together: dup() would share the very
+ * one that is to be dissolved. */
+static int open_root(int tree)
 {
-	char by_number[40];
-	int fd;
+	int fd = open_tree(tree, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC);
 
-	if (is_dir) {
-		fd = openat(tree, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		return fd < 0 ? -errno : fd;
-	}
-	/* "." does not work on a file, and dup() would share the very descriptor to be dissolved. */
-	snprintf(by_number, sizeof(by_number), "/proc/self/fd/%d", tree);
-	fd = open(by_number, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -59,7 +51,7 @@ int mounttree_open(int dirfd, const char *path, unsigned flags, int *ret_fd, boo
 		return err_errno(e, -rc, "cannot lock down the copy of %s", path);
 	if (fstat(tree, &st) < 0)
 		return err_errno(e, errno, "cannot look at %s", path);
-	fd = open_root(tree, S_ISDIR(st.st_mode));
+	fd = open_root(tree);
 	if (fd < 0)
 		return err_errno(e, -fd, "cannot open the copy of %s", path);
 	*ret_fd = fd;

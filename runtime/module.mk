@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 RUNTIME_HOST_OBJS := runtime/host/proc runtime/host/spawn runtime/host/sock runtime/host/flat \
-	runtime/host/cgroup runtime/host/cgroup_path runtime/host/mountinfo runtime/host/namespace
+	runtime/host/cgroup runtime/host/cgroup_path runtime/host/namespace
 RUNTIME_SYSTEMD_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/systemd/client
 RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/disks runtime/container/device_list runtime/container/device_update runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
-	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/group runtime/container/network runtime/container/join
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/group runtime/container/network runtime/container/join runtime/container/follow
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder runtime/sandbox/record \
 	runtime/sandbox/members
 RUNTIME_HOST_OBJS += runtime/host/config
@@ -21,15 +21,15 @@ husk_OBJS := runtime/cli/main runtime/cli/options runtime/cli/help runtime/cli/c
 	runtime/cli/exec runtime/cli/list runtime/cli/ps runtime/cli/spec runtime/cli/pause runtime/cli/console runtime/cli/events \
 	runtime/cli/events_json runtime/cli/find runtime/cli/ps_format runtime/cli/checkpoint runtime/cli/update \
 	runtime/cli/features \
-	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/runprog $(LIB_JSON) $(LIB_BASE)
+	$(RUNTIME_OBJS) $(OCI_OBJS) $(NATIVE_CLIENT_OBJS) lib/mounttree lib/mountinfo lib/runprog $(LIB_JSON) $(LIB_BASE)
 husk_OBJS += lib/diskfile runtime/cli/doctor $(RUNTIME_DOCTOR_OBJS)
 husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	$(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe) runtime/host/filter \
-	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
+	$(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe follow follower follow_table) runtime/host/filter \
+	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) lib/mounttree lib/mountinfo $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
@@ -48,7 +48,7 @@ device_list_TEST_LIBS := $(LIB_JSON_LIBS)
 UNIT_TESTS += source connector unframe
 unframe_TEST_OBJS := runtime/proxy/unframe $(LIB_BASE)
 connector_TEST_OBJS := runtime/proxy/connector runtime/host/filter $(LIB_BASE)
-source_TEST_OBJS := runtime/container/source runtime/host/mountinfo lib/mounttree $(LIB_BASE)
+source_TEST_OBJS := runtime/container/source lib/mountinfo lib/mounttree $(LIB_BASE)
 UNIT_TESTS += sandbox_record
 sandbox_record_TEST_OBJS := runtime/sandbox/record runtime/sandbox/members runtime/sandbox/folder runtime/host/proc runtime/host/flat \
 	runtime/host/sock $(LIB_JSON) $(LIB_BASE)
@@ -67,7 +67,7 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe) runtime/host/filter runtime/proxy/relay runtime/proxy/client \
+PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach serve serve_client figures extra network resolver forward sockets listen connector unframe follow follower follow_table) runtime/host/filter runtime/proxy/relay runtime/proxy/client runtime/proxy/setup lib/mounttree lib/mountinfo \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 $(foreach t,proxy proxy_hostile,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
@@ -84,7 +84,7 @@ systemd_FUZZ_LIBS := -lsystemd
 FUZZ_TARGETS += unframe
 unframe_FUZZ_OBJS := runtime/proxy/unframe $(LIB_BASE)
 FUZZ_TARGETS += mountinfo
-mountinfo_FUZZ_OBJS := runtime/host/mountinfo $(LIB_BASE)
+mountinfo_FUZZ_OBJS := lib/mountinfo $(LIB_BASE)
 container_state_FUZZ_OBJS := runtime/sandbox/record runtime/container/device_list runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)
@@ -102,3 +102,6 @@ UNIT_TESTS += sockets
 sockets_TEST_OBJS := $(sort $(proxy_TEST_OBJS) $(AGENTHOST_OBJS))
 sockets_TEST_GEN_OBJS := $(AGENT_GEN_OBJS)
 sockets_TEST_LIBS := $(AGENT_PROTO_LIBS)
+
+UNIT_TESTS += follow
+follow_TEST_OBJS := $(addprefix runtime/proxy/,follower follow_table setup) runtime/host/filter lib/mounttree lib/mountinfo $(LIB_BASE)

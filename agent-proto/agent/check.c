@@ -162,13 +162,47 @@ static bool is_own(const char *name)
 	return false;
 }
 
-static int check_submounts(Husk__Agent__V1__Mount__Submount *const *v, size_t n, struct err *e)
+/* One that is a share of its own, in a mount that follows the host's. */
+static int check_followed(const char *share, uint32_t slot, uint32_t parent, const char *path, struct err *e)
+{
+	int rc = check_share(share, "share", e);
+
+	if (rc < 0)
+		return rc;
+	if (slot >= AGENT_MAX_FOLLOWED)
+		return invalid(e, "slot");
+	if (parent > AGENT_MAX_FOLLOWED || parent == slot + 1)
+		return invalid(e, "parent");
+	return *path == '/' || strlen(path) > AGENT_MAX_STRING ? invalid(e, "path") : 0;
+}
+
+int check_change_mount(const Husk__Agent__V1__ChangeMountRequest *req, struct err *e)
+{
+	if (req->slot >= AGENT_MAX_FOLLOWED)
+		return invalid(e, "slot");
+	if (req->gone)
+		return 0;
+	if (req->bind >= AGENT_MAX_FOLLOWING)
+		return invalid(e, "bind");
+	if (req->flags > UINT32_MAX)
+		return invalid(e, "flags");
+	return check_followed(req->share, req->slot, req->parent, req->path, e);
+}
+
+static int check_submounts(Husk__Agent__V1__Mount__Submount *const *v, size_t n, bool follow, struct err *e)
 {
 	if (n > AGENT_MAX_SUBMOUNTS)
 		return many(e, "submounts");
-	for (size_t i = 0; i < n; i++)
-		if (!*v[i]->path || *v[i]->path == '/' || strlen(v[i]->path) > AGENT_MAX_STRING)
+	for (size_t i = 0; i < n; i++) {
+		int rc = follow && *v[i]->share ? check_followed(v[i]->share, v[i]->slot, v[i]->parent, v[i]->path, e) : 1;
+
+		if (rc < 0)
+			return err_wrap(e, rc, "submounts");
+		if (rc > 0 && *v[i]->share)
+			return invalid(e, "submounts.share");
+		if (rc > 0 && (!*v[i]->path || *v[i]->path == '/' || strlen(v[i]->path) > AGENT_MAX_STRING))
 			return invalid(e, "submounts.path");
+	}
 	return 0;
 }
 
@@ -228,14 +262,16 @@ static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V
 		rc = check_block_node(m, e);
 	if (rc == 0 && m->n_more_propagation > AGENT_MAX_PROPAGATION)
 		rc = many(e, "mounts.more_propagation");
+	if (rc == 0 && (m->follow > AGENT_MAX_FOLLOWING || (m->follow && strcmp(m->type, "bind") != 0)))
+		rc = invalid(e, "mounts.follow");
 	if (rc == 0)
-		rc = check_submounts(m->submounts, m->n_submounts, e);
+		rc = check_submounts(m->submounts, m->n_submounts, m->follow, e);
 	return rc == 0 ? check_id_maps(m, e) : rc;
 }
 
 static int check_mounts(const Husk__Agent__V1__Container *c, struct err *e)
 {
-	int rc = check_submounts(c->rootfs_submounts, c->n_rootfs_submounts, e);
+	int rc = check_submounts(c->rootfs_submounts, c->n_rootfs_submounts, false, e);
 	size_t nodes = 0;
 
 	if (c->n_mounts > AGENT_MAX_MOUNTS)

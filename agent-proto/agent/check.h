@@ -11,6 +11,7 @@ int check_create(const Husk__Agent__V1__CreateContainerRequest *req, struct err 
 int check_exec(const Husk__Agent__V1__ExecRequest *req, struct err *e);
 int check_update(const Husk__Agent__V1__UpdateRequest *req, struct err *e);
 int check_disks(const Husk__Agent__V1__UpdateDisksRequest *req, struct err *e);
+int check_change_mount(const Husk__Agent__V1__ChangeMountRequest *req, struct err *e);
 /* A container's or an exec's id; only the latter may be empty. */
 int check_ids(const char *container_id, const char *exec_id, struct err *e);
 

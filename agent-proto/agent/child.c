@@ -131,6 +131,7 @@ static int make_root(const struct child_job *j, struct err *e)
 				 .shares_dir = j->shares_dir,
 				 .sockets = j->sockets,
 				 .outside = j->mounts,
+				 .sync = j->sync,
 				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };
 	int rc = mount_root(j, &env, e);
 

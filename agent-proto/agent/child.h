@@ -4,7 +4,7 @@
  * socket pair, and its end closes at the exec: end of file without SYNC_FAILED means that the program
  * runs.
  *
- *	child -> agent   SYNC_TTY (+ descriptor of the master), SYNC_READY, SYNC_FAILED
+ *	child -> agent   SYNC_TTY (+ descriptor of the master), SYNC_FOLLOW, SYNC_READY, SYNC_FAILED
  *	agent -> child   one byte: go (containers only; an exec goes on by itself). Before that, with a user
  *	                 namespace to make, one byte: the maps are there
  */
@@ -13,17 +13,22 @@
 
 #include <sys/types.h>
 
+#include "agent-proto/agent/follow.h"
 #include "agent-proto/proto/agent.pb-c.h"
 #include "agent-proto/proto/limits.h"
 #include "lib/err.h"
 
-enum sync_kind { SYNC_TTY = 1, SYNC_READY = 2, SYNC_FAILED = 3 };
+enum sync_kind { SYNC_TTY = 1, SYNC_READY = 2, SYNC_FAILED = 3, SYNC_FOLLOW = 4 };
 
 struct sync_msg {
 	uint32_t kind;
 	/* SYNC_FAILED: -ENOENT and -EACCES are about the executable and nothing else. */
 	int32_t rc;
 	char text[500];
+	/* SYNC_FOLLOW: a mount that follows the host's (follow.h), or one below it */
+	uint32_t is_bind, number;
+	struct mount_mark mark;
+	uint64_t attrs; /* MOUNT_ATTR_* for all below a bind mount */
 };
 
 #define CHILD_MAX_JOIN 3 /* pid, ipc, uts */

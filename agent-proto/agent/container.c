@@ -78,6 +78,7 @@ static void container_free(struct container *ct)
 	while (ct->execs)
 		forget_exec(ct->execs);
 	process_done(&ct->init);
+	follow_done(ct);
 	evloop_del(&ct->events);
 	close_and_reset(&ct->events.fd);
 	evtimer_done(&ct->retry);
@@ -124,7 +125,7 @@ static void try_remove(struct container *ct)
 
 	if (!ct->going || !all_ended(ct))
 		return;
-	if (cgroup_populated(&ct->cgroup) > 0) {
+	if (cgroup_populated(&ct->cgroup) > 0 || follow_busy(ct)) {
 		evtimer_set_ns(&ct->retry, ALIVE_NS);
 		return;
 	}

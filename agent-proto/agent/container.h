@@ -10,6 +10,7 @@
 
 #include "agent-proto/agent/cgroup.h"
 #include "agent-proto/agent/diskplug.h"
+#include "agent-proto/agent/follow.h"
 #include "agent-proto/agent/freezer.h"
 #include "agent-proto/agent/image.h"
 #include "agent-proto/agent/oom.h"
@@ -44,6 +45,7 @@ struct container {
 	 * superblock away under them when its last mount goes. -1: none. */
 	int mntns;
 	int netns; /* its own network namespace; -1: the machine's */
+	struct follow *follow; /* of mounts that follow the host's; NULL: there are none */
 	struct image image; /* its root, when that is a disk: gone when nobody holds it */
 };
 

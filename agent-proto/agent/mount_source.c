@@ -13,8 +13,7 @@
 #include "agent-proto/agent/resolve.h"
 #include "lib/cleanup.h"
 
-/* A name below @dir, not through any link. With O_DIRECTORY a share's inner mount appears in doing so. */
-static int open_below(int dir, const char *path, uint64_t flags)
+int mount_open_below(int dir, const char *path, uint64_t flags)
 {
 	struct open_how how = { .flags = flags | O_PATH | O_CLOEXEC,
 				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
@@ -40,7 +39,7 @@ int mount_clone_share(const struct mount_env *env, const char *name, const char 
 		return err_errno(e, errno, "share %s", name);
 	/* One that is no folder, or is gone since the host looked, is no mount here. */
 	for (size_t i = 0; i < n_below; i++) {
-		int fd = open_below(share, below[i]->path, O_DIRECTORY);
+		int fd = *below[i]->share ? -1 : mount_open_below(share, below[i]->path, O_DIRECTORY);
 
 		close_and_reset(&fd);
 	}
@@ -57,11 +56,9 @@ int mount_clone_share(const struct mount_env *env, const char *name, const char 
 
 int mount_flag_below(int tree, Husk__Agent__V1__Mount__Submount *const *below, size_t n_below, struct err *e)
 {
-	const uint64_t all = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW;
-
 	for (size_t i = 0; i < n_below; i++) {
-		_cleanup_close_ int fd = open_below(tree, below[i]->path, O_DIRECTORY);
-		int rc = fd < 0 ? 0 : mount_flags(fd, below[i]->flags, all);
+		_cleanup_close_ int fd = *below[i]->share ? -1 : mount_open_below(tree, below[i]->path, O_DIRECTORY);
+		int rc = fd < 0 ? 0 : mount_flags(fd, below[i]->flags, MOUNT_ALL_FLAGS);
 
 		/* -EINVAL: no mount is there. */
 		if (rc < 0 && rc != -EINVAL)
@@ -102,7 +99,7 @@ int mount_make_cgroup(const struct mount_env *env, const char *data, uint64_t fl
 static int make_dev(const Husk__Agent__V1__Mount *m, struct err *e)
 {
 	_cleanup_close_ int dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = dev < 0 ? -errno : open_below(dev, m->subpath, 0);
+	_cleanup_close_ int fd = dev < 0 ? -errno : mount_open_below(dev, m->subpath, 0);
 	_cleanup_close_ int tree = fd < 0 ? fd : mount_clone(fd, true);
 	int rc;
 
@@ -122,7 +119,7 @@ static int part_of(const struct mount_env *env, int whole, const char *subpath, 
 
 	if (rc < 0)
 		return err_errno(e, -rc, "%s", env->shares_dir);
-	fd = open_below(whole, subpath, 0);
+	fd = mount_open_below(whole, subpath, 0);
 	tree = fd < 0 ? fd : mount_clone(fd, recursive);
 	umount2(env->shares_dir, MNT_DETACH);
 	return tree < 0 ? err_errno(e, -tree, "%s", subpath) : tree;

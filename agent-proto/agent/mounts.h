@@ -8,8 +8,13 @@
 #ifndef AGENT_PROTO_AGENT_MOUNTS_H
 #define AGENT_PROTO_AGENT_MOUNTS_H
 
+#include "agent-proto/agent/follow.h"
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
 
 /* A mount of which something is left to do when all are in place. */
 struct mount_late {
@@ -26,6 +31,7 @@ struct mount_env {
 	int cgroup;             /* O_PATH of the container's cgroup, seen from here */
 	bool own_cgroupns;
 	const int *outside; /* struct mounts_outside; NULL: none */
+	int sync; /* to the agent */
 	struct mount_late *late;
 	size_t n_late;
 };
@@ -43,6 +49,8 @@ int mount_clone(int fd, bool recursive);
 int mount_attrs(int tree, uint64_t set, uint64_t clear, bool recursive);
 /* The MOUNT_ATTR_* of MS_* flags; without the access time modes. */
 uint64_t mount_attrs_of(uint64_t flags);
+/* What a mount of the host's has or has not. */
+#define MOUNT_ALL_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW)
 /* MS_* to have and not to have on @tree; what neither names stays. 0 or -errno. */
 int mount_flags(int tree, uint64_t flags, uint64_t clear);
 /* MS_SHARED, MS_SLAVE … with MS_REC. */
@@ -54,6 +62,9 @@ int mount_propagation(int tree, uint64_t flags);
 int mount_clone_share(const struct mount_env *env, const char *name, const char *subpath,
 		      bool recursive, Husk__Agent__V1__Mount__Submount *const *below, size_t n_below,
 		      struct err *e);
+/* O_PATH of @path below @dir ("": itself), not through any link. With O_DIRECTORY in @flags a share's inner mount appears in
+ * doing so. Descriptor or -errno. */
+int mount_open_below(int dir, const char *path, uint64_t flags);
 /* Gives the mounts below @tree, which is in place, their own flags. */
 int mount_flag_below(int tree, Husk__Agent__V1__Mount__Submount *const *below, size_t n_below, struct err *e);
 /* Whatever @m says, detached. Descriptor or -errno. */

@@ -53,7 +53,9 @@ static void on_message(struct process *p, const struct sync_msg *m, int fd)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (m->kind == SYNC_READY && p->state == PROC_PREPARING) {
+	if (m->kind == SYNC_FOLLOW && p->state == PROC_PREPARING) {
+		follow_told(p->ct, m);
+	} else if (m->kind == SYNC_READY && p->state == PROC_PREPARING) {
 		p->state = is_exec ? PROC_STARTING : PROC_CREATED;
 		devices_made_done(&p->nodes);
 		if (!is_exec)

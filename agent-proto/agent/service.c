@@ -298,6 +298,19 @@ static void accept_socket(struct conn *c, struct ttrpc_call *call, const void *m
 		sockets_accept(&ct->sockets, req->token, call);
 }
 
+static void change_mount(struct conn *c, struct ttrpc_call *call, const void *msg)
+{
+	const Husk__Agent__V1__ChangeMountRequest *req = msg;
+	struct err e = ERR_INIT;
+	int rc = check_change_mount(req, &e);
+	struct container *ct = rc < 0 ? NULL : find(c, call, req->container_id, "");
+
+	if (rc < 0)
+		ttrpc_reply_err(call, rc, e.msg);
+	else if (ct)
+		follow_change(ct, req, call);
+}
+
 static void delete(struct conn *c, struct ttrpc_call *call, const void *msg)
 {
 	const Husk__Agent__V1__ProcessRequest *req = msg;
@@ -329,6 +342,7 @@ METHOD(stats, container_request, stats)
 METHOD(wait_oom, wait_oom_request, wait_oom)
 METHOD(update_network, update_network_request, update_network)
 METHOD(accept_socket, accept_socket_request, accept_socket)
+METHOD(change_mount, change_mount_request, change_mount)
 METHOD(delete, process_request, delete)
 
 #define AGENT "husk.agent.v1.Agent"
@@ -349,6 +363,7 @@ const struct ttrpc_method agent_methods[] = {
 	{ AGENT, "WaitOom", on_wait_oom },
 	{ AGENT, "UpdateNetwork", on_update_network },
 	{ AGENT, "AcceptSocket", on_accept_socket },
+	{ AGENT, "ChangeMount", on_change_mount },
 	{ AGENT, "Delete", on_delete },
 	{ NULL, NULL, NULL },
 };

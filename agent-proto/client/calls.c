@@ -2,6 +2,7 @@
 #include "agent-proto/client/client.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -297,4 +298,31 @@ int agent_accept_socket(struct agent_client *c, const char *container_id, uint64
 	req.container_id = n.container;
 	req.token = token;
 	return agent_ask_message(c, &ask, &req.base, e);
+}
+
+int agent_change_mount(struct agent_client *c, const char *container_id, const struct agent_mount *m, agent_reply_fn *fn,
+		       void *arg, struct err *e)
+{
+	struct agent_ask ask = { .method = AGENT_CHANGE_MOUNT, .fn = fn, .arg = arg };
+	uint8_t packed[AGENT_MAX_ID + AGENT_MAX_STRING + 512];
+	char path[AGENT_MAX_STRING + 1], share[128];
+	Husk__Agent__V1__ChangeMountRequest req;
+	struct names n;
+	int rc = put_names(&n, container_id, "", e);
+
+	if (rc < 0)
+		return rc;
+	if ((size_t)snprintf(path, sizeof(path), "%s", m->path) >= sizeof(path) ||
+	    (size_t)snprintf(share, sizeof(share), "%s", m->share) >= sizeof(share))
+		return err_set(e, EINVAL, "path is too long");
+	husk__agent__v1__change_mount_request__init(&req);
+	req.container_id = n.container;
+	req.slot = m->slot;
+	req.gone = m->gone;
+	req.bind = m->bind;
+	req.parent = m->parent;
+	req.path = path;
+	req.share = share;
+	req.flags = m->flags;
+	return agent_ask_packed(c, &ask, packed, husk__agent__v1__change_mount_request__pack(&req, packed), e);
 }

@@ -30,6 +30,7 @@ static const char *const method_name[AGENT_METHODS] = {
 	[AGENT_STATS] = "Stats",
 	[AGENT_WAIT_OOM] = "WaitOom",
 	[AGENT_ACCEPT_SOCKET] = "AcceptSocket",
+	[AGENT_CHANGE_MOUNT] = "ChangeMount",
 	[AGENT_UPDATE] = "Update",
 	[AGENT_DISKS] = "UpdateDisks",
 	[AGENT_NETWORK] = "UpdateNetwork",

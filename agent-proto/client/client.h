@@ -165,4 +165,15 @@ int agent_delete(struct agent_client *c, const char *container_id, const char *e
 int agent_accept_socket(struct agent_client *c, const char *container_id, uint64_t token, agent_reply_fn *fn, void *arg,
 			struct err *e);
 
+/* A mount of the host's in a bind mount that follows them: as ChangeMountRequest has it. */
+struct agent_mount {
+	uint32_t bind, slot, parent;
+	uint64_t flags;
+	const char *path, *share;
+	bool gone;
+};
+/* Without deadline: it is the host's files that are asked for. One at a time. */
+int agent_change_mount(struct agent_client *c, const char *container_id, const struct agent_mount *m, agent_reply_fn *fn,
+		       void *arg, struct err *e);
+
 #endif

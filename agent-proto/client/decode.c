@@ -165,6 +165,7 @@ static const ProtobufCMessageDescriptor *const reply_type[AGENT_METHODS] = {
 	[AGENT_DISKS] = &husk__agent__v1__empty__descriptor,
 	[AGENT_NETWORK] = &husk__agent__v1__update_network_response__descriptor,
 	[AGENT_ACCEPT_SOCKET] = &husk__agent__v1__accept_socket_response__descriptor,
+	[AGENT_CHANGE_MOUNT] = &husk__agent__v1__empty__descriptor,
 };
 
 static int take(enum agent_method m, const void *msg, agent_ps_fn *each, void *arg,

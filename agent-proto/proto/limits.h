@@ -35,6 +35,8 @@
 #define AGENT_MAX_DEVICE_RULES 512
 #define AGENT_MAX_SUBMOUNTS   1024 /* of one mount */
 #define AGENT_MAX_PROPAGATION 64
+#define AGENT_MAX_FOLLOWING   32 /* bind mounts of a container that follow the host's mounts, */
+#define AGENT_MAX_FOLLOWED    128 /* and those that have come in them, at a time */
 #define AGENT_MAX_DATAGRAM    65536 /* bytes of one, on its way to a socket of the host */
 #define AGENT_MAX_SOCKETS     64 /* of the host, in one container */
 #define AGENT_MAX_ERROR_TEXT  400

@@ -45,6 +45,7 @@ struct creation {
 	struct network net;
 	struct join join;
 	struct share_list shares;
+	struct follow follow;
 	struct hook_mounts hooked;
 	const char **env; /* the process's, where it is not the configuration's own */
 	struct oci_device_rule *rules; /* likewise */
@@ -334,6 +335,9 @@ static int add_shares(struct creation *c, struct err *e)
 		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
 				   c->shares.readonly[i], c->shares.is_file[i],
 				   c->shares.nocache[i], e);
+	for (size_t i = 0; rc == 0 && i < c->follow.n; i++)
+		if (c->follow.v[i].fd >= 0)
+			rc = sandbox_share(&c->vm, c->follow.v[i].name, c->follow.v[i].fd, false, c->follow.v[i].is_file, false, e);
 	return rc;
 }
 
@@ -364,6 +368,7 @@ static int attach(struct creation *c, struct err *e)
 	snprintf(m.fs_device, sizeof(m.fs_device), "%s", SANDBOX_FS_DEVICE);
 	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", c->join.prefix);
 	m.start_timeout_ms = hooks_start_timeout(&c->spec->hooks);
+	m.nfollowed = (uint32_t)c->follow.n;
 	if (joins(c))
 		m.flags |= PROXY_ATTACH_HOSTED;
 	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)
@@ -372,11 +377,12 @@ static int attach(struct creation *c, struct err *e)
 		rc = oci_pack_create(c->spec, c->req->id, &c->shares.packed[0], &disk, &c->shares.packed[1],
 				     &c->proxy.tokens, &hook_state, &request, e);
 	if (rc == 0)
-		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, c->net.proxy_end, e);
+		rc = stand_in_attach(&c->proxy, &m, &request, lifeline, c->vm.ready, c->follow.sock, c->net.proxy_end, e);
 	buf_free(&request);
 	buf_free(&state);
 	/* Nobody's but the machine's and the proxy's from here on. */
 	share_list_close(&c->shares);
+	follow_close(&c->follow);
 	close_and_reset(&c->vm.ready);
 	return rc;
 }
@@ -481,7 +487,9 @@ static int make_all(struct creation *c, struct err *e)
 		rc = hook_mounts_add(&c->hooked, c->spec, e);
 	/* After the hooks: what they mounted is in the shares. */
 	if (rc == 0)
-		rc = share_list_open(&c->shares, c->join.prefix, c->spec, c->bundle, c->rootfs, &c->hooked, e);
+		rc = follow_start(&c->follow, c->spec, c->bundle, c->join.prefix, c->proxy.made.sock, e);
+	if (rc == 0)
+		rc = share_list_open(&c->shares, c->join.prefix, c->spec, c->bundle, c->rootfs, &c->hooked, &c->follow, e);
 	if (rc == 0)
 		rc = joins(c) ? join_machine(c, e) : make_machine(c, e);
 	if (rc < 0)
@@ -561,6 +569,7 @@ int container_create(const struct container_request *r, struct container_made *r
 				.vm = SANDBOX_INIT,
 				.choice = MACHINE_CHOICE_INIT,
 				.proxy = STAND_IN_INIT,
+				.follow = FOLLOW_INIT,
 				.net = NETWORK_INIT };
 	group_init(&c->group);
 	rc = check(c, &local);
@@ -584,6 +593,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	stand_in_done(&c->proxy, rc < 0);
 	network_done(&c->net, rc < 0);
 	share_list_close(&c->shares);
+	follow_close(&c->follow);
 	hook_mounts_done(&c->hooked);
 	sandbox_close(&c->vm);
 	group_done(&c->group);

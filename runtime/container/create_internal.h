@@ -4,6 +4,7 @@
 #define RUNTIME_CONTAINER_CREATE_INTERNAL_H
 
 #include "runtime/container/create.h"
+#include "runtime/container/follow.h"
 #include "runtime/container/hook_mounts.h"
 #include "runtime/container/source.h"
 #include "runtime/sandbox/sandbox.h"
@@ -40,9 +41,9 @@ int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e);
  * log. */
 int stand_in_setup(struct stand_in *p, const struct container_host *h, struct proxy_setup *m,
 		   const int *fds, size_t nfds, struct err *e);
-/* @request: the packed message. Sends PROXY_ATTACH; the answer is awaited by stand_in_wait(). */
+/* @request: the packed message. @ready, @follow, @net: -1 without. Sends PROXY_ATTACH; the answer is awaited by stand_in_wait(). */
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
-		    int machine, int ready, int net, struct err *e);
+		    int machine, int ready, int follow, int net, struct err *e);
 int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e);
 /* Gives the terminal's master away, tells the pid, commits. */
 int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e);
@@ -62,9 +63,9 @@ struct share_list {
 	struct oci_pack_source *packed;
 	struct mountinfo mounts; /* of the host, when they were asked for */
 };
-/* @hooked: the last of the mounts, whose sources it gives away. */
+/* @hooked: the last of the mounts, whose sources it gives away. @follow: started; is good as long as @l is. */
 int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
-		    const char *rootfs, struct hook_mounts *hooked, struct err *e);
+		    const char *rootfs, struct hook_mounts *hooked, struct follow *follow, struct err *e);
 /* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e);

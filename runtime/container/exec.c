@@ -50,7 +50,7 @@ static int attach(const struct exec_request *r, struct stand_in *p, int machine,
 	rc = oci_pack_exec(r->process, r->id, m.exec_id, r->cgroup, &p->tokens, r->ignore_paused,
 			   &request, e);
 	if (rc == 0)
-		rc = stand_in_attach(p, &m, &request, machine, -1, -1, e);
+		rc = stand_in_attach(p, &m, &request, machine, -1, -1, -1, e);
 	buf_free(&request);
 	return rc;
 }

@@ -86,15 +86,58 @@ int share_list_sockets(const struct share_list *l, int proxy, struct err *e)
 	return rc;
 }
 
-static int open_source(struct share_list *l, const struct oci_spec *spec, size_t i, int bundle, struct err *e)
+/* What the follower has told of below mount number @bind. -ENOMEM. */
+static int add_followed(struct source *src, const struct follow *f, uint32_t bind)
+{
+	struct oci_pack_submount *list = calloc(f->n + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	src->pack.below = list;
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].bind == bind)
+			list[src->pack.n_below++] = f->v[i].pack;
+	return 0;
+}
+
+/* The mount itself, and the others by themselves. Where that cannot be, all of it is one share, and only what comes later
+ * is followed. */
+static int open_following(struct share_list *l, struct source *src, const struct oci_mount *m, int bundle, struct follow *f,
+			  int number, struct err *e)
+{
+	struct oci_mount alone = *m;
+	struct err why = ERR_INIT;
+	int rc = -EINVAL;
+
+	alone.recursive = false;
+	if (!f->whole)
+		rc = source_open(src, bundle, &alone, &l->mounts, &why);
+	if (rc == 0 && add_followed(src, f, (uint32_t)number) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	/* Of what an unprivileged namespace may not take apart. */
+	if (rc == -EINVAL) {
+		follow_forget(f, (uint32_t)number);
+		rc = source_open(src, bundle, m, &l->mounts, e);
+	} else if (rc < 0 && e) {
+		*e = why;
+	}
+	src->pack.follow = (uint32_t)number + 1;
+	return rc;
+}
+
+static int open_source(struct share_list *l, const struct oci_spec *spec, size_t i, int bundle, struct follow *f, struct err *e)
 {
 	const struct oci_mount *m = &spec->mounts[i];
 	struct source *src = &l->sources[i + 1];
+	int number = follow_number(f, i);
 	int rc;
 
 	if (m->flags & MS_REMOUNT)
 		return 0;
-	rc = source_open(src, bundle, m, &l->mounts, e);
+	if (number >= 0)
+		rc = open_following(l, src, m, bundle, f, number, e);
+	else
+		rc = source_open(src, bundle, m, &l->mounts, e);
 	if (rc < 0)
 		return source_error(m, i, rc, e);
 	if (src->fd >= 0)
@@ -113,7 +156,7 @@ static void take_hooked(struct share_list *l, struct hook_mount *m, size_t i)
 }
 
 int share_list_open(struct share_list *l, const char *prefix, const struct oci_spec *spec, int bundle,
-		    const char *rootfs, struct hook_mounts *hooked, struct err *e)
+		    const char *rootfs, struct hook_mounts *hooked, struct follow *follow, struct err *e)
 {
 	size_t shares = 1 + count_binds(spec), own = spec->n_mounts - hooked->n;
 	int rc;
@@ -131,7 +174,7 @@ int share_list_open(struct share_list *l, const char *prefix, const struct oci_s
 		add_share(l, &l->sources[0]);
 	for (size_t i = 0; rc == 0 && i < own; i++)
 		if (spec->mounts[i].bind)
-			rc = open_source(l, spec, i, bundle, e);
+			rc = open_source(l, spec, i, bundle, follow, e);
 	for (size_t i = 0; rc == 0 && i < hooked->n; i++)
 		take_hooked(l, &hooked->v[i], own + i);
 	for (size_t i = 0; rc == 0 && i < l->n_sources; i++)

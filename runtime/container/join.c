@@ -222,6 +222,11 @@ static void drop_shares(struct ncl *machine, const struct container_state *s)
 	do
 		snprintf(name, sizeof(name), "%s%u", s->shares && *s->shares ? s->shares : SHARE_PREFIX, i);
 	while (i++ < PROXY_MAX_SHARES && ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL) == 0);
+	/* Of these any may be there. */
+	for (i = 0; i < FOLLOW_MAX_MOUNTS; i++) {
+		snprintf(name, sizeof(name), "%s" FOLLOW_SHARE_MARK "%u", s->shares && *s->shares ? s->shares : SHARE_PREFIX, i);
+		ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL);
+	}
 }
 
 /* The machine's group is to be removed: machine and husk-net go on in that of @to. */

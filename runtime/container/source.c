@@ -188,18 +188,6 @@ static bool changes_at_once(const char *real)
 	return false;
 }
 
-static bool is_kernel_fs(const char *type)
-{
-	static const char *const names[] = { "proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue",
-					     "bpf", "debugfs", "tracefs", "securityfs", "hugetlbfs", "nsfs",
-					     "efivarfs", "pstore", "binfmt_misc", "configfs", "fusectl", "autofs" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(type, names[i]) == 0)
-			return true;
-	return false;
-}
-
 /* What is mounted below, so that the guest mounts it too, with its own flags. Else it would do so when somebody
  * looks there, with the flags of the mount above. */
 static int find_below(struct source *s, const char *real, struct mountinfo *mi, struct err *e)
@@ -216,7 +204,7 @@ static int find_below(struct source *s, const char *real, struct mountinfo *mi, 
 	for (size_t i = 0; i < mi->n && s->pack.n_below < AGENT_MAX_SUBMOUNTS; i++) {
 		const char *below = mountinfo_below(&mi->rows[i], real);
 
-		if (!below || strlen(below) > AGENT_MAX_STRING || is_kernel_fs(mi->rows[i].type))
+		if (!below || strlen(below) > AGENT_MAX_STRING || mountinfo_is_kernel_fs(mi->rows[i].type))
 			continue;
 		list[s->pack.n_below].path = below;
 		list[s->pack.n_below++].flags = mi->rows[i].flags & (SAME_FLAGS | MS_NOSYMFOLLOW);

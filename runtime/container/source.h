@@ -14,7 +14,7 @@
 
 #include <sys/stat.h>
 
-#include "runtime/host/mountinfo.h"
+#include "lib/mountinfo.h"
 #include "runtime/oci/spec.h"
 
 struct source {

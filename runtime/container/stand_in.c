@@ -138,10 +138,10 @@ int stand_in_setup(struct stand_in *p, const struct container_host *h, struct pr
 }
 
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
-		    int machine, int ready, int net, struct err *e)
+		    int machine, int ready, int follow, int net, struct err *e)
 {
 	_cleanup_close_ int mem = memfd_create("request", MFD_CLOEXEC);
-	int fds[4] = { machine, mem };
+	int fds[5] = { machine, mem };
 	size_t n = 2;
 	int rc;
 
@@ -160,6 +160,10 @@ int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf
 	if (ready >= 0) {
 		m->flags |= PROXY_ATTACH_READY;
 		fds[n++] = ready;
+	}
+	if (follow >= 0) {
+		m->flags |= PROXY_ATTACH_FOLLOW;
+		fds[n++] = follow;
 	}
 	if (net >= 0) {
 		m->flags |= PROXY_ATTACH_NET;

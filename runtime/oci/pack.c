@@ -148,6 +148,9 @@ static Husk__Agent__V1__Mount__Submount **submounts(struct packer *p, const stru
 	for (size_t i = 0; list && i < src->n_below; i++) {
 		list[i]->path = str(src->below[i].path);
 		list[i]->flags = src->below[i].flags;
+		list[i]->share = str(src->below[i].share ? src->below[i].share : "");
+		list[i]->slot = src->below[i].slot;
+		list[i]->parent = src->below[i].parent;
 	}
 	return list;
 }
@@ -198,6 +201,7 @@ static void add_mount(struct packer *p, Husk__Agent__V1__Mount *to, const struct
 		to->n_more_propagation = from->n_propagation - 1;
 	}
 	to->copy_up = from->copy_up;
+	to->follow = src->follow;
 	to->n_submounts = src->n_below;
 	to->submounts = submounts(p, src);
 	to->n_uid_mappings = from->n_uid_mappings;

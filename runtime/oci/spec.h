@@ -349,8 +349,10 @@ struct oci_pack_state {
 	const char *head, *tail;
 };
 struct oci_pack_submount {
-	const char *path; /* below the source */
+	const char *path; /* below the source, or with a share below its parent */
 	uint64_t flags;   /* MS_* */
+	const char *share; /* of its own; NULL: it is in the source's */
+	uint32_t slot, parent; /* with a share: its name; 0 or that of the one it is on, and one more */
 };
 struct oci_pack_socket {
 	uint32_t mode, uid, gid; /* on the host */
@@ -366,6 +368,7 @@ struct oci_pack_source {
 	bool is_file;
 	const struct oci_pack_submount *below;
 	size_t n_below;
+	uint32_t follow; /* 1 and up: the host's mounts below come and go; 0 */
 	struct oci_pack_socket sock;
 };
 struct oci_pack_disk {

@@ -33,10 +33,12 @@ static void created(void *arg, const struct agent_reply *r)
 		session_fail(s, -EIO, &e);
 		return;
 	}
-	if (!is_exec(s))
+	if (!is_exec(s)) {
 		sockets_begin(s);
-	else
+		follow_begin(s);
+	} else {
 		listen_begin(s);
+	}
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, 0, "");
 }

@@ -29,6 +29,8 @@ struct proxy {
 	struct setup_mounts mounts;
 	int ready, machine;
 	int proc; /* the host's, until the container's mounts are entered */
+	int follow[FOLLOW_MAX_BINDS]; /* sources to follow, until the follower has them */
+	uint32_t n_follow, follow_readonly;
 	void *request;
 	bool is_setup;
 };
@@ -106,13 +108,32 @@ static int receive_stream(struct proxy *p, const struct proxy_stream *m, const i
 	return extra_add(&p->session, m, fds[0], e);
 }
 
+static int receive_follow(struct proxy *p, const struct proxy_follow *m, const int *fds, size_t nfds, struct err *e)
+{
+	int rc = 0;
+
+	if (nfds != 1 || (m->hdr.cmd == PROXY_FOLLOW && p->n_follow == FOLLOW_MAX_BINDS))
+		return err_set(e, EBADMSG, "follow: malformed");
+	if (m->hdr.cmd == PROXY_FOLLOW) {
+		p->follow_readonly |= m->readonly ? 1u << p->n_follow : 0;
+		p->follow[p->n_follow++] = fds[0];
+		return 0;
+	}
+	rc = follower_start(p->proc, p->follow, p->n_follow, p->follow_readonly, fds[0], &p->session.follow.pidfd, e);
+	close(fds[0]);
+	while (p->n_follow)
+		close(p->follow[--p->n_follow]);
+	return rc;
+}
+
 static int receive_attach(struct proxy *p, const struct proxy_attach *m, const int *fds,
 			  size_t nfds, struct err *e)
 {
 	struct proxy_attach *at = &p->session.at;
 
-	if (nfds != 2u + !!(m->flags & PROXY_ATTACH_READY) + !!(m->flags & PROXY_ATTACH_NET) || m->nshares > PROXY_MAX_SHARES ||
-	    m->request_len > AGENT_MAX_FRAME)
+	size_t n = 2u + !!(m->flags & PROXY_ATTACH_READY) + !!(m->flags & PROXY_ATTACH_NET) + !!(m->flags & PROXY_ATTACH_FOLLOW);
+
+	if (nfds != n || m->nshares > PROXY_MAX_SHARES || m->nfollowed > FOLLOW_MAX_MOUNTS || m->request_len > AGENT_MAX_FRAME)
 		return err_set(e, EBADMSG, "attach: malformed");
 	*at = *m;
 	at->container_id[sizeof(at->container_id) - 1] = 0;
@@ -122,7 +143,9 @@ static int receive_attach(struct proxy *p, const struct proxy_attach *m, const i
 	p->machine = fds[0];
 	p->ready = m->flags & PROXY_ATTACH_READY ? fds[2] : -1;
 	if (m->flags & PROXY_ATTACH_NET)
-		network_take(&p->session, fds[nfds - 1]);
+		network_take(&p->session, fds[--nfds]);
+	if (m->flags & PROXY_ATTACH_FOLLOW)
+		follow_take(&p->session, fds[--nfds], m->nfollowed);
 	p->request = malloc(at->request_len ? at->request_len : 1);
 	if (!p->request)
 		return err_set(e, ENOMEM, "out of memory");
@@ -150,6 +173,7 @@ static int receive(struct proxy *p, struct err *e)
 		struct proxy_setup setup;
 		struct proxy_mount mount;
 		struct proxy_stream stream;
+		struct proxy_follow follow;
 		struct proxy_attach attach;
 	} m;
 	int fds[PROXY_SETUP_MAX_FDS];
@@ -173,6 +197,8 @@ static int receive(struct proxy *p, struct err *e)
 		return receive_stream(p, &m.stream, fds, nfds, e);
 	if (m.hdr.cmd == PROXY_SOCKET && (size_t)n == sizeof(struct proxy_simple) && p->is_setup && nfds == 1)
 		return sockets_add(&p->session, fds[0], e);
+	if ((m.hdr.cmd == PROXY_FOLLOW || m.hdr.cmd == PROXY_FOLLOW_BEGIN) && (size_t)n == sizeof(m.follow) && p->is_setup)
+		return receive_follow(p, &m.follow, fds, nfds, e);
 	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
 		return err_set(e, EBADMSG, "unexpected command %u", m.hdr.cmd);
 	rc = receive_attach(p, &m.attach, fds, nfds, e);
@@ -248,6 +274,7 @@ int main(void)
 	s->stamp[PROXY_T_BEGIN] = io_now_ns();
 	s->exit_code = EXIT_LOST;
 	s->sockets.src.fd = -1;
+	s->follow.pidfd = -1;
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-proxy");
 	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
 		return EXIT_LOST;

@@ -15,6 +15,9 @@
  *	PROXY_SYNC    (when hooks are to find all that in place)   reply
  *	PROXY_STREAM  one descriptor beyond the three that the process is to have   no reply
  *	PROXY_SOCKET  one socket of the host that the container is to have, O_PATH; in the order of their numbers   no reply
+ *	PROXY_FOLLOW  one source whose later mounts the container is to have (follow.h): a detached slave copy; in the order of
+ *	              their numbers   no reply
+ *	PROXY_FOLLOW_BEGIN  behind the last of them: the follower's end of its connection   no reply
  *	PROXY_ATTACH  the mount table is entered and every privilege given up; then the agent is spoken
  *	              to and the container or the exec is made    reply, perhaps after seconds
  *	PROXY_COMMIT  from here on the end of the connection means nothing   reply
@@ -66,6 +69,8 @@ enum proxy_cmd {
 	PROXY_UPDATE = 17,
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 	PROXY_SOCKET = 80,
+	PROXY_FOLLOW = 91,
+	PROXY_FOLLOW_BEGIN = 92,
 	PROXY_HOST = 90, /* the machine has come into the group that this proxy is in */
 	PROXY_DISKS = 101, /* a struct proxy_update with a packed UpdateDisksRequest */
 };
@@ -134,6 +139,13 @@ struct proxy_mount {
 #define PROXY_MAX_EXTRA 16
 #define PROXY_MAX_SOCKETS 64
 
+/* + one descriptor. */
+struct proxy_follow {
+	struct proxy_hdr hdr;
+	uint32_t readonly; /* PROXY_FOLLOW: all that comes below it is */
+	uint32_t pad;
+};
+
 enum proxy_stream_kind {
 	PROXY_STREAM_IN = 1, /* a pipe to read from, for the process */
 	PROXY_STREAM_OUT = 2, /* a pipe to write to */
@@ -157,6 +169,7 @@ enum proxy_attach_flags {
 	PROXY_ATTACH_PATIENT = 1u << 4, /* an exec that may have to wait for a paused container */
 	PROXY_ATTACH_NET = 1u << 5, /* the last descriptor is the connection to husk-net (runtime/net/wire.h) */
 	PROXY_ATTACH_HOSTED = 1u << 6, /* the machine is in another container's group, until PROXY_HOST */
+	PROXY_ATTACH_FOLLOW = 1u << 7, /* a descriptor before that one: husk's end of the follower's connection */
 };
 #define PROXY_MAX_SHARES 250
 
@@ -171,7 +184,7 @@ struct proxy_attach {
 	uint32_t request_len;
 	uint32_t timeout_ms; /* for all of it */
 	uint32_t start_timeout_ms; /* for PROXY_START; 0: the agent protocol's, UINT32_MAX: none */
-	uint32_t pad;
+	uint32_t nfollowed; /* shares of mounts that the follower has told of, by slot; also removed at the end */
 	uint64_t token[3]; /* of stdin, stdout, stderr; 0: the process gets /dev/null */
 	char container_id[1025];
 	char exec_id[129];

@@ -74,6 +74,7 @@ static void finish(struct session *s)
 		evtimer_done(&s->oom_again);
 	agent_client_free(s->agent);
 	s->agent = NULL;
+	follow_stop(s, s->machine);
 	if (s->machine)
 		tear_down_machine(s);
 	network_stop(s);
@@ -115,6 +116,7 @@ static void ended(struct session *s, int code)
 	relay_stop(&s->in);
 	extra_stop_input(s);
 	listen_stop(s);
+	follow_idle(s);
 	sockets_ending(s);
 	output_await_end(s);
 }
@@ -219,6 +221,7 @@ void session_fail(struct session *s, int rc, const struct err *e)
 		return;
 	s->exit_code = EXIT_LOST;
 	s->torn_down = true;
+	follow_stop(s, false);
 	network_stop(s);
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, rc, e->msg);

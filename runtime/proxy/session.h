@@ -16,6 +16,7 @@
 #include "agent-proto/client/client.h"
 #include "lib/buf.h"
 #include "lib/evloop.h"
+#include "runtime/proxy/follow.h"
 #include "runtime/proxy/proxy.h"
 #include "runtime/proxy/relay.h"
 #include "vmm/control/native_client.h"
@@ -78,6 +79,21 @@ struct session_sockets {
 	struct socket_conn *conns; /* those that are over go when the next one comes */
 };
 
+#define SESSION_SHARE_NAME 40
+
+/* Mounts that the host makes below the container's (follow.c). */
+struct session_follow {
+	bool has; /* a follower was started */
+	struct evsrc src; /* it; fd -1: gone */
+	int pidfd; /* of it; -1: unknown */
+	struct follow_event ev; /* the last one */
+	bool busy; /* the guest is being told of it */
+	bool deaf; /* the guest has not answered in time */
+	bool full; /* that there are too many was said */
+	bool live[FOLLOW_MAX_MOUNTS]; /* shares that there are */
+	struct evtimer late;
+};
+
 struct session {
 	struct evloop *loop;
 	struct proxy_attach at;
@@ -114,6 +130,7 @@ struct session {
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
 	struct session_sockets sockets;
+	struct session_follow follow;
 };
 
 /* Brings the container or the exec about, and answers on the first connection. @request: the packed
@@ -163,6 +180,14 @@ void sockets_stop(struct session *s);
 void listen_begin(struct session *s); /* the process runs */
 void listen_look(struct session *s); /* their number has changed */
 void listen_stop(struct session *s);
+
+/* follow.c: mounts of the host that come and go. */
+/* The end of the follower's connection, and how many shares of its there were at the beginning. */
+void follow_take(struct session *s, int fd, uint32_t initial);
+void follow_begin(struct session *s); /* the container exists */
+void follow_idle(struct session *s); /* its processes have ended */
+/* Removes what shares there are from the machine; waits for the follower to be gone. */
+void follow_stop(struct session *s, bool machine);
 
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);

@@ -385,6 +385,94 @@ done" ] || { echo "$out"; false; }
 	wait $pid
 }
 
+# What a container's process does with the next line, and what it says.
+inside() { # COMMAND
+	local turns
+	turns=$(grep -c '^== ' o)
+	echo "$1" | tr '\n' ' ' >&7
+	echo >&7
+	eventually turned
+	sed -n "/^== $((turns - 1))\$/,/^== $turns\$/p" o | sed '/^== /d'
+}
+turned() { grep -qx "== $turns" o; }
+shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
+
+@test "slave propagation: what the host mounts below a source comes and goes, in the container too" {
+	mkdir -p "$SRC"/s/{old,gone,over} "$SRC/files" "$SRC/own"
+	mount --make-shared "$SRC"
+	echo file >"$SRC/files/f"
+	mount -t tmpfs old "$SRC/s/old" && echo old >"$SRC/s/old/f"
+	mount -t tmpfs -o noexec,nosuid gone "$SRC/s/gone" && echo gone >"$SRC/s/gone/f"
+	mkfs.ext4 -q -F "$SRC/disk.img" 8m
+	mounts_before=$(mounts_now)
+	bundle "$(args sh -c 'echo "== 0"; n=0; while read -r what; do eval "$what"; echo "== $((n += 1))"; done')" \
+		"$(mount_row /s bind "$SRC/s" rbind rslave)" "$(mount_row /rr bind "$SRC/s" rbind rro rslave)" \
+		"$(mount_row /p bind "$SRC/s" rbind rprivate)" "$(mount_row /s/over tmpfs tmpfs)" \
+		"$(mount_row /own bind "$SRC/own" bind slave)"
+	mkfifo in
+	husk --log log --log-format text run -b "$BUNDLE" "$ID" <in >o 2>e & pid=$!
+	exec 7>in
+	eventually grep -q '== 0' o || { cat o e log; false; }
+	shows /s/old/f old
+	shows /rr/gone/f gone
+	shows /p/gone/f gone
+	inside 'grep " /s/\|/rr/" /proc/self/mountinfo | cut -d " " -f 5,6 | sort' >table
+	diff table - <<-'END'
+		/rr/gone ro,nosuid,noexec,relatime
+		/rr/old ro,relatime
+		/s/gone rw,nosuid,noexec,relatime
+		/s/old rw,relatime
+		/s/over rw,relatime
+	END
+
+	# Folders that the host has just made, one in the other; a file; read-only; all of a source.
+	mkdir "$SRC/s/new" && mount -t tmpfs -o nosuid,nodev new "$SRC/s/new" && mkdir "$SRC/s/new/in"
+	mount -t tmpfs in "$SRC/s/new/in" && echo in >"$SRC/s/new/in/f"
+	: >"$SRC/s/file" && mount --bind "$SRC/files/f" "$SRC/s/file"
+	mkdir "$SRC/s/ro" && mount -t tmpfs -o ro ro "$SRC/s/ro"
+	mount -t tmpfs own "$SRC/own" && echo own >"$SRC/own/f"
+	[ "$(inside 'k=0; until [ -e /own/f ] || [ $((k += 1)) = 40 ]; do sleep 0.1; done; echo $((k < 40))')" = 1 ] || { cat o e log; false; }
+	shows /s/new/in/f in
+	shows /rr/new/in/f in
+	shows /s/file file
+	shows /own/f own
+	[ "$(inside 'echo there >/s/new/in/w; (: >/s/ro/w) 2>&1; (: >/rr/new/w) 2>&1; ls -A /p/new' | sed 's/.*: //')" = \
+		"$(printf 'Read-only file system\nRead-only file system')" ]
+	[ "$(cat "$SRC/s/new/in/w")" = there ]
+	[ "$(inside 'grep " /s/new " /proc/self/mountinfo | cut -d " " -f 6')" = rw,nosuid,nodev,relatime ]
+
+	# What is open does not keep the host from anything.
+	mkdir "$SRC/s/disk" && mount -o loop "$SRC/disk.img" "$SRC/s/disk" && echo disk >"$SRC/s/disk/f"
+	inside 'k=0; until [ -e /s/disk/f ] || [ $((k += 1)) = 40 ]; do sleep 0.1; done; exec 9</s/disk/f; cat <&9' | grep -qx disk
+	umount "$SRC/s/disk"
+	released() { [ -z "$(losetup -j "$SRC/disk.img")" ]; }
+	eventually released
+	[ "$(inside '[ -e /s/disk/f ] || echo gone; cat /proc/self/fd/9 2>&1; exec 9<&-' | sed 's/.*: //')" = "$(printf 'gone\nStale file handle')" ] || { cat o; false; }
+	umount "$SRC/s/new/in" "$SRC/s/new" "$SRC/s/file" "$SRC/s/ro" "$SRC/s/gone" "$SRC/own"
+	inside 'k=0; while [ -e /own/f ] && [ $((k += 1)) != 40 ]; do sleep 0.1; done; grep "/s/\|/rr/\|/own/" /proc/self/mountinfo |
+		cut -d " " -f 5 | sort' | tr '\n' ' ' >table
+	[ "$(cat table)" = '/rr/old /s/old /s/over ' ] || { cat table o e log; false; }
+	shows /s/new/in/f 'cat: can'\''t open '\''/s/new/in/f'\'': No such file or directory'
+	shows /p/gone/f gone
+
+	# Nothing hangs on a container that stands still, and it has all of it when it goes on.
+	husk pause "$ID"
+	mount -t tmpfs new "$SRC/s/new" && echo paused >"$SRC/s/new/f"
+	sleep 0.5
+	husk resume "$ID"
+	eventually shows /s/new/f paused
+	# Without the follower the container goes on as it is; one line says so.
+	kill -9 "$(pgrep -x husk-follower)"
+	umount "$SRC/s/new"
+	shows /s/new/f paused
+	[ "$(grep -c 'husk-follower has ended' log)" = 1 ] || { cat log; false; }
+	exec 7>&-
+	wait $pid
+	! pgrep -x husk-follower
+	umount "$SRC/s/old" "$SRC/s/gone" || :
+	mounts_before=$(mounts_now)
+}
+
 # A server of the host that says who connected, sends a lot, and reads all of what comes back before it answers.
 server() { # SOCKET
 	python3 -c 'import os, socket, struct, sys, threading

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/host/mountinfo.h"
+#include "lib/mountinfo.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "lib/buf.h"
 #include "lib/io.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -61,6 +64,7 @@ static uint64_t parse_flags(char *words)
 static bool parse_line(char *line, struct mountinfo_row *row)
 {
 	char *field[6], *type;
+	unsigned major, minor;
 	int end = 0;
 
 	for (unsigned i = 0; i < 6; i++) {
@@ -70,7 +74,7 @@ static bool parse_line(char *line, struct mountinfo_row *row)
 	}
 	if (sscanf(field[0], "%" SCNu64 "%n", &row->id, &end) != 1 || field[0][end] ||
 	    sscanf(field[1], "%" SCNu64 "%n", &row->parent, &end) != 1 || field[1][end] ||
-	    field[4][0] != '/')
+	    sscanf(field[2], "%u:%u%n", &major, &minor, &end) != 2 || field[2][end] || field[4][0] != '/')
 		return false;
 	do
 		type = strsep(&line, " ");
@@ -80,6 +84,7 @@ static bool parse_line(char *line, struct mountinfo_row *row)
 		return false;
 	unescape(field[3]);
 	unescape(field[4]);
+	row->dev = makedev(major, minor);
 	row->root = field[3];
 	row->at = field[4];
 	row->flags = parse_flags(field[5]);
@@ -115,6 +120,27 @@ int mountinfo_load(struct mountinfo *m, struct err *e)
 	return rc < 0 ? err_errno(e, -rc, "/proc/self/mountinfo") : 0;
 }
 
+int mountinfo_read(struct mountinfo *m, int fd, struct err *e)
+{
+	struct buf all = BUF_INIT(MAX_TEXT);
+	char part[4096];
+	ssize_t n = lseek(fd, 0, SEEK_SET);
+	int rc = 0;
+
+	while (n >= 0 && rc == 0 && (n = read(fd, part, sizeof(part))) > 0)
+		rc = buf_append(&all, part, (size_t)n);
+	if (n < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = buf_append(&all, "", 1);
+	if (rc < 0) {
+		buf_free(&all);
+		return err_errno(e, -rc, "mountinfo");
+	}
+	rc = mountinfo_parse(m, (char *)all.data);
+	return rc < 0 ? err_errno(e, -rc, "mountinfo") : 0;
+}
+
 void mountinfo_free(struct mountinfo *m)
 {
 	free(m->rows);
@@ -139,4 +165,16 @@ const char *mountinfo_below(const struct mountinfo_row *row, const char *path)
 	if (strncmp(row->at, path, len) != 0 || row->at[len] != '/' || !row->at[len + 1])
 		return NULL;
 	return row->at + len + 1;
+}
+
+bool mountinfo_is_kernel_fs(const char *type)
+{
+	static const char *const names[] = { "proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue",
+					     "bpf", "debugfs", "tracefs", "securityfs", "hugetlbfs", "nsfs",
+					     "efivarfs", "pstore", "binfmt_misc", "configfs", "fusectl", "autofs" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(type, names[i]) == 0)
+			return true;
+	return false;
 }
