@@ -84,7 +84,7 @@ systemd_FUZZ_LIBS := -lsystemd
 FUZZ_TARGETS += unframe
 unframe_FUZZ_OBJS := runtime/proxy/unframe $(LIB_BASE)
 FUZZ_TARGETS += mountinfo
-mountinfo_FUZZ_OBJS := lib/mountinfo $(LIB_BASE)
+mountinfo_FUZZ_OBJS := lib/mountinfo runtime/proxy/follow_table $(LIB_BASE)
 container_state_FUZZ_OBJS := runtime/sandbox/record runtime/container/device_list runtime/container/id runtime/container/signame runtime/container/state \
 	runtime/host/proc runtime/host/cgroup_path runtime/oci/field runtime/oci/hooks $(LIB_JSON) \
 	$(LIB_BASE)

@@ -19,7 +19,7 @@
 #include "vmm/fs/fs_chan.h"
 
 /* For the guest to mount something, or to let go of it. */
-#define LET_GO_NS UINT64_C(10000000000)
+#define LET_GO_MS 10000
 /* For the follower, and with it its copies of the host's mounts, to be gone. */
 #define END_TIMEOUT_MS 3000
 
@@ -124,7 +124,7 @@ static int ask_agent(struct session *s, struct err *e)
 	s->follow.late.src.fd = -1;
 	rc = evtimer_init(s->loop, &s->follow.late, "follow", too_late);
 	if (rc == 0)
-		rc = evtimer_set_ns(&s->follow.late, LET_GO_NS);
+		rc = evtimer_set_ns(&s->follow.late, UINT64_C(1000000) * (s->follow.wait_ms ? s->follow.wait_ms : LET_GO_MS));
 	return rc < 0 ? err_errno(e, -rc, "timer") : 0;
 }
 

@@ -89,6 +89,7 @@ struct session_follow {
 	struct follow_event ev; /* the last one */
 	bool busy; /* the guest is being told of it */
 	bool deaf; /* the guest has not answered in time */
+	unsigned wait_ms; /* for the guest; 0: LET_GO_MS */
 	bool full; /* that there are too many was said */
 	bool live[FOLLOW_MAX_MOUNTS]; /* shares that there are */
 	struct evtimer late;

@@ -4,8 +4,31 @@
 #include <string.h>
 
 #include "lib/mountinfo.h"
+#include "runtime/proxy/follow_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is told once is not told again, and is there. */
+static void follow(const struct mountinfo *m)
+{
+	struct follow_table t = { .n = 0 };
+	struct follow_place p;
+	size_t before;
+
+	do {
+		size_t from = 0;
+
+		before = t.n;
+		while (follow_next_new(&t, m, &from, &p)) {
+			if (p.bind >= FOLLOW_MAX_BINDS || p.parent > FOLLOW_MAX_MOUNTS || p.path[0] == '/' ||
+			    follow_table_add(&t, p.row, p.bind, follow_free_slot(&t)) < 0 || t.n > m->n)
+				abort();
+		}
+	} while (t.n != before);
+	for (ssize_t i; (i = follow_next_gone(&t, m)) >= 0;)
+		follow_table_remove(&t, (size_t)i);
+	follow_table_free(&t);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    !mountinfo_by_id(&m, r->id))
 			abort();
 	}
+	follow(&m);
 	mountinfo_free(&m);
 	return 0;
 }

@@ -25,6 +25,9 @@ static void request(void *ctx, struct ttrpc_call *call, const uint8_t *payload, 
 	if (*(const char *)ctx == 'e') {
 		m = husk__agent__v1__exec_request__unpack(&a.pb, len, payload);
 		rc = m ? check_exec(m, &e) : rc;
+	} else if (*(const char *)ctx == 'm') {
+		m = husk__agent__v1__change_mount_request__unpack(&a.pb, len, payload);
+		rc = m ? check_change_mount(m, &e) : rc;
 	} else {
 		m = husk__agent__v1__create_container_request__unpack(&a.pb, len, payload);
 		rc = m ? check_create(m, &e) : rc;
@@ -43,9 +46,9 @@ static void request(void *ctx, struct ttrpc_call *call, const uint8_t *payload, 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ttrpc_method methods[] = { { "s", "m", request }, { NULL, NULL, NULL } };
-	static char kind[2][2] = { "c", "e" };
+	static char kind[4][2] = { "c", "e", "m", "c" };
 	struct ttrpc_server_config cfg = { .methods = methods,
-					   .ctx = kind[size ? data[0] & 1 : 0],
+					   .ctx = kind[size ? data[0] & 3 : 0],
 					   .max_frame = 65536,
 					   .max_out = 65536,
 					   .max_unpack = 1u << 20,

@@ -466,6 +466,23 @@ static void on_list(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t
 	ttrpc_reply(call, &r.base);
 }
 
+static void on_change_mount(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
+{
+	Husk__Agent__V1__ChangeMountRequest *q = husk__agent__v1__change_mount_request__unpack(NULL, len, p);
+	struct fakeworld *w = ctx;
+	char words[96];
+
+	snprintf(words, sizeof(words), "%u:%u:%u:%.20s:%.20s", q->slot, q->bind, q->parent, q->path, q->share);
+	say(w, q->gone ? "unmount:" : "mount:", words);
+	husk__agent__v1__change_mount_request__free_unpacked(q, NULL);
+	if (is_mute(w, call, "ChangeMount"))
+		return;
+	if (w->plan.mount_rc < 0)
+		ttrpc_reply_err(call, w->plan.mount_rc, "no such place");
+	else
+		ttrpc_reply(call, NULL);
+}
+
 #define METHOD(name, fn)                                                                           \
 	{                                                                                          \
 		"husk.agent.v1.Agent", name, fn                                                    \
@@ -478,7 +495,8 @@ static const struct ttrpc_method methods[] = {
 	METHOD("UpdateNetwork", on_network),
 	METHOD("Delete", on_delete), METHOD("Pause", on_pause),
 	METHOD("Resume", on_resume), METHOD("Stats", on_stats),
-	METHOD("WaitOom", on_wait_oom), METHOD("AcceptSocket", on_accept_socket), { NULL, NULL, NULL },
+	METHOD("WaitOom", on_wait_oom), METHOD("AcceptSocket", on_accept_socket),
+	METHOD("ChangeMount", on_change_mount), { NULL, NULL, NULL },
 };
 
 static void flush_agent(void *arg)
@@ -549,6 +567,15 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 	return CONTROL_REPLIED;
 }
 
+static int on_share_add(void *arg, struct control_request *r, struct err *e)
+{
+	const struct nc_share *m = r->msg;
+
+	(void)e;
+	say(arg, m->flags ? "file-add:" : "share-add:", m->name);
+	return 0;
+}
+
 static int on_share_remove(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_share *m = r->msg;
@@ -571,6 +598,7 @@ static int on_quit(void *arg, struct control_request *r, struct err *e)
 
 static const struct control_cmd cmds[] = {
 	{ NC_CONNECT, sizeof(struct nc_connect), 0, 0, NC_MAY_CONNECT, on_connect },
+	{ NC_SHARE_ADD, sizeof(struct nc_share), 1, 1, NC_MAY_SHARE, on_share_add },
 	{ NC_SHARE_REMOVE, sizeof(struct nc_share), 0, 0, NC_MAY_SHARE, on_share_remove },
 	{ NC_QUIT, sizeof(struct nc_simple), 0, 0, NC_MAY_QUIT, on_quit },
 };

@@ -38,6 +38,7 @@ struct fakeworld_plan {
 	int (*connect)(void *arg, unsigned port);
 	void *connect_arg;
 	uint64_t echo; /* the token of streams that are written back, whole, once they are read to their end */
+	int mount_rc; /* ChangeMount is refused with this */
 	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */
 };
 

@@ -42,6 +42,9 @@ static int listener = -1; /* likewise: the process's descriptor 3, taken */
 /* What the next proxy gets as its connection to husk-net; -1: none. */
 static int next_net = -1;
 
+/* Its end of a follower's connection, which told of one mount at the beginning; -1: none. */
+static int next_follower = -1;
+
 static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -57,6 +60,7 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	if (next_net >= 0)
 		network_take(s, next_net);
 	next_net = -1;
+	s->follow.pidfd = -1;
 	s->at.flags = flags;
 	s->at.nshares = 2;
 	s->at.request_len = 7;
@@ -66,6 +70,9 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	strcpy(s->at.fs_device, "fs");
 	strcpy(s->at.share_prefix, "s");
 	s->exit_code = EXIT_LOST;
+	if (next_follower >= 0)
+		follow_take(s, next_follower, 1);
+	next_follower = -1;
 	if (listener >= 0)
 		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = plan->echo }, listener, NULL);
 	listener = -1;

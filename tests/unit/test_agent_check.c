@@ -344,6 +344,25 @@ static void below_root(struct ct_request *q)
 	q->ct.rootfs_submounts = belows;
 	q->ct.n_rootfs_submounts = 1;
 }
+static void follow_with(struct ct_request *q, uint32_t follow, const char *share, uint32_t slot, uint32_t parent, const char *path)
+{
+	with_below(q, path, 1);
+	q->mounts[q->ct.n_mounts - 1].follow = follow;
+	below.share = text(share);
+	below.slot = slot;
+	below.parent = parent;
+}
+static void follow_good(struct ct_request *q) { follow_with(q, AGENT_MAX_FOLLOWING, "m", AGENT_MAX_FOLLOWED - 1, 0, ""); }
+static void follow_child(struct ct_request *q) { follow_with(q, 1, "m", 1, AGENT_MAX_FOLLOWED, "a/b"); }
+static void follow_plain(struct ct_request *q) { follow_with(q, 1, "", 0, 0, "a"); }
+static void follow_far(struct ct_request *q) { follow_with(q, AGENT_MAX_FOLLOWING + 1, "m", 0, 0, ""); }
+static void follow_slot(struct ct_request *q) { follow_with(q, 1, "m", AGENT_MAX_FOLLOWED, 0, ""); }
+static void follow_parent(struct ct_request *q) { follow_with(q, 1, "m", 0, AGENT_MAX_FOLLOWED + 1, ""); }
+static void follow_itself(struct ct_request *q) { follow_with(q, 1, "m", 4, 5, ""); }
+static void follow_share(struct ct_request *q) { follow_with(q, 1, "../m", 0, 0, "a"); }
+static void follow_absolute(struct ct_request *q) { follow_with(q, 1, "m", 0, 0, "/a"); }
+static void follow_not(struct ct_request *q) { follow_with(q, 0, "m", 0, 0, "a"); }
+static void follow_type(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, "")->follow = 1; }
 static uint64_t steps[AGENT_MAX_PROPAGATION + 1];
 static void with_steps(struct ct_request *q, size_t n)
 {
@@ -529,6 +548,17 @@ static const struct {
 	{ "one that is not below", below_absolute, -EINVAL },
 	{ "one without a name", below_empty, -EINVAL },
 	{ "one of the root that is not below", below_root, -EINVAL },
+	{ "a mount that follows the host's, with one on all of it", follow_good, 0 },
+	{ "one that is on another", follow_child, 0 },
+	{ "one whose mounts are its share's", follow_plain, 0 },
+	{ "too many that follow", follow_far, -EINVAL },
+	{ "a slot too far", follow_slot, -EINVAL },
+	{ "a parent too far", follow_parent, -EINVAL },
+	{ "its own parent", follow_itself, -EINVAL },
+	{ "a share that climbs", follow_share, -EINVAL },
+	{ "a place that is not below", follow_absolute, -EINVAL },
+	{ "a share of its own in a mount that does not follow", follow_not, -EINVAL },
+	{ "a tmpfs that follows", follow_type, -EINVAL },
 	{ "steps of propagation", steps_good, 0 },
 	{ "too many of them", steps_many, -ENOSPC },
 	{ "id mappings", ids_good, 0 },
@@ -593,9 +623,49 @@ static void ids(void **state)
 	assert_int_equal(check_ids("c", "../e", NULL), -EINVAL);
 }
 
+static void changes_of_mounts(void **state)
+{
+	static const struct {
+		const char *why;
+		bool gone;
+		uint32_t slot, bind, parent;
+		uint64_t flags;
+		const char *share, *path;
+		int rc;
+	} rows[] = {
+		{ "one that comes", false, AGENT_MAX_FOLLOWED - 1, AGENT_MAX_FOLLOWING - 1, AGENT_MAX_FOLLOWED - 1, 15, "sm1", "a/b", 0 },
+		{ "on all of the bind mount", false, 0, 0, 0, 0, "sm1", "", 0 },
+		{ "one that goes", true, AGENT_MAX_FOLLOWED - 1, 0, 0, 0, "", "", 0 },
+		{ "goes, and is none", true, AGENT_MAX_FOLLOWED, 0, 0, 0, "", "", -EINVAL },
+		{ "comes, and is none", false, AGENT_MAX_FOLLOWED, 0, 0, 0, "sm1", "a", -EINVAL },
+		{ "of no bind mount", false, 0, AGENT_MAX_FOLLOWING, 0, 0, "sm1", "a", -EINVAL },
+		{ "on no mount", false, 0, 0, AGENT_MAX_FOLLOWED + 1, 0, "sm1", "a", -EINVAL },
+		{ "on itself", false, 3, 0, 4, 0, "sm1", "a", -EINVAL },
+		{ "no share", false, 0, 0, 0, 0, "", "a", -EINVAL },
+		{ "a share that climbs", false, 0, 0, 0, 0, "..", "a", -EINVAL },
+		{ "an absolute path", false, 0, 0, 0, 0, "sm1", "/a", -EINVAL },
+		{ "flags beyond mount(2)'s", false, 0, 0, 0, UINT64_C(1) << 32, "sm1", "a", -EINVAL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		Husk__Agent__V1__ChangeMountRequest q;
+
+		husk__agent__v1__change_mount_request__init(&q);
+		q.gone = rows[i].gone;
+		q.slot = rows[i].slot;
+		q.bind = rows[i].bind;
+		q.parent = rows[i].parent;
+		q.flags = rows[i].flags;
+		q.share = text(rows[i].share);
+		q.path = text(rows[i].path);
+		check_row(rows[i].why, check_change_mount(&q, NULL) == rows[i].rc);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(requests), cmocka_unit_test(ids) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(requests), cmocka_unit_test(ids), cmocka_unit_test(changes_of_mounts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

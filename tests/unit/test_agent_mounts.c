@@ -364,11 +364,118 @@ static void roots(void **state)
 		   "touch: /dev/x: Read-only file system\nfine\n");
 }
 
+/* In the agent's mount namespace; $1: the container's process. */
+static void in_container(const char *why, uint32_t pid, const char *script)
+{
+	char all[1024];
+
+	snprintf(all, sizeof(all), "set -- %u; c=/proc/$1/root; inside() { nsenter -m -t $1 sh -c \"$2\"; }; %s", pid, script);
+	prepare(why, all);
+}
+
+static void change(const char *why, const struct agent_mount *m, int rc, const char *text)
+{
+	struct reply r = { 0 };
+
+	reply_wait(h, &r, agent_change_mount(h->c, "follow", m, reply_fn, &r, NULL));
+	if (r.r.rc != rc || (rc < 0 && !strstr(r.r.err.msg, text)))
+		fail_msg("%s: %d, \"%s\"", why, r.r.rc, r.r.rc < 0 ? r.r.err.msg : "");
+}
+
+/* The host's mounts come and go, whatever the container does with its own meanwhile. */
+static void following(void **state)
+{
+	static const char *const shares[] = { "f0", "f1", "f2", "f3" };
+	char old[] = "old", in[] = "in", f0[] = "f0", f1[] = "f1";
+	Husk__Agent__V1__Mount__Submount sub[2], *subs[] = { &sub[0], &sub[1] };
+	struct reply r = { 0 }, gone = { 0 };
+	struct ct_request q;
+	Husk__Agent__V1__Mount *m;
+	uint32_t pid;
+	unsigned fds;
+
+	(void)state;
+	if (!h)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+		char script[200];
+
+		snprintf(script, sizeof(script), "cd $0/shares && mkdir %s && mount -t tmpfs t %s && mkdir %s/in && echo %s >%s/f",
+			 shares[i], shares[i], shares[i], shares[i], shares[i]);
+		prepare("a share", script);
+	}
+	prepare("places", "cd $0/shares/data && mkdir old new late && ln -s new link && touch file; echo one >$0/shares/one");
+	for (int k = 0; k < 2; k++) {
+		husk__agent__v1__mount__submount__init(&sub[k]);
+		sub[k].slot = (uint32_t)k;
+	}
+	sub[0].path = old;
+	sub[0].share = f0;
+	sub[0].flags = MS_NOSUID;
+	sub[1].path = in;
+	sub[1].share = f1;
+	sub[1].parent = 1;
+	request_init(&q, "follow");
+	m = request_mount(&q, "/m", "bind", "data", MS_BIND | MS_REC, "");
+	m->follow = 1;
+	m->rec_attr_set = MOUNT_ATTR_NOEXEC;
+	m->submounts = subs;
+	m->n_submounts = 2;
+	request_args(&q, "sleep", "1000", NULL);
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, 0);
+	pid = r.r.pid;
+	assert_int_equal(agenthost_start(h, "follow"), 0);
+	in_container("what was there", pid, "grep -q f0 $c/m/old/f && grep -q f1 $c/m/old/in/f && "
+					    "grep -q ' /m/old rw,nosuid,noexec' /proc/$1/mountinfo");
+	fds = agenthost_fds(h);
+
+	change("one comes", &(struct agent_mount){ .slot = 2, .path = "new", .share = "f2", .flags = MS_RDONLY }, 0, "");
+	in_container("it is there", pid, "grep -q f2 $c/m/new/f && grep -q ' /m/new ro,noexec' /proc/$1/mountinfo");
+	change("one on it", &(struct agent_mount){ .slot = 3, .parent = 3, .path = "", .share = "f3" }, 0, "");
+	in_container("over it", pid, "grep -q f3 $c/m/new/f");
+	change("it goes", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, 0, "");
+	change("a second time", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, -ESRCH, "never mounted");
+	change("a file", &(struct agent_mount){ .slot = 3, .path = "file", .share = "one" }, 0, "");
+	in_container("a file", pid, "grep -q f2 $c/m/new/f && grep -q one $c/m/file");
+	change("it goes", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, 0, "");
+	in_container("the old one goes while it is used", pid, "cd $c/m/old && ! umount . 2>/dev/null; exec 9<f");
+	change("what is below goes with it", &(struct agent_mount){ .slot = 0, .gone = true, .path = "", .share = "" }, 0, "");
+	change("then it, which went with it", &(struct agent_mount){ .slot = 1, .gone = true, .path = "", .share = "" }, 0, "");
+	in_container("both are gone", pid, "[ ! -e $c/m/old/f ] && ! grep -q ' /m/old' /proc/$1/mountinfo");
+
+	change("no such place", &(struct agent_mount){ .slot = 0, .path = "new/none", .share = "f0" }, -EIO, "No such file");
+	change("a link", &(struct agent_mount){ .slot = 0, .path = "link/in", .share = "f0" }, -EIO, "mount point");
+	change("out of it", &(struct agent_mount){ .slot = 0, .path = "../etc", .share = "f0" }, -EIO, "mount point");
+	change("a folder on a file", &(struct agent_mount){ .slot = 0, .path = "file", .share = "f0" }, -EIO, "mount");
+	change("no share", &(struct agent_mount){ .slot = 0, .path = "late", .share = "none" }, -EIO, "share none");
+	change("on what is none", &(struct agent_mount){ .slot = 0, .parent = 9, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
+	change("of no bind mount", &(struct agent_mount){ .slot = 0, .bind = 1, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
+
+	in_container("the container moves it", pid, "inside $1 'mkdir -p /elsewhere && mount --move /m /elsewhere'");
+	change("there it is", &(struct agent_mount){ .slot = 0, .path = "late", .share = "f0" }, 0, "");
+	in_container("there it is", pid, "grep -q f0 $c/elsewhere/late/f");
+	in_container("the container covers it", pid, "inside $1 'mount -t tmpfs t /elsewhere && mkdir /elsewhere/late'");
+	change("it cannot be reached", &(struct agent_mount){ .slot = 1, .path = "old", .share = "f1" }, -ESRCH, "not to be found");
+	change("what is below, neither: that is no failure", &(struct agent_mount){ .slot = 0, .gone = true, .path = "", .share = "" }, 0, "");
+	in_container("the container takes it away", pid, "inside $1 'umount /elsewhere; umount -l /elsewhere'");
+	change("it is not there", &(struct agent_mount){ .slot = 1, .path = "old", .share = "f1" }, -ESRCH, "not to be found");
+
+	/* Nothing stays open, and the agent's own mounts are as they were. */
+	assert_int_equal(agenthost_fds(h), fds);
+	prepare("here", "! grep -q ' /m[ /]\\| /elsewhere' /proc/1/mountinfo");
+	reply_wait(h, &gone, agent_delete(h->c, "follow", "", reply_fn, &gone, NULL));
+	assert_int_equal(gone.r.rc, 0);
+	prepare("everything can be unmounted", "cd $0/shares && for i in 0 1 2 3; do umount $0/shares/f$i || exit; done && rmdir f0 f1 f2 f3 && rm one && "
+					       "cd data && rm link file && rmdir old new late");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(copy_up),    cmocka_unit_test(more_errors), cmocka_unit_test(recursion),
 		cmocka_unit_test(propagation), cmocka_unit_test(id_mapping), cmocka_unit_test(over_procfs),
+		cmocka_unit_test(following),
 		cmocka_unit_test(own),	       cmocka_unit_test(remounts),   cmocka_unit_test(roots),
 	};
 

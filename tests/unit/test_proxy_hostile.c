@@ -5,6 +5,8 @@
  */
 #include "tests/unit/proxy_setup.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -277,9 +279,131 @@ static void words_of_a_refusal(void **state)
 	bench_free(b);
 }
 
+/* ---- mounts that come and go ------------------------------------------------------------------------- */
+
+static struct bench *bench_following(const struct fakeworld_plan *plan, int *ret_follower)
+{
+	struct bench *b;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	next_follower = pair[1];
+	b = bench_new(plan, LAST);
+	b->s.follow.wait_ms = 500;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	*ret_follower = pair[0];
+	return b;
+}
+
+/* The answer's number; 1: there is none, for the proxy has hung up. */
+static int tell(int follower, const struct follow_event *ev)
+{
+	struct pollfd p = { .fd = follower, .events = POLLIN };
+	int fd = open("/", O_PATH | O_CLOEXEC);
+	struct follow_answer a;
+
+	assert_true(io_send_fds(follower, ev, sizeof(*ev), &fd, ev->kind == FOLLOW_HERE) >= 0);
+	close(fd);
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	if (io_recv_fds(follower, &a, sizeof(a), NULL, NULL, 0) != sizeof(a))
+		return 1;
+	assert_int_equal(a.slot, ev->slot);
+	return a.rc;
+}
+
+static void end_following(struct bench *b, int follower, const char *said)
+{
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_string_equal(bench_end(b), said);
+	assert_int_equal(b->s.exit_code, 0);
+	bench_free(b);
+	close(follower);
+}
+
+static void mounts_of_the_host(void **state)
+{
+	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .bind = 1, .parent = 1, .path = "a/b" };
+	const struct follow_event file = { .kind = FOLLOW_HERE, .slot = 6, .is_file = 1, .path = "f" };
+	const struct follow_event first_gone = { .kind = FOLLOW_GONE, .slot = 0 }, full = { .kind = FOLLOW_FULL };
+	struct fakeworld_plan plan = { .exit_status = 0 };
+	int follower;
+	struct bench *b = bench_following(&plan, &follower);
+
+	(void)state;
+	assert_int_equal(tell(follower, &here), 0);
+	assert_true(io_send_fds(follower, &full, sizeof(full), NULL, 0) >= 0);
+	assert_int_equal(tell(follower, &file), 0);
+	assert_int_equal(tell(follower, &first_gone), 0);
+	/* What is left goes with the container. */
+	end_following(b, follower,
+		      "create wait start share-add:sm5 mount:5:1:1:a/b:sm5 file-add:sm6 mount:6:0:0:f:sm6 unmount:0:0:0::sm0 "
+		      "share-remove:sm0 delete share-remove:sm5 share-remove:sm6 share-remove:s0 share-remove:s1 left ");
+}
+
+static void a_guest_that_refuses(void **state)
+{
+	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" }, gone = { .kind = FOLLOW_GONE, .slot = 0 };
+	struct fakeworld_plan plan = { .mount_rc = -EIO };
+	int follower;
+	struct bench *b = bench_following(&plan, &follower);
+
+	(void)state;
+	assert_int_equal(tell(follower, &here), -EIO);
+	/* The host has its file system back all the same. */
+	assert_int_equal(tell(follower, &gone), -EIO);
+	end_following(b, follower, "create wait start share-add:sm5 mount:5:0:0:a:sm5 share-remove:sm5 unmount:0:0:0::sm0 "
+				   "share-remove:sm0 delete share-remove:s0 share-remove:s1 left ");
+}
+
+static void a_guest_that_does_not_answer(void **state)
+{
+	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" }, gone = { .kind = FOLLOW_GONE, .slot = 0 };
+	struct fakeworld_plan plan = { .mute = "ChangeMount" };
+	int follower;
+	struct bench *b = bench_following(&plan, &follower);
+
+	(void)state;
+	assert_int_equal(tell(follower, &here), -ETIMEDOUT);
+	/* It is not asked any more, and the host has what is its own. */
+	assert_int_equal(tell(follower, &gone), -EBUSY);
+	assert_int_equal(tell(follower, &here), -EBUSY);
+	end_following(b, follower, "create wait start share-add:sm5 mount:5:0:0:a:sm5 share-remove:sm5 share-remove:sm0 "
+				   "delete share-remove:s0 share-remove:s1 left ");
+}
+
+static void a_follower_that_is_none(void **state)
+{
+	static const struct {
+		const char *why;
+		struct follow_event ev;
+	} rows[] = {
+		{ "no kind", { .kind = 0, .slot = 1 } },
+		{ "an end", { .kind = FOLLOW_END, .slot = 1 } },
+		{ "a slot too far", { .kind = FOLLOW_GONE, .slot = FOLLOW_MAX_MOUNTS } },
+		{ "a bind mount too far", { .kind = FOLLOW_HERE, .bind = FOLLOW_MAX_BINDS } },
+		{ "a parent too far", { .kind = FOLLOW_HERE, .parent = FOLLOW_MAX_MOUNTS + 1 } },
+		{ "neither file nor folder", { .kind = FOLLOW_HERE, .is_file = 2 } },
+	};
+	struct fakeworld_plan plan = { .exit_status = 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int follower;
+		struct bench *b = bench_following(&plan, &follower);
+
+		check_row(rows[i].why, tell(follower, &rows[i].ev) == 1);
+		end_following(b, follower, "create wait start delete share-remove:sm0 share-remove:s0 share-remove:s1 left ");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mounts_of_the_host),
+		cmocka_unit_test(a_guest_that_refuses),
+		cmocka_unit_test(a_guest_that_does_not_answer),
+		cmocka_unit_test(a_follower_that_is_none),
 		cmocka_unit_test(agents_that_never_answer), cmocka_unit_test(a_lost_agent_ends_its_machine),
 		cmocka_unit_test(output_that_never_ends),   cmocka_unit_test(a_slow_reader_is_waited_for),
 		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),

@@ -315,7 +315,8 @@ done" ] || { echo "$out"; false; }
 
 # As engines give volumes to containers whose ids are mapped: on the host they are the volume's own, and the container's see them so.
 @test "id-mapped mounts in a user namespace: by its own mappings, by others, in what is below" {
-	mkdir -p "$SRC/data/in"
+	mkdir -p "$SRC"/data/{in,late}
+	mount --make-shared "$SRC"
 	mount -t tmpfs in "$SRC/data/in"
 	for f in a b in/a; do touch "$SRC/data/$f"; done
 	chown 0:0 "$SRC/data" "$SRC/data/a" "$SRC/data/in" "$SRC/data/in/a"
@@ -323,15 +324,24 @@ done" ] || { echo "$out"; false; }
 	chmod 755 "$SRC/data" "$SRC/data/in"
 	mounts_before=$(mounts_now)
 	bundle "$(args sh -c 'cd /own; stat -c "%n %u:%g" a b in/a; touch new in/new && stat -c "%n %u:%g" new in/new
-		stat -c "%n %u:%g" /plain/a /other/b /file; touch /plain/x /ro/x 2>&1; echo done')" \
+		stat -c "%n %u:%g" /plain/a /other/b /file; touch /plain/x /ro/x 2>&1
+		stat -c "%n %u:%g" /slave/in/a; : >up; n=0; until [ -e /slave/late/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done
+		cat /slave/late/f; echo done')" \
 		'.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
 		| .linux.gidMappings = [{containerID: 0, hostID: 200000, size: 65536}]' '.root.readonly = false' \
 		"$(mount_row /own bind "$SRC/data" rbind ridmap)" "$(mount_row /plain bind "$SRC/data" rbind)" \
 		"$(mount_row /file bind "$SRC/data/b" bind idmap)" "$(mount_row /ro bind "$SRC/data" bind idmap ro)" \
-		"$(mount_row /other bind "$SRC/data" bind)" \
+		"$(mount_row /slave bind "$SRC/data" rbind rslave)" "$(mount_row /other bind "$SRC/data" bind)" \
 		'.mounts[-1] += {uidMappings: [{containerID: 7, hostID: 100009, size: 1}], gidMappings: [{containerID: 8, hostID: 200000, size: 1}]}'
 	chown 100000:200000 "$BUNDLE/rootfs"
+	(
+		eventually test -e "$SRC/data/up"
+		mount -t tmpfs late "$SRC/data/late"
+		echo late >"$SRC/data/late/f"
+	) 3>&- &
 	expect 0 husk run -b "$BUNDLE" "$ID"
+	wait $!
+	umount "$SRC/data/late"
 	[ "$out" = "a 0:0
 b 7:8
 in/a 0:0
@@ -342,6 +352,8 @@ in/new 0:0
 /file 7:8
 touch: /plain/x: Permission denied
 touch: /ro/x: Read-only file system
+/slave/in/a 65534:65534
+late
 done" ] || { echo "$out"; false; }
 	[ "$(stat -c %u:%g "$SRC/data/new" "$SRC/data/in/new")" = $'0:0\n0:0' ]
 	[ ! -e "$SRC/data/x" ]

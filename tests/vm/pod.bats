@@ -80,15 +80,23 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force b
 	expect 0 husk exec a sh -c 'cat /only; ls /sys/fs/cgroup >/dev/null'
 	[ "$out" = of-a ]
-	# One whose proxy is killed leaves nothing behind either, and comes again under its name.
-	member b
+	# One whose proxy is killed leaves nothing behind either, and comes again under its name. What the host mounts is its own.
+	mkdir src
+	mount -t tmpfs src src && mount --make-shared src && mkdir src/new src/later
+	member b '.mounts += [{destination: "/src", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
 	runs b
+	mount -t tmpfs new src/new && echo new >src/new/f
+	expect 0 husk exec b sh -c 'n=0; until [ -e /src/new/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done; cat /src/new/f'
+	[ "$out" = new ]
 	kill -9 "$(cat b.pid)"
 	eventually is_status b stopped
 	husk delete b
 	runs b
-	expect 0 husk exec b echo again
+	mount -t tmpfs later src/later && echo later >src/later/f
+	expect 0 husk exec b sh -c 'n=0; until [ -e /src/later/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done; cat /src/new/f /src/later/f'
+	[ "$out" = $'new\nlater' ]
 	husk delete --force b
+	umount -R src
 	husk delete --force a
 	[ -z "$(ls $GROUP | grep -v '\.')" ]
 }

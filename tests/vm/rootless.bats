@@ -17,11 +17,14 @@ teardown() { vm_teardown; }
 # root of a user namespace in which nobody else is
 user() {
 	setpriv --reuid 1001 --regid 1001 --groups "$(stat -c %g /dev/kvm)" --inh-caps -all --bounding-set -all \
-		unshare --user --map-root-user --mount env HUSK="$HUSK" ROOT="$ROOT" BUNDLE="$BUNDLE" ID="$ID" "$@"
+		unshare --user --map-root-user --mount --propagation slave env HUSK="$HUSK" ROOT="$ROOT" BUNDLE="$BUNDLE" ID="$ID" "$@"
 }
 
 @test "no control group of its own, namespaces that can be joined, connections to the network namespace itself; nothing is left" {
-	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"'
+	mkdir -m 755 src
+	mount -t tmpfs -o mode=755 src src && mount --make-shared src && mkdir src/old src/new && mount -t tmpfs old src/old && echo old >src/old/f
+	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
+		'.mounts += [{destination: "/src", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
 	mkdir "$ROOT"
 	chown 1001:1001 "$ROOT" "$BUNDLE"
 	cat >steps <<-'END'
@@ -30,6 +33,9 @@ user() {
 		husk run -d -b "$BUNDLE" --pid-file "$BUNDLE/pid" "$ID" </dev/null >/dev/null 2>"$BUNDLE/err" || { cat "$BUNDLE/err" >&2; exit 1; }
 		pid=$(cat "$BUNDLE/pid")
 		echo "group $(cmp /proc/self/cgroup "/proc/$pid/cgroup" && echo own) $(husk exec "$ID" cat /sys/fs/cgroup/memory.max)"
+		# what the host's root mounts there comes and goes; what was there is not this user's to take apart, and stays
+		echo "$(husk exec "$ID" sh -c 'cat /src/old/f; : >/tmp/up; n=0; until [ -e /src/new/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done
+			cat /src/new/f')" $(touch "$BUNDLE/seen"; sleep 1; husk exec "$ID" ls /src/new)
 		# as podman cp does; nothing there can be executed on the host
 		python3 -c '
 		import ctypes, os, sys
@@ -51,9 +57,19 @@ user() {
 		wait
 		husk delete --force "$ID"
 	END
+	(
+		eventually test -e "$BUNDLE/pid"
+		mount -t tmpfs new src/new
+		echo new >src/new/f
+		eventually test -e "$BUNDLE/seen"
+		umount src/new
+	) 3>&- &
 	expect 0 user bash steps
+	wait $!
+	umount src/old src
 	echo "$out"
 	[ "$out" = "group own 49999872
+old new
 joined hosts: files dns
 TCP:127.0.0.1 there
 TCP6:[::1] there
