@@ -59,8 +59,8 @@ static void a_little_later(void)
 	nanosleep(&(struct timespec){ .tv_nsec = AGAIN_NS }, NULL);
 }
 
-/* The root of the mount @mark, wherever it is now, seen from this mount namespace's root. -ESRCH: it is not there, or something is
- * mounted over it. */
+/* The root of the mount @mark, wherever it is now, seen from this mount namespace's root. -ESRCH: it is not there, or
+ * something is mounted over it. */
 static int find(int self, const struct mount_mark *mark)
 {
 	_cleanup_close_ int list = openat(self, "mountinfo", O_RDONLY | O_CLOEXEC);

@@ -335,9 +335,12 @@ static int add_shares(struct creation *c, struct err *e)
 		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
 				   c->shares.readonly[i], c->shares.is_file[i],
 				   c->shares.nocache[i], e);
-	for (size_t i = 0; rc == 0 && i < c->follow.n; i++)
-		if (c->follow.v[i].fd >= 0)
-			rc = sandbox_share(&c->vm, c->follow.v[i].name, c->follow.v[i].fd, false, c->follow.v[i].is_file, false, e);
+	for (size_t i = 0; rc == 0 && i < c->follow.n; i++) {
+		const struct followed *f = &c->follow.v[i];
+
+		if (f->fd >= 0)
+			rc = sandbox_share(&c->vm, f->name, f->fd, false, f->is_file, false, e);
+	}
 	return rc;
 }
 

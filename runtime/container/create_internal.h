@@ -41,7 +41,8 @@ int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e);
  * log. */
 int stand_in_setup(struct stand_in *p, const struct container_host *h, struct proxy_setup *m,
 		   const int *fds, size_t nfds, struct err *e);
-/* @request: the packed message. @ready, @follow, @net: -1 without. Sends PROXY_ATTACH; the answer is awaited by stand_in_wait(). */
+/* @request: the packed message. @ready, @follow, @net: -1 without. Sends PROXY_ATTACH; the answer is awaited by
+ * stand_in_wait(). */
 int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf *request,
 		    int machine, int ready, int follow, int net, struct err *e);
 int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e);

@@ -28,7 +28,8 @@ bool follow_wanted(const struct oci_mount *m)
 static int open_slave(int bundle, const struct oci_mount *m, int *ret_fd)
 {
 	struct mount_attr slave = { .propagation = MS_SLAVE };
-	_cleanup_close_ int fd = open_tree(bundle, m->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0u));
+	const unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0u);
+	_cleanup_close_ int fd = open_tree(bundle, m->source, how);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave)) < 0)
@@ -49,8 +50,8 @@ static int send_sources(struct follow *f, const struct oci_spec *spec, int bundl
 		if (!follow_wanted(m) || source_look(bundle, m, NULL) <= 0)
 			continue;
 		if (f->n_mounts == FOLLOW_MAX_BINDS) {
-			log_warn("config.json: mounts[%zu]: what the host mounts there later does not appear: more than %d mounts "
-				 "have slave propagation", i, FOLLOW_MAX_BINDS);
+			log_warn("config.json: mounts[%zu]: what the host mounts there later does not appear: more than %d "
+				 "mounts have slave propagation", i, FOLLOW_MAX_BINDS);
 			continue;
 		}
 		rc = open_slave(bundle, m, &fd);
@@ -109,8 +110,8 @@ static int hear_all(struct follow *f, const char *prefix, struct err *e)
 
 	while ((rc = hear(f, &ev, &fd, e)) == 0 && ev.kind != FOLLOW_END) {
 		if (ev.kind == FOLLOW_FULL) {
-			log_warn("the host has more than %d mounts below sources of the container's: those that are there stay in it",
-				 FOLLOW_MAX_MOUNTS);
+			log_warn("the host has more than %d mounts below sources of the container's: those that are there "
+				 "stay in it", FOLLOW_MAX_MOUNTS);
 			f->whole = true;
 		} else {
 			rc = take(f, &ev, fd, prefix, e);

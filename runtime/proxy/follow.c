@@ -146,7 +146,9 @@ static void settle(struct session *s, int fd)
 
 static bool is_well_formed(const struct follow_event *ev, ssize_t n)
 {
-	return n == sizeof(*ev) && ev->kind >= FOLLOW_HERE && ev->kind <= FOLLOW_FULL && ev->kind != FOLLOW_END && ev->slot < FOLLOW_MAX_MOUNTS && ev->bind < FOLLOW_MAX_BINDS && ev->parent <= FOLLOW_MAX_MOUNTS &&
+	if (n != sizeof(*ev) || ev->kind < FOLLOW_HERE || ev->kind > FOLLOW_FULL || ev->kind == FOLLOW_END)
+		return false;
+	return ev->slot < FOLLOW_MAX_MOUNTS && ev->bind < FOLLOW_MAX_BINDS && ev->parent <= FOLLOW_MAX_MOUNTS &&
 	       ev->is_file <= 1 && memchr(ev->path, 0, sizeof(ev->path));
 }
 
@@ -177,7 +179,8 @@ static void on_event(struct evsrc *src, uint32_t events)
 	}
 	if (next.kind == FOLLOW_FULL) {
 		if (!s->follow.full)
-			log_warn("the host has more than %d mounts below sources of the container's: no more appear", FOLLOW_MAX_MOUNTS);
+			log_warn("the host has more than %d mounts below sources of the container's: no more appear",
+				 FOLLOW_MAX_MOUNTS);
 		s->follow.full = true;
 		return;
 	}

@@ -48,9 +48,9 @@ struct follow_answer {
 	int32_t rc; /* 0 or -errno: it is not to be seen in the container */
 };
 
-/* @proc: the host's /proc; @trees: detached slave copies of the sources; @readonly: bit i: all that comes below trees[i] is read-only;
- * @sock: its end of the connection. All stay the caller's. *ret_pidfd: readable when it has ended. While the caller has its
- * privileges; CAP_SYS_ADMIN is needed. */
+/* @proc: the host's /proc; @trees: detached slave copies of the sources; @readonly: bit i: all that comes below trees[i] is
+ * read-only; @sock: its end of the connection. All stay the caller's. *ret_pidfd: readable when it has ended. While the caller
+ * has its privileges; CAP_SYS_ADMIN is needed. */
 int follower_start(int proc, const int *trees, size_t n, uint32_t readonly, int sock, int *ret_pidfd, struct err *e);
 
 #endif

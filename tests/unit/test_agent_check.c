@@ -344,7 +344,8 @@ static void below_root(struct ct_request *q)
 	q->ct.rootfs_submounts = belows;
 	q->ct.n_rootfs_submounts = 1;
 }
-static void follow_with(struct ct_request *q, uint32_t follow, const char *share, uint32_t slot, uint32_t parent, const char *path)
+static void follow_with(struct ct_request *q, uint32_t follow, const char *share, uint32_t slot, uint32_t parent,
+			const char *path)
 {
 	with_below(q, path, 1);
 	q->mounts[q->ct.n_mounts - 1].follow = follow;
@@ -633,7 +634,8 @@ static void changes_of_mounts(void **state)
 		const char *share, *path;
 		int rc;
 	} rows[] = {
-		{ "one that comes", false, AGENT_MAX_FOLLOWED - 1, AGENT_MAX_FOLLOWING - 1, AGENT_MAX_FOLLOWED - 1, 15, "sm1", "a/b", 0 },
+		{ "one that comes", false, AGENT_MAX_FOLLOWED - 1, AGENT_MAX_FOLLOWING - 1, AGENT_MAX_FOLLOWED - 1, 15, "sm1",
+		  "a/b", 0 },
 		{ "on all of the bind mount", false, 0, 0, 0, 0, "sm1", "", 0 },
 		{ "one that goes", true, AGENT_MAX_FOLLOWED - 1, 0, 0, 0, "", "", 0 },
 		{ "goes, and is none", true, AGENT_MAX_FOLLOWED, 0, 0, 0, "", "", -EINVAL },
@@ -665,7 +667,8 @@ static void changes_of_mounts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(requests), cmocka_unit_test(ids), cmocka_unit_test(changes_of_mounts) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(requests), cmocka_unit_test(ids),
+					    cmocka_unit_test(changes_of_mounts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

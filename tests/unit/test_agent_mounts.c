@@ -382,6 +382,13 @@ static void change(const char *why, const struct agent_mount *m, int rc, const c
 		fail_msg("%s: %d, \"%s\"", why, r.r.rc, r.r.rc < 0 ? r.r.err.msg : "");
 }
 
+static void goes(const char *why, uint32_t slot, int rc, const char *text)
+{
+	change(why, &(struct agent_mount){ .slot = slot, .gone = true, .path = "", .share = "" }, rc, text);
+}
+
+#define ON_BIND(slot_, path_, share_) (&(struct agent_mount){ .slot = (slot_), .path = (path_), .share = (share_) })
+
 /* The host's mounts come and go, whatever the container does with its own meanwhile. */
 static void following(void **state)
 {
@@ -400,8 +407,8 @@ static void following(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
 		char script[200];
 
-		snprintf(script, sizeof(script), "cd $0/shares && mkdir %s && mount -t tmpfs t %s && mkdir %s/in && echo %s >%s/f",
-			 shares[i], shares[i], shares[i], shares[i], shares[i]);
+		snprintf(script, sizeof(script),
+			 "f=%s; cd $0/shares && mkdir $f && mount -t tmpfs t $f && mkdir $f/in && echo $f >$f/f", shares[i]);
 		prepare("a share", script);
 	}
 	prepare("places", "cd $0/shares/data && mkdir old new late && ln -s new link && touch file; echo one >$0/shares/one");
@@ -434,40 +441,41 @@ static void following(void **state)
 	in_container("it is there", pid, "grep -q f2 $c/m/new/f && grep -q ' /m/new ro,noexec' /proc/$1/mountinfo");
 	change("one on it", &(struct agent_mount){ .slot = 3, .parent = 3, .path = "", .share = "f3" }, 0, "");
 	in_container("over it", pid, "grep -q f3 $c/m/new/f");
-	change("it goes", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, 0, "");
-	change("a second time", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, -ESRCH, "never mounted");
-	change("a file", &(struct agent_mount){ .slot = 3, .path = "file", .share = "one" }, 0, "");
+	goes("it goes", 3, 0, "");
+	goes("a second time", 3, -ESRCH, "never mounted");
+	change("a file", ON_BIND(3, "file", "one"), 0, "");
 	in_container("a file", pid, "grep -q f2 $c/m/new/f && grep -q one $c/m/file");
-	change("it goes", &(struct agent_mount){ .slot = 3, .gone = true, .path = "", .share = "" }, 0, "");
+	goes("it goes", 3, 0, "");
 	in_container("the old one goes while it is used", pid, "cd $c/m/old && ! umount . 2>/dev/null; exec 9<f");
-	change("what is below goes with it", &(struct agent_mount){ .slot = 0, .gone = true, .path = "", .share = "" }, 0, "");
-	change("then it, which went with it", &(struct agent_mount){ .slot = 1, .gone = true, .path = "", .share = "" }, 0, "");
+	goes("what is below goes with it", 0, 0, "");
+	goes("then it, which went with it", 1, 0, "");
 	in_container("both are gone", pid, "[ ! -e $c/m/old/f ] && ! grep -q ' /m/old' /proc/$1/mountinfo");
 
-	change("no such place", &(struct agent_mount){ .slot = 0, .path = "new/none", .share = "f0" }, -EIO, "No such file");
-	change("a link", &(struct agent_mount){ .slot = 0, .path = "link/in", .share = "f0" }, -EIO, "mount point");
-	change("out of it", &(struct agent_mount){ .slot = 0, .path = "../etc", .share = "f0" }, -EIO, "mount point");
-	change("a folder on a file", &(struct agent_mount){ .slot = 0, .path = "file", .share = "f0" }, -EIO, "mount");
-	change("no share", &(struct agent_mount){ .slot = 0, .path = "late", .share = "none" }, -EIO, "share none");
-	change("on what is none", &(struct agent_mount){ .slot = 0, .parent = 9, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
-	change("of no bind mount", &(struct agent_mount){ .slot = 0, .bind = 1, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
+	change("no such place", ON_BIND(0, "new/none", "f0"), -EIO, "No such file");
+	change("a link", ON_BIND(0, "link/in", "f0"), -EIO, "mount point");
+	change("out of it", ON_BIND(0, "../etc", "f0"), -EIO, "mount point");
+	change("a folder on a file", ON_BIND(0, "file", "f0"), -EIO, "mount");
+	change("no share", ON_BIND(0, "late", "none"), -EIO, "share none");
+	change("on what is none", &(struct agent_mount){ .parent = 9, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
+	change("of no bind mount", &(struct agent_mount){ .bind = 1, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
 
 	in_container("the container moves it", pid, "inside $1 'mkdir -p /elsewhere && mount --move /m /elsewhere'");
-	change("there it is", &(struct agent_mount){ .slot = 0, .path = "late", .share = "f0" }, 0, "");
+	change("there it is", ON_BIND(0, "late", "f0"), 0, "");
 	in_container("there it is", pid, "grep -q f0 $c/elsewhere/late/f");
 	in_container("the container covers it", pid, "inside $1 'mount -t tmpfs t /elsewhere && mkdir /elsewhere/late'");
-	change("it cannot be reached", &(struct agent_mount){ .slot = 1, .path = "old", .share = "f1" }, -ESRCH, "not to be found");
-	change("what is below, neither: that is no failure", &(struct agent_mount){ .slot = 0, .gone = true, .path = "", .share = "" }, 0, "");
+	change("it cannot be reached", ON_BIND(1, "old", "f1"), -ESRCH, "not to be found");
+	goes("what is below, neither: that is no failure", 0, 0, "");
 	in_container("the container takes it away", pid, "inside $1 'umount /elsewhere; umount -l /elsewhere'");
-	change("it is not there", &(struct agent_mount){ .slot = 1, .path = "old", .share = "f1" }, -ESRCH, "not to be found");
+	change("it is not there", ON_BIND(1, "old", "f1"), -ESRCH, "not to be found");
 
 	/* Nothing stays open, and the agent's own mounts are as they were. */
 	assert_int_equal(agenthost_fds(h), fds);
 	prepare("here", "! grep -q ' /m[ /]\\| /elsewhere' /proc/1/mountinfo");
 	reply_wait(h, &gone, agent_delete(h->c, "follow", "", reply_fn, &gone, NULL));
 	assert_int_equal(gone.r.rc, 0);
-	prepare("everything can be unmounted", "cd $0/shares && for i in 0 1 2 3; do umount $0/shares/f$i || exit; done && rmdir f0 f1 f2 f3 && rm one && "
-					       "cd data && rm link file && rmdir old new late");
+	prepare("everything can be unmounted",
+		"cd $0/shares && for i in 0 1 2 3; do umount $0/shares/f$i || exit; done && rmdir f0 f1 f2 f3 && rm one && "
+		"cd data && rm link file && rmdir old new late");
 }
 
 int main(void)

@@ -45,7 +45,8 @@ static void what_is_new(void **state)
 		  ROOT BIND "20 11 0:8 / /0/a rw - tmpfs t rw\n", "0 0 a;" },
 		{ "a part of the same file system", "20 11 0:9 / /0/a rw - tmpfs t rw\n",
 		  ROOT BIND "20 11 0:9 /x /0/a rw - tmpfs t rw\n", "0 0 a;" },
-		{ "no source of that number", "", ROOT "20 10 0:9 / /99 rw - tmpfs t rw\n21 20 0:8 / /99/a rw - tmpfs t rw\n", "" },
+		{ "no source of that number", "",
+		  ROOT "20 10 0:9 / /99 rw - tmpfs t rw\n21 20 0:8 / /99/a rw - tmpfs t rw\n", "" },
 		{ "no number", "", ROOT "20 10 0:9 / /0x rw - tmpfs t rw\n21 20 0:8 / /0x/a rw - tmpfs t rw\n", "" },
 		{ "a loop of parents", "", ROOT "20 21 0:9 / /0/a rw - tmpfs t rw\n21 20 0:8 / /0/a/b rw - tmpfs t rw\n", "" },
 	};
@@ -83,8 +84,10 @@ static void what_has_gone(void **state)
 		{ "none", ROOT BIND "21 20 0:8 / /0/a/b rw - tmpfs t rw\n20 11 0:9 / /0/a rw - tmpfs t rw\n", -1 },
 		{ "the upper one", ROOT BIND "20 11 0:9 / /0/a rw - tmpfs t rw\n", 1 },
 		{ "both: the later one is told first", ROOT BIND, 1 },
-		{ "moved with the folder", ROOT BIND "20 11 0:9 / /0/x rw - tmpfs t rw\n21 20 0:8 / /0/a/b rw - tmpfs t rw\n", 0 },
-		{ "another one in its place", ROOT BIND "20 11 0:9 / /0/a rw - tmpfs t rw\n21 20 0:7 / /0/a/b rw - tmpfs t rw\n", 1 },
+		{ "moved with the folder",
+		  ROOT BIND "20 11 0:9 / /0/x rw - tmpfs t rw\n21 20 0:8 / /0/a/b rw - tmpfs t rw\n", 0 },
+		{ "another one in its place",
+		  ROOT BIND "20 11 0:9 / /0/a rw - tmpfs t rw\n21 20 0:7 / /0/a/b rw - tmpfs t rw\n", 1 },
 	};
 	struct follow_table t = { .n = 0 };
 	struct mountinfo m;
@@ -192,8 +195,8 @@ static const char *hear(struct follow_event *ev, int *ret_fd)
 		return "the end";
 	if (!n)
 		*ret_fd = -1;
-	snprintf(words, sizeof(words), ev->kind == FOLLOW_HERE ? "%s %u bind %u parent %u %s%s" : "%s %u", kinds[ev->kind % 5], ev->slot,
-		 ev->bind, ev->parent, ev->path, ev->is_file ? " file" : "");
+	snprintf(words, sizeof(words), ev->kind == FOLLOW_HERE ? "%s %u bind %u parent %u %s%s" : "%s %u",
+		 kinds[ev->kind % 5], ev->slot, ev->bind, ev->parent, ev->path, ev->is_file ? " file" : "");
 	return words;
 }
 
@@ -345,7 +348,8 @@ static void a_burst(void **state)
 static void too_many_at_first(void **state)
 {
 	(void)state;
-	sh("mkdir -p d/b d/late && cd d/b && seq 129 | xargs mkdir -p && for i in $(seq 129); do mount -t tmpfs t $i || exit; done");
+	sh("mkdir -p d/b d/late && cd d/b && seq 129 | xargs mkdir -p && "
+	   "for i in $(seq 129); do mount -t tmpfs t $i || exit; done");
 	begin(0);
 	expect("full 0", AT_BEGINNING);
 	expect("end 0", AT_BEGINNING);

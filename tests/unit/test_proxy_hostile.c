@@ -343,7 +343,8 @@ static void mounts_of_the_host(void **state)
 
 static void a_guest_that_refuses(void **state)
 {
-	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" }, gone = { .kind = FOLLOW_GONE, .slot = 0 };
+	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" };
+	const struct follow_event gone = { .kind = FOLLOW_GONE, .slot = 0 };
 	struct fakeworld_plan plan = { .mount_rc = -EIO };
 	int follower;
 	struct bench *b = bench_following(&plan, &follower);
@@ -358,7 +359,8 @@ static void a_guest_that_refuses(void **state)
 
 static void a_guest_that_does_not_answer(void **state)
 {
-	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" }, gone = { .kind = FOLLOW_GONE, .slot = 0 };
+	const struct follow_event here = { .kind = FOLLOW_HERE, .slot = 5, .path = "a" };
+	const struct follow_event gone = { .kind = FOLLOW_GONE, .slot = 0 };
 	struct fakeworld_plan plan = { .mute = "ChangeMount" };
 	int follower;
 	struct bench *b = bench_following(&plan, &follower);

@@ -24,7 +24,7 @@ user() {
 	mkdir -m 755 src
 	mount -t tmpfs -o mode=755 src src && mount --make-shared src && mkdir src/old src/new && mount -t tmpfs old src/old && echo old >src/old/f
 	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
-		'.mounts += [{destination: "/src", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
+		'.mounts += [{destination: "/mnt", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
 	mkdir "$ROOT"
 	chown 1001:1001 "$ROOT" "$BUNDLE"
 	cat >steps <<-'END'
@@ -34,8 +34,8 @@ user() {
 		pid=$(cat "$BUNDLE/pid")
 		echo "group $(cmp /proc/self/cgroup "/proc/$pid/cgroup" && echo own) $(husk exec "$ID" cat /sys/fs/cgroup/memory.max)"
 		# what the host's root mounts there comes and goes; what was there is not this user's to take apart, and stays
-		echo "$(husk exec "$ID" sh -c 'cat /src/old/f; : >/tmp/up; n=0; until [ -e /src/new/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done
-			cat /src/new/f')" $(touch "$BUNDLE/seen"; sleep 1; husk exec "$ID" ls /src/new)
+		echo "$(husk exec "$ID" sh -c 'cat /mnt/old/f; n=0; until [ -e /mnt/new/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done
+			cat /mnt/new/f')" $(touch "$BUNDLE/seen"; sleep 1; husk exec "$ID" ls /mnt/new)
 		# as podman cp does; nothing there can be executed on the host
 		python3 -c '
 		import ctypes, os, sys
@@ -69,7 +69,8 @@ user() {
 	umount src/old src
 	echo "$out"
 	[ "$out" = "group own 49999872
-old new
+old
+new
 joined hosts: files dns
 TCP:127.0.0.1 there
 TCP6:[::1] there
