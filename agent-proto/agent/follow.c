@@ -41,7 +41,7 @@ struct follow {
 struct result {
 	int32_t rc;
 	struct mount_mark mark; /* of what is in the slot now */
-	char text[200];
+	char text[sizeof(((struct err *)0)->msg)];
 };
 
 /* ---- the helper ---------------------------------------------------------------------------------- */

@@ -69,9 +69,9 @@ enum proxy_cmd {
 	PROXY_UPDATE = 17,
 	PROXY_SYNC = 50, /* before PROXY_ATTACH: answered when all before it is done */
 	PROXY_SOCKET = 80,
+	PROXY_HOST = 90, /* the machine has come into the group that this proxy is in */
 	PROXY_FOLLOW = 91,
 	PROXY_FOLLOW_BEGIN = 92,
-	PROXY_HOST = 90, /* the machine has come into the group that this proxy is in */
 	PROXY_DISKS = 101, /* a struct proxy_update with a packed UpdateDisksRequest */
 };
 
