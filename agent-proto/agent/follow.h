@@ -30,7 +30,7 @@ int follow_mark(int fd, struct mount_mark *ret);
 
 /* In a new container's process, when @tree, which @m has made, is in place: mounts what the host had mounted below it, and
  * tells the agent of all of it. */
-int follow_begin(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree, struct err *e);
+int follow_first(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree, struct err *e);
 /* In the agent: it was told. */
 void follow_told(struct container *ct, const struct sync_msg *m);
 

@@ -183,7 +183,7 @@ static int finish_one(const struct mount_env *env, const Husk__Agent__V1__Mount 
 	    !*m->subpath)
 		rc = add_cgroup(env, m, tree, e);
 	if (rc == 0 && m->follow)
-		rc = follow_begin(env, m, tree, e);
+		rc = follow_first(env, m, tree, e);
 	if (rc < 0)
 		return rc;
 	rc = mount_attrs(tree, m->rec_attr_set, m->rec_attr_clear, true);

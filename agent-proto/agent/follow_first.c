@@ -56,7 +56,7 @@ static int put_one(const struct mount_env *env, const Husk__Agent__V1__Mount__Su
 	return 0;
 }
 
-int follow_begin(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree, struct err *e)
+int follow_first(const struct mount_env *env, const Husk__Agent__V1__Mount *m, int tree, struct err *e)
 {
 	int trees[AGENT_MAX_FOLLOWED];
 	int rc = tell(env->sync, true, m->follow - 1, tree, m->rec_attr_set, e);
