@@ -138,6 +138,8 @@ static void try_remove(struct container *ct)
 		evtimer_set_ns(&ct->retry, QUIET_NS);
 		return;
 	}
+	if (!diskplug_let_go(&ct->diskplug))
+		return;
 	if (cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
 		evtimer_set_ns(&ct->retry, ALIVE_NS);
 		return;
@@ -298,6 +300,11 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 
 	if (rc == 0)
 		rc = disks_resolve(spec, e);
+	/* Of one that joins others, disks come with it. */
+	if (rc == -ENOENT) {
+		plug_look(ct->agent);
+		rc = disks_resolve(spec, e);
+	}
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)

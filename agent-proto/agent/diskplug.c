@@ -75,6 +75,10 @@ static void answer(struct diskplug *p, int rc, const char *text)
 	else if (call)
 		ttrpc_reply(call, NULL);
 	drop(&p->req); /* @text may be of it */
+	p->left |= p->leaving;
+	p->leaving = false;
+	if (p->ct->going)
+		evtimer_set_ns(&p->ct->retry, 1);
 	p->call = steal_ptr(&p->next_call);
 	p->req = steal_ptr(&p->next_req);
 	if (p->call)
@@ -330,7 +334,7 @@ static void begin(struct diskplug *p)
 	if (rc == 0 && p->req->n_remove)
 		rc = follow(p, &e);
 	if (rc == 0)
-		rc = begin_step(p, p->req->n_remove ? UNPLACE : FIND, &e);
+		rc = begin_step(p, p->leaving ? EJECT : p->req->n_remove ? UNPLACE : FIND, &e);
 	if (rc < 0)
 		answer(p, rc, e.msg);
 }
@@ -349,4 +353,49 @@ void diskplug_update(struct diskplug *p, const pb_disks *req, struct ttrpc_call 
 		p->req = copy;
 		begin(p);
 	}
+}
+
+/* ---- with the container --------------------------------------------------------------------------------------- */
+
+static bool has(const pb_disks *m, const char *disk)
+{
+	for (size_t i = 0; i < m->n_remove; i++)
+		if (strcmp(m->remove[i]->disk, disk) == 0)
+			return true;
+	return false;
+}
+
+/* Its disks are those that its rules name. NULL: none, or no memory. */
+static pb_disks *all_of(const Husk__Agent__V1__Container *k)
+{
+	Husk__Agent__V1__DiskDevice one[AGENT_MAX_DISKS], *list[AGENT_MAX_DISKS];
+	pb_disks m;
+
+	husk__agent__v1__update_disks_request__init(&m);
+	m.remove = list;
+	for (size_t i = 0; i < k->n_device_rules && m.n_remove < AGENT_MAX_DISKS; i++) {
+		Husk__Agent__V1__DiskDevice *d = &one[m.n_remove];
+
+		if (!*k->device_rules[i]->disk || has(&m, k->device_rules[i]->disk))
+			continue;
+		husk__agent__v1__disk_device__init(d);
+		d->disk = k->device_rules[i]->disk;
+		list[m.n_remove++] = d;
+	}
+	return m.n_remove ? copy_of(&m) : NULL;
+}
+
+bool diskplug_let_go(struct diskplug *p)
+{
+	/* With its last container the machine ends. */
+	if (p->left || !p->ct->kept || p->ct->agent->ncontainers < 2)
+		return true;
+	if (p->req)
+		return false; /* busy: later */
+	p->req = all_of(p->ct->kept);
+	if (!p->req)
+		return true;
+	p->leaving = true;
+	begin(p);
+	return p->left;
 }

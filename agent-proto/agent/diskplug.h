@@ -36,6 +36,7 @@ struct diskplug {
 	pb_disks *req;
 	struct ttrpc_call *next_call; /* of one who waits for that to be over; NULL: nobody does */
 	pb_disks *next_req;
+	bool leaving, left; /* with the container: what it had is given back, or has been */
 	unsigned step;
 	pid_t pid; /* of the fork that does it */
 	struct evsrc result;
@@ -47,8 +48,15 @@ struct diskplug {
 void diskplug_init(struct diskplug *p, struct container *ct);
 /* @req is checked (check_disks()). Answers @call now or later; one more may wait, as after a command that was killed. */
 void diskplug_update(struct diskplug *p, const pb_disks *req, struct ttrpc_call *call);
+/* The container ends, and others of the machine live on: the kernel is to let go of its disks. True: that is over; false:
+ * the container's retry timer goes off when it is. */
+bool diskplug_let_go(struct diskplug *p);
 /* With the container's end: what is under way is given up, and its call answered. */
 void diskplug_done(struct diskplug *p);
+
+/* In the agent's own time, bounded: looks over the bus for the disks of a container that is being made. */
+struct agent;
+void plug_look(struct agent *a);
 
 /* ---- the steps, each in a fork (diskplug_steps.c) ---- */
 struct plug_step {

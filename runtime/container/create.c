@@ -192,11 +192,10 @@ static int check(struct creation *c, struct err *e)
 				c->choice.shape.memory, e);
 	if (rc == 0)
 		rc = open_image(c, e);
+	if (joins(c))
+		c->vm.serials = c->join.prefix;
 	if (rc == 0)
 		rc = disks_open(&c->vm, c->spec, c->bundle, &c->rules, e);
-	if (rc == 0 && joins(c) && c->vm.ndisks)
-		rc = err_set(e, EINVAL, "config.json: linux.devices: no disk can be added to the virtual machine of "
-			     "%s, whose network the container is to share", c->join.sandbox);
 	return rc < 0 || joins(c) ? rc : sandbox_open_files(&c->vm, e);
 }
 
@@ -462,6 +461,8 @@ static int join_machine(struct creation *c, struct err *e)
 		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
 	if (rc == 0)
 		rc = add_shares(c, e);
+	if (rc == 0)
+		rc = sandbox_plug_disks(&c->vm, e);
 	if (rc == 0)
 		rc = compile_filter(c, e);
 	if (rc == 0)

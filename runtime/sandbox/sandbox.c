@@ -92,7 +92,7 @@ int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly,
 	if (serial)
 		snprintf(d->serial, sizeof(d->serial), "%s", serial);
 	else
-		snprintf(d->serial, sizeof(d->serial), "husk-disk-%u", s->ndisks);
+		snprintf(d->serial, sizeof(d->serial), "%s%u", s->serials ? s->serials : "husk-disk-", s->ndisks);
 	s->ndisks++;
 	if (ret_serial)
 		*ret_serial = d->serial;
@@ -134,6 +134,16 @@ static void close_disks(struct sandbox *s)
 {
 	for (unsigned i = 0; i < s->ndisks; i++)
 		close_and_reset(&s->disks[i].file.fd);
+}
+
+int sandbox_plug_disks(struct sandbox *s, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < s->ndisks; i++)
+		rc = sandbox_plug_disk(s->ctl, &s->disks[i].file, s->disks[i].readonly, s->disks[i].serial, e);
+	close_disks(s);
+	return rc < 0 ? err_wrap(e, rc, "disks") : 0;
 }
 
 static int describe(struct sandbox *s, struct ncl_desc *d, int ready, int log, struct err *e)

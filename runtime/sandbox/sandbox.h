@@ -43,6 +43,7 @@ struct sandbox {
 	int ready; /* readable when the agent is up; may be stolen */
 	int kvm, kernel, initramfs;
 	const char *parameters; /* more for the guest's kernel, each with a space before it; NULL: none */
+	const char *serials; /* what those of its disks begin with; NULL: husk's own */
 	unsigned ndisks;
 	struct sandbox_disk {
 		struct diskfile file;
@@ -54,7 +55,7 @@ struct sandbox {
 #define SANDBOX_INIT                                                                               \
 	{                                                                                          \
 		.dir = -1, .machine = { 0, 0 }, .ctl = NULL, .ready = -1, .kvm = -1, .kernel = -1, \
-		.initramfs = -1, .parameters = NULL, .program = NULL, .ndisks = 0                  \
+		.initramfs = -1, .parameters = NULL, .program = NULL, .serials = NULL, .ndisks = 0                  \
 	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
@@ -73,6 +74,8 @@ int sandbox_open_files(struct sandbox *s, struct err *e);
  * own. *ret_serial (may be NULL) lives as long as @s. -E2BIG. */
 int sandbox_add_disk(struct sandbox *s, const struct diskfile *f, bool readonly, const char *serial,
 		     const char **ret_serial, struct err *e);
+/* Gives those that were added to a machine that runs, which @s->ctl is a client of, and closes them. */
+int sandbox_plug_disks(struct sandbox *s, struct err *e);
 /* One for a machine that runs: its device is called as its serial is, at most DEVICE_SERIAL - 1 bytes. @f's descriptor stays
  * the caller's. */
 int sandbox_plug_disk(struct ncl *machine, const struct diskfile *f, bool readonly, const char *serial, struct err *e);

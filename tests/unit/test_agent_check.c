@@ -320,6 +320,48 @@ static void bind_path(struct ct_request *q) { request_mount(q, "/a", "bind", "/e
 static void remount_path(struct ct_request *q) { request_mount(q, "/a", "bind", "/etc", MS_REMOUNT, ""); }
 static void own_proc(struct ct_request *q) { request_mount(q, "/a", "own", "proc", 0, ""); }
 static void own_other(struct ct_request *q) { request_mount(q, "/a", "own", "ext4", 0, ""); }
+static Husk__Agent__V1__BlockNode *node(struct ct_request *q)
+{
+	static Husk__Agent__V1__BlockNode n;
+
+	husk__agent__v1__block_node__init(&n);
+	n.disk = text("12345678901234567890");
+	n.mode = 0660;
+	return request_mount(q, "/a", "own", "dev", 0, "")->block_node = &n;
+}
+static void node_good(struct ct_request *q) { node(q); }
+static void node_numbers(struct ct_request *q)
+{
+	Husk__Agent__V1__BlockNode *n = node(q);
+
+	n->disk = text("");
+	n->major = 4095;
+	n->minor = 1048575;
+}
+static void node_major(struct ct_request *q) { node(q)->major = 4096; }
+static void node_minor(struct ct_request *q) { node(q)->minor = -1; }
+static void node_mode(struct ct_request *q) { node(q)->mode = 01000; }
+static void node_disk(struct ct_request *q) { node(q)->disk = text("123456789012345678901"); }
+static void node_share(struct ct_request *q)
+{
+	Husk__Agent__V1__BlockNode *n = node(q);
+
+	request_mount(q, "/b", "bind", "s", MS_BIND, "")->block_node = n;
+}
+static void node_other(struct ct_request *q)
+{
+	Husk__Agent__V1__BlockNode *n = node(q);
+
+	request_mount(q, "/b", "own", "proc", 0, "")->block_node = n;
+}
+static void node_subpath(struct ct_request *q)
+{
+	Husk__Agent__V1__BlockNode *n = node(q);
+	Husk__Agent__V1__Mount *m = request_mount(q, "/b", "own", "dev", 0, "");
+
+	m->block_node = n;
+	m->subpath = text("kmsg");
+}
 static void long_origin(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, "")->origin = longtext; }
 static Husk__Agent__V1__Mount__Submount below, *belows[AGENT_MAX_SUBMOUNTS + 1];
 static void with_below(struct ct_request *q, const char *path, size_t n)
@@ -543,6 +585,15 @@ static const struct {
 	{ "a remount, which has no share", remount_path, 0 },
 	{ "one of the guest's own", own_proc, 0 },
 	{ "none of the guest's own", own_other, -EINVAL },
+	{ "a block device's node", node_good, 0 },
+	{ "one by its numbers", node_numbers, 0 },
+	{ "a node's major number too large", node_major, -EINVAL },
+	{ "a node's minor number negative", node_minor, -EINVAL },
+	{ "a node's mode that is more", node_mode, -EINVAL },
+	{ "a node's serial too long", node_disk, -EINVAL },
+	{ "a node that is a share", node_share, -EINVAL },
+	{ "a node that is no device", node_other, -EINVAL },
+	{ "a node that is another device", node_subpath, -EINVAL },
 	{ "long origin", long_origin, -ENOSPC },
 	{ "mounts below a share", below_good, 0 },
 	{ "too many of them", below_many, -ENOSPC },

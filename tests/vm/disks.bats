@@ -5,10 +5,6 @@ load helper
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-is_free() { # FILE…: nobody holds a lock on it
-	local f
-	for f; do ! grep -q ":$(stat -c %i "$f") " /proc/locks || { echo "$f is locked"; return 1; }; done
-}
 devices() { cat "$ROOT/$ID/devices.json" 2>/dev/null || :; }
 refused() { # MESSAGE OPTION…: and the list of the container's devices is as before
 	local says=$1 was

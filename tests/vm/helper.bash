@@ -77,6 +77,11 @@ shared_teardown() { # (in teardown_file)
 group_of() { echo "/sys/fs/cgroup$(field cgroup "$(<"$ROOT/$1/state.json")")"; }
 machine_of() { field machinePid "$(<"$ROOT/@sandbox/$1/state.json")"; }
 
+is_free() { # FILE…: nobody holds a lock on it
+	local f
+	for f; do ! grep -q ":$(stat -c %i "$f") " /proc/locks || { echo "$f is locked"; return 1; }; done
+}
+
 status_of() {
 	local state
 	state=$(husk state "$1") && field status "$state"

@@ -103,15 +103,36 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 
 @test "the one that made the machine goes first: the others keep machine and network" {
 	veth eth0 10.77.0.2/24 10.77.0.1/24
-	member a
+	# With disks of each one's own, and one that comes later.
+	truncate -s 1M one two three
+	local one two
+	one=$(losetup -f --show one) two=$(losetup -f --show two)
+	rules() { jq -n '[{allow: false, access: "rwm"}, {allow: true, type: "b", major: $ARGS.positional[0], minor: $ARGS.positional[1], access: "rwm"}]' \
+		--jsonargs $(stat -c '%Hr %Lr' "$1"); }
+	member a ".mounts += [{destination: \"/dev/one\", type: \"bind\", source: \"$one\", options: [\"bind\"]}]" \
+		".linux.resources.devices = $(rules "$one")"
 	runs a
-	member b '.linux.resources.memory.limit = 60000000'
+	member b '.linux.resources.memory.limit = 60000000' ".linux.resources.devices = $(rules "$two")" \
+		".linux.devices = [.linux.resources.devices[1] | {path: \"/dev/two\", type, major, minor}]" '.process.capabilities[] += ["CAP_MKNOD"]'
 	runs b
+	expect 0 husk update --device-add "$PWD/three:/dev/three" a
+	expect 0 husk exec a sh -c 'echo a1 >/dev/one; echo a3 >/dev/three; sync; stat -c "0x%t 0x%T" /dev/one'
+	expect 0 husk exec b sh -c "echo b2 >/dev/two; sync; set -- $out; mknod /dev/n b \$((\$1)) \$((\$2)); head -c 1 /dev/n 2>&1; ls /dev/one /dev/three 2>&1 | grep -c No.such"
+	echo "$out" "$err"
+	[ "$out" = $'head: /dev/n: Operation not permitted\n2' ]
+	[ "$(head -qc 2 "$one" "$two" three)" = a1b2a3 ]
 	machine=$(machine_of a)
 	[ "$(cat "$(group_of b)/memory.max")" = $(((256 + 96) * 1048576)) ]
 	husk delete --force a
 	[ ! -e $GROUP/a ]
 	in_group b "$machine"
+	losetup -d "$one"
+	is_free one three
+	# Their places are good for others: the guest has let go.
+	expect 0 husk update --device-add "$PWD/three:/dev/t" --device-add "$PWD/one:/dev/o" b
+	[ -z "$err" ]
+	expect 0 husk exec b sh -c 'head -c 2 /dev/t; head -c 2 /dev/o; head -c 2 /dev/two; ls /sys/class/block | wc -l'
+	[ "$out" = a3a1b23 ]
 	in_group b "$(jq .netPid "$ROOT/@sandbox/a/state.json")"
 	reaches 10.77.0.2
 	# Interfaces come and go as before.
@@ -132,6 +153,8 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[ -e "/proc/$machine" ]
 	husk delete --force b
 	[ ! -e "/proc/$machine" ]
+	losetup -d "$two"
+	is_free one two three
 }
 
 @test "a pod whose namespaces its engine made before, and keeps" {
