@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -91,7 +92,8 @@ static int measure(struct diskfile *d, const char *path, unsigned flags, struct 
 	return 0;
 }
 
-int diskfile_open(struct diskfile *ret, int dirfd, const char *path, unsigned flags, struct err *e)
+/* @name: in messages, of @dirfd/@path. */
+static int open_as(struct diskfile *ret, int dirfd, const char *path, const char *name, unsigned flags, struct err *e)
 {
 	struct diskfile d = { .fd = -1 };
 	_cleanup_close_ int fd = -1;
@@ -101,16 +103,29 @@ int diskfile_open(struct diskfile *ret, int dirfd, const char *path, unsigned fl
 	fd = openat(dirfd, path, how | O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
 			    (flags & DISKFILE_DIRECT ? O_DIRECT : 0));
 	if (fd < 0 && errno == EINVAL && flags & DISKFILE_DIRECT)
-		return err_set(e, EINVAL, "%s: its file system knows no direct access", path);
+		return err_set(e, EINVAL, "%s: its file system knows no direct access", name);
 	if (fd < 0)
-		return err_errno(e, errno, "cannot open %s", path);
+		return err_errno(e, errno, "cannot open %s", name);
 	d.fd = fd;
-	rc = measure(&d, path, flags, e);
+	rc = measure(&d, name, flags, e);
 	if (rc == 0)
-		rc = lock(fd, path, flags, d.size, e);
+		rc = lock(fd, name, flags, d.size, e);
 	if (rc < 0)
 		return rc;
 	*ret = d;
 	ret->fd = steal_fd(&fd);
 	return 0;
+}
+
+int diskfile_open(struct diskfile *ret, int dirfd, const char *path, unsigned flags, struct err *e)
+{
+	return open_as(ret, dirfd, path, path, flags, e);
+}
+
+int diskfile_reopen(struct diskfile *ret, int fd, const char *name, unsigned flags, struct err *e)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open_as(ret, AT_FDCWD, path, name, flags, e);
 }

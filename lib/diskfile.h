@@ -28,5 +28,7 @@ struct diskfile {
  *   -ENODATA it is empty, or there is no medium
  *   -EINVAL  no file or block device, or a medium whose blocks are larger than 4096 bytes */
 int diskfile_open(struct diskfile *ret, int dirfd, const char *path, unsigned flags, struct err *e);
+/* The same of what @fd (opened in whatever way; it stays the caller's) is, which messages call @name. */
+int diskfile_reopen(struct diskfile *ret, int fd, const char *name, unsigned flags, struct err *e);
 
 #endif

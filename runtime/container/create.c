@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/disks.h"
+#include "runtime/container/disks_annotated.h"
 #include "runtime/container/group.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/id.h"
@@ -49,6 +50,7 @@ struct creation {
 	struct hook_mounts hooked;
 	const char **env; /* the process's, where it is not the configuration's own */
 	struct oci_device_rule *rules; /* likewise */
+	struct disks_annotated annotated; /* and these */
 };
 
 /* It is to live in a machine that is there. */
@@ -135,6 +137,10 @@ static int choose_machine(struct creation *c, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = machine_choose(&c->choice, c->spec, &config, e);
+	if (joins(c))
+		c->vm.serials = c->join.prefix;
+	if (rc == 0 && *c->choice.disks)
+		rc = disks_annotated(&c->annotated, &c->vm, c->spec, c->choice.disks, &config, e);
 	host_config_done(&config);
 	c->vm.kernel = steal_fd(&c->choice.kernel);
 	c->vm.initramfs = steal_fd(&c->choice.initramfs);
@@ -192,8 +198,6 @@ static int check(struct creation *c, struct err *e)
 				c->choice.shape.memory, e);
 	if (rc == 0)
 		rc = open_image(c, e);
-	if (joins(c))
-		c->vm.serials = c->join.prefix;
 	if (rc == 0)
 		rc = disks_open(&c->vm, c->spec, c->bundle, &c->rules, e);
 	return rc < 0 || joins(c) ? rc : sandbox_open_files(&c->vm, e);
@@ -609,6 +613,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	oci_spec_free(c->spec);
 	free(c->env);
 	free(c->rules);
+	disks_annotated_free(&c->annotated);
 	free(c);
 	timeline_mark("created");
 	return rc;

@@ -198,6 +198,12 @@ static int take_initramfs(const struct taker *t)
 	return *t->value == '/' ? 0 : -EINVAL;
 }
 
+static int take_disks(const struct taker *t)
+{
+	t->w->disks = t->value;
+	return t->value[strspn(t->value, " ")] ? 0 : -EINVAL;
+}
+
 static int take_parameters(const struct taker *t)
 {
 	char copy[1024], *rest = copy, *word;
@@ -220,6 +226,7 @@ static const struct {
 	{ OCI_VM_ANNOTATION "memory", "bytes, or a number with K, M or G, from 128M up", take_memory },
 	{ OCI_VM_ANNOTATION "kernel", "an absolute path", take_kernel },
 	{ OCI_VM_ANNOTATION "initramfs", "an absolute path", take_initramfs },
+	{ OCI_VM_ANNOTATION "disks", "FILE:PATH[:ACCESS], several separated by spaces", take_disks },
 	{ OCI_VM_ANNOTATION "kernel_parameters", "kernel parameters separated by spaces, none of husk's own",
 	  take_parameters },
 };
@@ -256,6 +263,7 @@ int oci_vm_wish(const struct oci_spec *s, const char *file, struct oci_vm_wish *
 				 .initramfs = vm->initrd ? vm->initrd : "",
 				 .hypervisor = vm->hypervisor ? vm->hypervisor : "",
 				 .parameters = "",
+				 .disks = "",
 				 .vcpus_from = "vm.hwConfig.vcpus",
 				 .memory_from = "vm.hwConfig.memory",
 				 .kernel_from = "vm.kernel.path",

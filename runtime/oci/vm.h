@@ -29,6 +29,7 @@ struct oci_vm_wish {
 	uint64_t memory; /* bytes */
 	const char *kernel, *initramfs, *hypervisor;
 	const char *parameters; /* of the annotation: separated by spaces */
+	const char *disks;      /* likewise: raw files that become devices (runtime/container/disks_annotated.h) */
 	/* The field or annotation that each came from, for messages. */
 	const char *vcpus_from, *memory_from, *kernel_from, *initramfs_from;
 	bool kernel_annotated, initramfs_annotated; /* by an annotation, which must be allowed */

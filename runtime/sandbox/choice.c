@@ -137,6 +137,7 @@ int machine_choose(struct machine_choice *ret, const struct oci_spec *s, const s
 		rc = choose_program(ret, cfg, &w, e);
 	if (rc == 0)
 		rc = choose_parameters(ret, s, cfg, &w, e);
+	ret->disks = rc == 0 ? w.disks : "";
 	if (rc == 0)
 		rc = open_file(cfg, w.kernel, w.kernel_from, cfg->kernel, "kernel", "HUSK_KERNEL", &ret->kernel,
 			       e);

@@ -15,6 +15,7 @@ struct machine_choice {
 	struct sandbox_shape shape;
 	int kernel, initramfs;
 	char parameters[2048]; /* each with a space before it */
+	const char *disks; /* the spec's: what an annotation that is allowed asks for; "": nothing */
 	char program[4096]; /* husk-machine; "": the installation's */
 };
 #define MACHINE_CHOICE_INIT { .kernel = -1, .initramfs = -1 }

@@ -88,6 +88,7 @@ static void accepted(void **state)
 		  "{\"paths\": [\"@\"], \"kernelParameters\": [\"o\"]}", 1, 256, " o a=b c" },
 		{ "an annotation that is allowed", NOTE("kernel_parameters", "x y"),
 		  "{\"annotations\": [\"dev.husk.kernel_parameters\"]}", 1, 256, " x y" },
+		{ "disks that are allowed", NOTE("disks", "/a:/dev/a"), "{\"annotations\": [\"dev.husk.disks\"]}", 1, 256, "" },
 		{ "somebody else's annotation", "}, \"annotations\": {\"dev.huskier.x\": \"1\", \"dev.husk\": \"2\"}}", "{}", 1,
 		  256, "" },
 	};
@@ -127,6 +128,10 @@ static void refused(void **state)
 		  "dev.husk.memory: 302 MiB are more than the 300 MiB that" },
 		{ "a kernel unasked", NOTE("kernel", "@/vmlinux"), PATHS,
 		  "annotations: dev.husk.kernel: not among the \"annotations\" that /etc/husk/config.json allows" },
+		{ "disks, which nobody allowed", NOTE("disks", "/a:/dev/a"), "{}",
+		  "annotations: dev.husk.disks: not among the \"annotations\" that /etc/husk/config.json allows" },
+		{ "disks, but none", NOTE("disks", " "), "{\"annotations\": [\"dev.husk.disks\"]}",
+		  "annotations: dev.husk.disks: \" \" is not FILE:PATH[:ACCESS]" },
 		{ "a kernel elsewhere", NOTE("kernel", "/etc/passwd"), ALLOW_KERNEL,
 		  "annotations: dev.husk.kernel: /etc/passwd is in none of the folders" },
 		{ "a folder with a longer name", NOTE("kernel", "@x/vmlinux"), ALLOW_KERNEL, "is in none of the folders" },

@@ -116,14 +116,30 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 @test "a guest that does not let go" {
 	truncate -s 8M one
 	sed 's|device/\.\./remove|device/../REMOVE|g' "$TOP/build/$(uname -m)/share/husk/initramfs" >stubborn
-	bundle "$(args sleep 100000)"
-	HUSK_INITRAMFS=$PWD/stubborn husk run -d -b "$BUNDLE" "$ID" </dev/null >log 2>&1 3>&- 4>&- || { cat log; false; }
+	# And raw files from the start, by an annotation that the operator allows.
+	mkdir seeds
+	truncate -s 1M seeds/a seeds/b
+	echo seed >seeds/a
+	truncate -s 1M seeds/a
+	chmod 644 seeds/a seeds/b one
+	(umask 077 && echo '{}' >conf)
+	bundle "$(args sleep 100000)" ".annotations = {\"dev.husk.disks\": \"$PWD/seeds/a:/dev/seed/a:r  $PWD/seeds/b:/dev/b\"}" \
+		'.linux.resources.devices = [{allow: false, access: "rwm"}]'
+	expect 1 husk --config conf run -b "$BUNDLE" "$ID" </dev/null
+	says 'config.json: annotations: dev.husk.disks: not among the "annotations" that conf allows'
+	echo "{\"annotations\": [\"dev.husk.disks\"], \"paths\": [\"$PWD/seeds\"]}" >conf
+	chmod 664 seeds/b
+	expect 1 husk --config conf run -b "$BUNDLE" "$ID" </dev/null
+	says "config.json: annotations: dev.husk.disks: $PWD/seeds/b can be written by others than its owner"
+	chmod 644 seeds/b
+	HUSK_INITRAMFS=$PWD/stubborn husk --config conf run -d -b "$BUNDLE" "$ID" </dev/null >log 2>&1 3>&- 4>&- || { cat log; false; }
 	update --device-add "$PWD/one:/dev/one"
 	expect 0 husk update --device-remove /dev/one "$ID"
 	[[ $err == *"device /dev/one: taken away without the guest's consent: "*'has not let go of it'* ]]
 	is_free one
-	[ "$(devices)" = '{"version":1,"devices":[]}' ]
-	inside 'ls /dev/one 2>&1; echo well'
-	[[ $out == *'No such file or directory'*well ]]
+	[[ $(devices) != *one* ]]
+	inside 'ls /dev/one 2>&1; cat /dev/seed/a | head -n 1; echo there >/dev/b; sync; (echo x >/dev/seed/a) 2>&1; true'
+	[[ $out == *'No such file or directory'$'\nseed\n'*"can't create /dev/seed/a: Operation not permitted" ]]
+	[ "$(head -n 1 seeds/b)" = there ]
 	husk delete --force "$ID"
 }
