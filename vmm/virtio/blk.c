@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/virtio/blk_internal.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,31 +67,63 @@ static bool out_of_tokens(struct blk *x)
 	return ns;
 }
 
+/* Begins what queue @qi has, @got more. 0 all of it; 1 as far as @budget, jobs and tokens went; -EBADMSG. */
+static int begin_all(struct blk *x, unsigned qi, unsigned *budget, unsigned *got)
+{
+	struct vq *q = &x->d.vq[qi];
+	int rc;
+
+	for (rc = 1; rc > 0 && *budget; --*budget) {
+		struct blk_job *j = out_of_tokens(x) ? NULL : blk_job_get(x);
+
+		if (!j) {
+			x->starved |= 1ull << qi; /* kicks stay off until there is one */
+			return 1;
+		}
+		rc = vq_pop(q, &x->chain);
+		if (rc > 0)
+			rc = blk_begin(x, j, qi) < 0 ? -EBADMSG : 1;
+		if (rc <= 0)
+			blk_job_put(x, j);
+		*got += rc > 0;
+	}
+	return rc;
+}
+
+/*
+ * A kick wakes this thread, and where the vCPU shares its processor with it, that takes the processor from the vCPU: then
+ * requests come one by one, however many the guest has. A thread of SCHED_BATCH takes it from nobody and finds all of
+ * them. But one request alone waits longer so: this is tried now and then, and kept as long as requests come in company.
+ * Another policy than these two is somebody's wish and stays.
+ */
+static void be_patient(struct blk *x, unsigned got)
+{
+	const struct sched_param none = { .sched_priority = 0 };
+	bool want = got > 1 || (got && ++x->turns % BLK_TURNS_TO_WAIT == 0);
+	int policy;
+
+	if (want == x->patient)
+		return;
+	policy = sched_getscheduler(0);
+	if (policy == SCHED_OTHER || policy == SCHED_BATCH)
+		sched_setscheduler(0, want ? SCHED_BATCH : SCHED_OTHER, &none);
+	x->patient = want;
+}
+
 /* At most one ring's worth. 0 done; 1 more; -EBADMSG. */
 static int serve(struct blk *x, unsigned qi)
 {
 	struct vq *q = &x->d.vq[qi];
-	unsigned budget = q->at.size;
+	unsigned budget = q->at.size, got = 0;
 	int rc;
 
 	do {
 		vq_disable_kicks(q);
-		for (rc = 1; rc > 0 && budget; budget--) {
-			struct blk_job *j = out_of_tokens(x) ? NULL : blk_job_get(x);
-
-			if (!j) {
-				x->starved |= 1ull << qi; /* kicks stay off until there is one */
-				break;
-			}
-			rc = vq_pop(q, &x->chain);
-			if (rc > 0)
-				rc = blk_begin(x, j, qi) < 0 ? -EBADMSG : 1;
-			if (rc <= 0)
-				blk_job_put(x, j);
-		}
+		rc = begin_all(x, qi, &budget, &got);
 		/* Before the driver has to kick again: what it adds while the host works needs none. */
 		disk_push(x->disk);
 	} while (rc == 0 && budget && vq_enable_kicks(q));
+	be_patient(x, got);
 	tell_driver(x);
 	if (rc < 0)
 		return rc;

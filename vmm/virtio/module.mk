@@ -56,11 +56,13 @@ balloon_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_BALLOON_OBJS)
 FUZZ_TARGETS += balloon
 balloon_FUZZ_OBJS = $(FDV_OBJS) $(VMM_BALLOON_OBJS)
 
-UNIT_TESTS += disk blk
+UNIT_TESTS += disk blk blk_batch
 disk_TEST_OBJS = $(LIB_BASE) $(VMM_DISK_OBJS) lib/diskfile
 disk_TEST_LIBS = $(VMM_DISK_LIBS)
 blk_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_BLK_OBJS)
 blk_TEST_LIBS = $(VMM_DISK_LIBS)
+blk_batch_TEST_OBJS = $(FDV_OBJS) $(VMM_BLK_OBJS)
+blk_batch_TEST_LIBS = $(VMM_DISK_LIBS)
 UNIT_TESTS += blk_stuck
 blk_stuck_TEST_OBJS = $(FDV_OBJS) vmm/virtio/blk vmm/virtio/blk_req $(VMM_RATE_OBJS)
 FUZZ_TARGETS += blk

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/* When the block device waits for requests that come in company: what it makes of its thread's policy, which here is this file's. */
+#include "tests/unit/check.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/lib/fakedrv.h"
+#include "vmm/virtio/blk.h"
+
+#define TURNS 64u /* one turn in so many tries it */
+
+static int policy;
+static unsigned changes;
+
+int sched_getscheduler(pid_t tid)
+{
+	assert_int_equal(tid, 0);
+	return policy;
+}
+
+int sched_setscheduler(pid_t tid, int to, const struct sched_param *p)
+{
+	assert_int_equal(tid, 0);
+	assert_int_equal(p->sched_priority, 0);
+	policy = to;
+	changes++;
+	return 0;
+}
+
+/* @n requests with one kick, all of which come back. */
+static void together(struct fakedrv *f, unsigned n)
+{
+	static const uint8_t header[16]; /* read sector 0 */
+	uint16_t head;
+	uint32_t len;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct fdv_seg s[2] = { { fdv_put(f, header, 16), 16, false }, { fdv_alloc(f, 513, 8), 513, true } };
+
+		assert_true(fdv_add(f, 0, s, 2) >= 0);
+	}
+	fdv_kick(f, 0);
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(fdv_wait_used(f, 0, &head, &len, 1000));
+		assert_int_equal(len, 513);
+	}
+	fdv_free_all(f);
+}
+
+static void begin(struct fakedrv *f, int with)
+{
+	struct blk_cfg c = { .fd = memfd_create("disk", MFD_CLOEXEC), .size = 4096, .block_size = 512, .queues = 1, .queue_size = 64 };
+
+	assert_int_equal(ftruncate(c.fd, 4096), 0);
+	policy = with;
+	changes = 0;
+	fdv_init(f, NULL);
+	assert_int_equal(fdv_create(f, &blk_class, &c, NULL), 0);
+	fdv_start(f, ~0ull);
+}
+
+/* One alone is served at once; now and then it is seen whether others come. */
+static void test_alone(void **state)
+{
+	struct fakedrv f;
+
+	(void)state;
+	begin(&f, SCHED_OTHER);
+	for (unsigned i = 1; i <= 3 * TURNS; i++) {
+		together(&f, 1);
+		if (policy != (i % TURNS ? SCHED_OTHER : SCHED_BATCH))
+			fail_msg("policy %d after %u", policy, i);
+	}
+	fdv_done(&f);
+}
+
+static void test_together(void **state)
+{
+	struct fakedrv f;
+
+	(void)state;
+	begin(&f, SCHED_OTHER);
+	for (unsigned i = 0; i < 3 * TURNS; i++)
+		together(&f, 2 + i % 20);
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(changes, 1);
+	together(&f, 1);
+	assert_int_equal(policy, SCHED_OTHER);
+	assert_int_equal(changes, 2);
+	fdv_done(&f);
+}
+
+/* What somebody has set for this thread is not ours to change. */
+static void test_set_by_others(void **state)
+{
+	static const int policies[] = { SCHED_FIFO, SCHED_RR, SCHED_IDLE };
+	struct fakedrv f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		begin(&f, policies[i]);
+		together(&f, 5);
+		together(&f, 1);
+		assert_int_equal(policy, policies[i]);
+		assert_int_equal(changes, 0);
+		fdv_done(&f);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_set_by_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
