@@ -162,6 +162,14 @@ static bool is_own(const char *name)
 	return false;
 }
 
+static bool climbs(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "..")); p += 2)
+		if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}
+
 /* One that is a share of its own, in a mount that follows the host's. */
 static int check_followed(const char *share, uint32_t slot, uint32_t parent, const char *path, struct err *e)
 {
@@ -173,7 +181,7 @@ static int check_followed(const char *share, uint32_t slot, uint32_t parent, con
 		return invalid(e, "slot");
 	if (parent > AGENT_MAX_FOLLOWED || parent == slot + 1)
 		return invalid(e, "parent");
-	return *path == '/' || strlen(path) > AGENT_MAX_STRING ? invalid(e, "path") : 0;
+	return *path == '/' || climbs(path) || strlen(path) > AGENT_MAX_STRING ? invalid(e, "path") : 0;
 }
 
 int check_change_mount(const Husk__Agent__V1__ChangeMountRequest *req, struct err *e)

@@ -81,15 +81,15 @@ static int find(int self, const struct mount_mark *mark)
 	return steal_fd(&fd);
 }
 
-static int find_place(int on, const char *path)
+static int find_place(int on, const char *path, bool through)
 {
-	int fd = mount_open_below(on, path, 0);
+	for (int i = 0;; i++) {
+		int fd = through ? mount_open_below(on, path, 0) : mount_open_on(on, path);
 
-	for (int i = 0; fd == -ENOENT && i < PLACE_TRIES; i++) {
+		if (fd != -ENOENT || i == PLACE_TRIES)
+			return fd;
 		a_little_later();
-		fd = mount_open_below(on, path, 0);
 	}
-	return fd;
 }
 
 /* The share, detached. What appears by looking at it does so in a mount namespace that nobody else is in. */
@@ -124,7 +124,10 @@ static int mount_here(const struct job *j, struct mount_mark *ret, struct err *e
 	on = find(j->self, &j->on);
 	if (on < 0)
 		return err_set(e, -on, "what it is to be mounted on is not to be found");
-	place = find_place(on, j->req->path);
+	place = find_place(on, j->req->path, j->req->through);
+	/* With any kernel it would come to lie below that. */
+	if (place == -EXDEV)
+		return err_set(e, EXDEV, "the container has mounted something there itself");
 	if (place < 0)
 		return err_errno(e, -place, "its mount point");
 	rc = mount_put(tree, place);

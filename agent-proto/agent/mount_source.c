@@ -13,13 +13,23 @@
 #include "agent-proto/agent/resolve.h"
 #include "lib/cleanup.h"
 
-int mount_open_below(int dir, const char *path, uint64_t flags)
+static int open_how(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
 	struct open_how how = { .flags = flags | O_PATH | O_CLOEXEC,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+				.resolve = resolve | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	long fd = syscall(SYS_openat2, dir, *path ? path : ".", &how, sizeof(how));
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int mount_open_below(int dir, const char *path, uint64_t flags)
+{
+	return open_how(dir, path, flags, 0);
+}
+
+int mount_open_on(int dir, const char *path)
+{
+	return open_how(dir, path, 0, RESOLVE_NO_XDEV);
 }
 
 int mount_clone_share(const struct mount_env *env, const char *name, const char *subpath,

@@ -65,6 +65,8 @@ int mount_clone_share(const struct mount_env *env, const char *name, const char 
 /* O_PATH of @path below @dir ("": itself), not through any link. With O_DIRECTORY in @flags a share's inner mount appears in
  * doing so. Descriptor or -errno. */
 int mount_open_below(int dir, const char *path, uint64_t flags);
+/* The same, onto no other mount: -EXDEV. */
+int mount_open_on(int dir, const char *path);
 /* Gives the mounts below @tree, which is in place, their own flags. */
 int mount_flag_below(int tree, Husk__Agent__V1__Mount__Submount *const *below, size_t n_below, struct err *e);
 /* Whatever @m says, detached. Descriptor or -errno. */

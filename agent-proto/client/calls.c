@@ -320,6 +320,7 @@ int agent_change_mount(struct agent_client *c, const char *container_id, const s
 	req.slot = m->slot;
 	req.gone = m->gone;
 	req.bind = m->bind;
+	req.through = m->through;
 	req.parent = m->parent;
 	req.path = path;
 	req.share = share;

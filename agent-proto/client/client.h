@@ -170,7 +170,7 @@ struct agent_mount {
 	uint32_t bind, slot, parent;
 	uint64_t flags;
 	const char *path, *share;
-	bool gone;
+	bool gone, through;
 };
 /* Without deadline: it is the host's files that are asked for. One at a time. */
 int agent_change_mount(struct agent_client *c, const char *container_id, const struct agent_mount *m, agent_reply_fn *fn,

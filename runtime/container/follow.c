@@ -133,7 +133,8 @@ int follow_start(struct follow *f, const struct oci_spec *spec, int bundle, cons
 	if (!any)
 		return 0;
 	f->mounts = calloc(FOLLOW_MAX_BINDS, sizeof(*f->mounts));
-	if (!f->mounts)
+	f->v = calloc(FOLLOW_MAX_MOUNTS, sizeof(*f->v));
+	if (!f->mounts || !f->v)
 		return err_set(e, ENOMEM, "out of memory");
 	rc = send_sources(f, spec, bundle, proxy, e);
 	if (rc < 0 || !f->n_mounts)
@@ -168,6 +169,8 @@ void follow_close(struct follow *f)
 		free(f->v[i].path);
 	}
 	f->n = 0;
+	free(f->v);
+	f->v = NULL;
 	free(f->mounts);
 	f->mounts = NULL;
 	f->n_mounts = 0;

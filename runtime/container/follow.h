@@ -23,7 +23,7 @@ struct follow {
 	size_t *mounts; /* of the spec, those that follow, in the order of their numbers */
 	size_t n_mounts;
 	bool whole; /* there were too many to be told apart */
-	struct followed v[FOLLOW_MAX_MOUNTS]; /* by slot */
+	struct followed *v; /* by slot */
 	size_t n;
 	int sock; /* the follower; -1: none */
 };

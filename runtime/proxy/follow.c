@@ -112,7 +112,7 @@ static int ask_agent(struct session *s, struct err *e)
 	const struct follow_event *ev = &s->follow.ev;
 	char name[SESSION_SHARE_NAME];
 	const struct agent_mount m = { .bind = ev->bind, .slot = ev->slot, .parent = ev->parent, .flags = ev->flags,
-				       .path = ev->path, .share = name, .gone = ev->kind == FOLLOW_GONE };
+				       .path = ev->path, .share = name, .through = ev->through, .gone = ev->kind == FOLLOW_GONE };
 	int rc;
 
 	if (!s->agent || s->state == PROXY_ST_ENDED || s->follow.deaf)
@@ -149,7 +149,7 @@ static bool is_well_formed(const struct follow_event *ev, ssize_t n)
 	if (n != sizeof(*ev) || ev->kind < FOLLOW_HERE || ev->kind > FOLLOW_FULL || ev->kind == FOLLOW_END)
 		return false;
 	return ev->slot < FOLLOW_MAX_MOUNTS && ev->bind < FOLLOW_MAX_BINDS && ev->parent <= FOLLOW_MAX_MOUNTS &&
-	       ev->is_file <= 1 && memchr(ev->path, 0, sizeof(ev->path));
+	       ev->is_file <= 1 && ev->through <= 1 && memchr(ev->path, 0, sizeof(ev->path));
 }
 
 static void hang_up(struct session *s)

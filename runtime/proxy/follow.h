@@ -38,7 +38,7 @@ struct follow_event {
 	uint32_t slot;    /* below FOLLOW_MAX_MOUNTS: its name until it has gone; at the beginning 0, 1, 2 … */
 	uint32_t parent;  /* 0: it is on the bind's own mount, else slot + 1 of the one that it is on */
 	uint32_t is_file;
-	uint32_t pad;
+	uint32_t through; /* path leads through mounts that were not told of */
 	uint64_t flags;   /* MS_* that the mount has on the host */
 	char path[4096];  /* where in its parent, relative; "": on all of it */
 };

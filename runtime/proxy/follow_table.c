@@ -117,6 +117,7 @@ static bool find_place(const struct follow_table *t, const struct mountinfo *now
 			ret->path = path_below(row, on->at);
 			return ret->path;
 		}
+		ret->through = true;
 		on = mountinfo_by_id(now, on->parent);
 	}
 	return false;

@@ -41,6 +41,7 @@ ssize_t follow_next_gone(const struct follow_table *t, const struct mountinfo *n
 struct follow_place {
 	const struct mountinfo_row *row;
 	uint32_t bind, parent; /* as in struct follow_event */
+	bool through;
 	const char *path; /* within @row */
 };
 /* The next such of @now from row *@from on, which is advanced behind it; false: there is none. One that shows a

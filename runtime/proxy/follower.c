@@ -157,6 +157,7 @@ static int take_new(struct follower *f, const struct follow_place *p)
 	f->ev.slot = (uint32_t)slot;
 	f->ev.parent = p->parent;
 	f->ev.is_file = !is_dir;
+	f->ev.through = p->through;
 	f->ev.flags = p->row->flags & TOLD_FLAGS;
 	snprintf(f->ev.path, sizeof(f->ev.path), "%s", p->path);
 	/* One that the guest could not take keeps its place until it has gone: nobody asks again and again. */

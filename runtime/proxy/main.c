@@ -274,7 +274,6 @@ int main(void)
 	s->stamp[PROXY_T_BEGIN] = io_now_ns();
 	s->exit_code = EXIT_LOST;
 	s->sockets.src.fd = -1;
-	s->follow.pidfd = -1;
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-proxy");
 	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
 		return EXIT_LOST;

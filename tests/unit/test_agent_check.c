@@ -697,6 +697,10 @@ static void changes_of_mounts(void **state)
 		{ "no share", false, 0, 0, 0, 0, "", "a", -EINVAL },
 		{ "a share that climbs", false, 0, 0, 0, 0, "..", "a", -EINVAL },
 		{ "an absolute path", false, 0, 0, 0, 0, "sm1", "/a", -EINVAL },
+		{ "a path that climbs", false, 0, 0, 0, 0, "sm1", "a/../b", -EINVAL },
+		{ "one that climbs first", false, 0, 0, 0, 0, "sm1", "../b", -EINVAL },
+		{ "one that climbs last", false, 0, 0, 0, 0, "sm1", "a/..", -EINVAL },
+		{ "names with dots", false, 0, 0, 0, 0, "sm1", "..a/b../c..d/...", 0 },
 		{ "flags beyond mount(2)'s", false, 0, 0, 0, UINT64_C(1) << 32, "sm1", "a", -EINVAL },
 	};
 

@@ -451,11 +451,18 @@ static void following(void **state)
 	goes("then it, which went with it", 1, 0, "");
 	in_container("both are gone", pid, "[ ! -e $c/m/old/f ] && ! grep -q ' /m/old' /proc/$1/mountinfo");
 
-	change("no such place", ON_BIND(0, "new/none", "f0"), -EIO, "No such file");
+	change("no such place", ON_BIND(0, "none", "f0"), -EIO, "No such file");
 	change("a link", ON_BIND(0, "link/in", "f0"), -EIO, "mount point");
-	change("out of it", ON_BIND(0, "../etc", "f0"), -EIO, "mount point");
+	change("out of it", ON_BIND(0, "../etc", "f0"), -EINVAL, "path");
 	change("a folder on a file", ON_BIND(0, "file", "f0"), -EIO, "mount");
 	change("no share", ON_BIND(0, "late", "none"), -EIO, "share none");
+	in_container("something of its own there", pid, "inside $1 'mount -t tmpfs t /m/late && mkdir /m/late/in'");
+	change("it stays below", ON_BIND(0, "late", "f0"), -EIO, "has mounted something there itself");
+	change("and what is in there", ON_BIND(0, "late/in", "f0"), -EIO, "has mounted something there itself");
+	change("unless it is said to be the host's",
+	       &(struct agent_mount){ .path = "late/in", .share = "f0", .through = true }, 0, "");
+	goes("unless it is said to be the host's", 0, 0, "");
+	in_container("that is all", pid, "[ ! -e $c/m/late/in/f ] && inside $1 'umount /m/late'");
 	change("on what is none", &(struct agent_mount){ .parent = 9, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
 	change("of no bind mount", &(struct agent_mount){ .bind = 1, .path = "late", .share = "f0" }, -ESRCH, "never mounted");
 

@@ -40,7 +40,7 @@ static void what_is_new(void **state)
 		{ "in an unknown one: it has to come first", "",
 		  ROOT BIND "21 20 0:8 / /0/a/b rw - tmpfs t rw\n20 11 0:9 / /0/a rw - tmpfs t rw\n", "0 0 a;" },
 		{ "in one that is not told of: where that is", "-20 11 0:9 / /0/a rw - autofs t rw\n",
-		  ROOT BIND "20 11 0:9 / /0/a rw - autofs t rw\n21 20 0:8 / /0/a/b rw - tmpfs t rw\n", "0 0 a/b;" },
+		  ROOT BIND "20 11 0:9 / /0/a rw - autofs t rw\n21 20 0:8 / /0/a/b rw - tmpfs t rw\n", "0 0 a/b through;" },
 		{ "its number is another mount's now", "20 11 0:9 / /0/a rw - tmpfs t rw\n",
 		  ROOT BIND "20 11 0:8 / /0/a rw - tmpfs t rw\n", "0 0 a;" },
 		{ "a part of the same file system", "20 11 0:9 / /0/a rw - tmpfs t rw\n",
@@ -65,7 +65,8 @@ static void what_is_new(void **state)
 			assert_int_equal(follow_table_add(&t, &known.rows[k], 0,
 							  rows[i].known[0] == '-' ? FOLLOW_NO_SLOT : follow_free_slot(&t)), 0);
 		while (follow_next_new(&t, &now, &from, &p))
-			snprintf(got + strlen(got), sizeof(got) - strlen(got), "%u %u %s;", p.bind, p.parent, p.path);
+			snprintf(got + strlen(got), sizeof(got) - strlen(got), "%u %u %s%s;", p.bind, p.parent, p.path,
+				 p.through ? " through" : "");
 		if (strcmp(got, rows[i].want) != 0)
 			fail_msg("%s: \"%s\" instead of \"%s\"", rows[i].why, got, rows[i].want);
 		follow_table_free(&t);

@@ -440,11 +440,13 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 	mount -t tmpfs in "$SRC/s/new/in" && echo in >"$SRC/s/new/in/f"
 	: >"$SRC/s/file" && mount --bind "$SRC/files/f" "$SRC/s/file"
 	mkdir "$SRC/s/ro" && mount -t tmpfs -o ro ro "$SRC/s/ro"
+	mount -t tmpfs hidden "$SRC/s/over" && touch "$SRC/s/over/f"
 	mount -t tmpfs own "$SRC/own" && echo own >"$SRC/own/f"
 	[ "$(inside 'k=0; until [ -e /own/f ] || [ $((k += 1)) = 40 ]; do sleep 0.1; done; echo $((k < 40))')" = 1 ] || { cat o e log; false; }
 	shows /s/new/in/f in
 	shows /rr/new/in/f in
 	shows /s/file file
+	[ "$(inside 'ls -A /rr/over; ls -A /s/over')" = f ] || { cat o; false; }
 	shows /own/f own
 	[ "$(inside 'echo there >/s/new/in/w; (: >/s/ro/w) 2>&1; (: >/rr/new/w) 2>&1; ls -A /p/new' | sed 's/.*: //')" = \
 		"$(printf 'Read-only file system\nRead-only file system')" ]
@@ -458,8 +460,8 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 	released() { [ -z "$(losetup -j "$SRC/disk.img")" ]; }
 	eventually released
 	[ "$(inside '[ -e /s/disk/f ] || echo gone; cat /proc/self/fd/9 2>&1; exec 9<&-' | sed 's/.*: //')" = "$(printf 'gone\nStale file handle')" ] || { cat o; false; }
-	umount "$SRC/s/new/in" "$SRC/s/new" "$SRC/s/file" "$SRC/s/ro" "$SRC/s/gone" "$SRC/own"
-	inside 'k=0; while [ -e /own/f ] && [ $((k += 1)) != 40 ]; do sleep 0.1; done; grep "/s/\|/rr/\|/own/" /proc/self/mountinfo |
+	umount "$SRC/s/over" "$SRC/s/new/in" "$SRC/s/new" "$SRC/s/file" "$SRC/s/ro" "$SRC/s/gone" "$SRC/own"
+	inside 'k=0; while [ -e /s/gone/f ] && [ $((k += 1)) != 40 ]; do sleep 0.1; done; grep "/s/\|/rr/\|/own/" /proc/self/mountinfo |
 		cut -d " " -f 5 | sort' | tr '\n' ' ' >table
 	[ "$(cat table)" = '/rr/old /s/old /s/over ' ] || { cat table o e log; false; }
 	shows /s/new/in/f 'cat: can'\''t open '\''/s/new/in/f'\'': No such file or directory'
