@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* When the block device waits for requests that come in company: what it makes of its thread's policy, which here is this file's. */
+/* When the block device waits for requests that come in company: what it makes of its thread's policy, which here is this
+ * file's. */
 #include "tests/unit/check.h"
 
 #include <sched.h>
@@ -51,7 +52,8 @@ static void together(struct fakedrv *f, unsigned n)
 
 static void begin(struct fakedrv *f, int with)
 {
-	struct blk_cfg c = { .fd = memfd_create("disk", MFD_CLOEXEC), .size = 4096, .block_size = 512, .queues = 1, .queue_size = 64 };
+	struct blk_cfg c = { .fd = memfd_create("disk", MFD_CLOEXEC), .size = 4096, .block_size = 512, .queues = 1,
+			     .queue_size = 64 };
 
 	assert_int_equal(ftruncate(c.fd, 4096), 0);
 	policy = with;
