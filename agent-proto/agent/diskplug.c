@@ -255,6 +255,16 @@ static void undo(struct diskplug *p, int rc, const struct err *why)
 		answer(p, rc, p->failed.text);
 }
 
+/* Where the file system of a path takes no nodes: one of the agent's making, as for a user namespace. */
+static bool place_again(struct diskplug *p, int rc)
+{
+	struct err e = ERR_INIT;
+
+	if (p->step != PLACE || p->nodes.trees || (rc != -EPERM && rc != -EACCES && rc != -EOPNOTSUPP))
+		return false;
+	return make_nodes(p, &e) == 0 && begin_step(p, PLACE, &e) == 0;
+}
+
 /* A step has done what it should. */
 static void go_on(struct diskplug *p)
 {
@@ -306,6 +316,8 @@ static void on_result(struct evsrc *src, uint32_t events)
 	end_step(p);
 	if (p->step == FIND)
 		p->found = r;
+	if (r.rc < 0 && place_again(p, r.rc))
+		return;
 	/* Nodes that stay lead nowhere when their disk has gone: what matters is that it goes. */
 	if (r.rc < 0 && p->step != UNDO && p->step != UNPLACE)
 		answer(p, r.rc, r.text);

@@ -42,7 +42,7 @@ struct diskplug {
 	struct evsrc result;
 	struct evtimer late;
 	struct plug_result found, failed; /* of coming: where they are; why it is being undone */
-	struct devices_made nodes; /* for a user namespace */
+	struct devices_made nodes; /* for a user namespace, or a file system without */
 };
 
 void diskplug_init(struct diskplug *p, struct container *ct);

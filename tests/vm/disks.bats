@@ -26,12 +26,12 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 	bundle "$(args sleep 100000)" '.linux.resources.devices = [{allow: false, access: "rwm"}]' '.root.readonly = false' \
 		'.process.capabilities[] += ["CAP_SYS_ADMIN"]'
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >log 2>&1 3>&- 4>&- || { cat log; false; }
-	update --device-add "$a:/dev/a" --device-add "$PWD/two:/dev/in/here/b:r"
+	update --device-add "$a:/dev/a" --device-add "$PWD/two:/in/here/b:r"
 	inside 'head -c 3000000 /dev/urandom >/tmp/x; cat /tmp/x >/dev/a && sync && sha256sum </tmp/x
-		head -c 5 /dev/in/here/b; echo; (echo no >/dev/in/here/b) 2>&1; stat -c "%F %a" /dev/in/here/b; cat /sys/class/block/vd?/ro'
+		head -c 5 /in/here/b; echo; (echo no >/in/here/b) 2>&1; stat -c "%F %a" /in/here/b; cat /sys/class/block/vd?/ro'
 	sum=$(head -n 1 <<<"$out")
 	[ "$(head -c 3000000 "$a" | sha256sum)" = "$sum" ]
-	[[ $out == *$'\nworld\n'*"can't create /dev/in/here/b: Operation not permitted"$'\nblock special file 660\n0\n1' ]]
+	[[ $out == *$'\nworld\n'*"can't create /in/here/b: Operation not permitted"$'\nblock special file 660\n0\n1' ]]
 
 	# One writer; what is there already; and all is as it was when one of several cannot be.
 	refused "$PWD/two is in use by another machine" --device-add "$PWD/three:/dev/c" --device-add "$PWD/two:/dev/d"
@@ -45,7 +45,7 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 	done
 	refused 'a machine can have 16 disks, no more' "${add[@]}"
 	is_free three four f1
-	inside 'ls /dev/c /dev/d /dev/f1 2>&1 | grep -c "No such"; ls /sys/class/block; for d in a in/here/b; do head -c 1 /dev/$d >/dev/null && echo read; done'
+	inside 'ls /dev/c /dev/d /dev/f1 2>&1 | grep -c "No such"; ls /sys/class/block; for d in a ../in/here/b; do head -c 1 /dev/$d >/dev/null && echo read; done'
 	[ "$out" = $'3\nvda\nvdb\nread\nread' ]
 
 	# Gone: the node, the right, the disk; what had it open can do nothing with it, what was mounted has been written back;
@@ -66,9 +66,9 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 	echo "$out"
 	[[ $out == $'0\nrefused\n'*'/mnt/more: Input/output error'*'/dev/a: No such file or directory'*vdb && $out != *vda* ]]
 	# And again, as a file this time; with what was written.
-	update --device-add "$PWD/one:/dev/a:rw" --device-remove /dev/in/here/b
+	update --device-add "$PWD/one:/dev/a:rw" --device-remove /in/here/b
 	is_free two
-	inside 'head -c 3000000 /dev/a | sha256sum; ls /dev/in/here'
+	inside 'head -c 3000000 /dev/a | sha256sum; ls -A /in/here'
 	[ "$out" = "$sum" ]
 
 	update --device-remove /dev/a
