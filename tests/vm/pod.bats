@@ -151,9 +151,15 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	member c '.linux.resources.memory.limit = 30000000' "$(args sh -c 'a=x; while :; do a=$a$a$a; done')"
 	expect 137 husk run -b c c
 	[ -e "/proc/$machine" ]
+	# One that was there from the start, by another way than a mount.
+	expect 0 husk update --device-remove /dev/two b
+	[ -z "$err" ]
+	losetup -d "$two"
+	eventually is_free two
+	expect 0 husk exec b sh -c 'ls /dev/two 2>&1; ls /sys/class/block | wc -l'
+	[[ $out == *'No such file'*2 ]]
 	husk delete --force b
 	[ ! -e "/proc/$machine" ]
-	losetup -d "$two"
 	is_free one two three
 }
 
