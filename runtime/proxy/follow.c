@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -33,9 +34,9 @@ static void remove_share(struct session *s, uint32_t slot)
 	char name[SESSION_SHARE_NAME];
 	struct err e = ERR_INIT;
 
-	if (!s->follow.live[slot])
+	if (!s->follow->live[slot])
 		return;
-	s->follow.live[slot] = false;
+	s->follow->live[slot] = false;
 	share_name(s, slot, name);
 	if (ncl_share_remove(s->machine, s->at.fs_device, name, MACHINE_TIMEOUT_MS, &e) < 0)
 		log_debug("share %s: %s", name, e.msg);
@@ -43,13 +44,13 @@ static void remove_share(struct session *s, uint32_t slot)
 
 static void answer(struct session *s, int rc)
 {
-	const struct follow_answer a = { .slot = s->follow.ev.slot, .rc = rc };
+	const struct follow_answer a = { .slot = s->follow->ev.slot, .rc = rc };
 
-	s->follow.busy = false;
-	if (s->follow.late.fn)
-		evtimer_done(&s->follow.late);
-	s->follow.late.fn = NULL;
-	if (s->follow.src.fd >= 0 && io_send_fds(s->follow.src.fd, &a, sizeof(a), NULL, 0) < 0)
+	s->follow->busy = false;
+	if (s->follow->late.fn)
+		evtimer_done(&s->follow->late);
+	s->follow->late.fn = NULL;
+	if (s->follow->src.fd >= 0 && io_send_fds(s->follow->src.fd, &a, sizeof(a), NULL, 0) < 0)
 		log_debug("follow: the follower does not hear");
 }
 
@@ -58,9 +59,9 @@ static void answer(struct session *s, int rc)
 static void refused(struct session *s, int rc, const char *why)
 {
 	/* Of a guest that does not answer all has been said. */
-	if (s->follow.ev.kind == FOLLOW_HERE && !s->follow.deaf)
-		log_warn("a mount of the host at \"%s\" does not appear in the container: %s", s->follow.ev.path, why);
-	remove_share(s, s->follow.ev.slot);
+	if (s->follow->ev.kind == FOLLOW_HERE && !s->follow->deaf)
+		log_warn("a mount of the host at \"%s\" does not appear in the container: %s", s->follow->ev.path, why);
+	remove_share(s, s->follow->ev.slot);
 	answer(s, rc);
 }
 
@@ -68,73 +69,75 @@ static void answered(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
 
+	if (!s->follow)
+		return;
 	/* The event that this is about was settled without it. */
-	if (s->follow.deaf || !s->follow.busy) {
-		s->follow.deaf = false;
+	if (s->follow->deaf || !s->follow->busy) {
+		s->follow->deaf = false;
 		return;
 	}
 	if (r->rc < 0) {
 		refused(s, r->rc, r->err.msg);
 		return;
 	}
-	if (s->follow.ev.kind == FOLLOW_GONE)
-		remove_share(s, s->follow.ev.slot);
+	if (s->follow->ev.kind == FOLLOW_GONE)
+		remove_share(s, s->follow->ev.slot);
 	answer(s, 0);
 }
 
 /* Whatever the guest says: nobody on the host waits for it, and it gets no more until it has answered. */
 static void too_late(struct evtimer *t)
 {
-	struct session *s = container_of(t, struct session, follow.late);
+	struct session *s = container_of(t, struct session_follow, late)->s;
 
 	log_warn("the guest does not follow what the host mounts");
-	s->follow.deaf = true;
-	remove_share(s, s->follow.ev.slot);
+	s->follow->deaf = true;
+	remove_share(s, s->follow->ev.slot);
 	answer(s, -ETIMEDOUT);
 }
 
 static int add_share(struct session *s, int fd, struct err *e)
 {
-	const struct follow_event *ev = &s->follow.ev;
+	const struct follow_event *ev = &s->follow->ev;
 	char name[SESSION_SHARE_NAME];
 	int rc;
 
-	if (fd < 0 || s->follow.live[ev->slot])
+	if (fd < 0 || s->follow->live[ev->slot])
 		return err_set(e, EBADMSG, "malformed event");
 	share_name(s, ev->slot, name);
 	rc = ncl_share_add(s->machine, s->at.fs_device, name, fd, ev->is_file ? FS_SHARE_FILE : 0, MACHINE_TIMEOUT_MS, e);
-	s->follow.live[ev->slot] = rc == 0;
+	s->follow->live[ev->slot] = rc == 0;
 	return rc;
 }
 
 static int ask_agent(struct session *s, struct err *e)
 {
-	const struct follow_event *ev = &s->follow.ev;
+	const struct follow_event *ev = &s->follow->ev;
 	char name[SESSION_SHARE_NAME];
 	const struct agent_mount m = { .bind = ev->bind, .slot = ev->slot, .parent = ev->parent, .flags = ev->flags,
 				       .path = ev->path, .share = name, .through = ev->through, .gone = ev->kind == FOLLOW_GONE };
 	int rc;
 
-	if (!s->agent || s->state == PROXY_ST_ENDED || s->follow.deaf)
+	if (!s->agent || s->state == PROXY_ST_ENDED || s->follow->deaf)
 		return err_set(e, ESRCH, "the container is not there to be asked");
 	share_name(s, ev->slot, name);
 	rc = agent_change_mount(s->agent, s->at.container_id, &m, answered, s, e);
 	if (rc < 0)
 		return rc;
-	s->follow.late.src.fd = -1;
-	rc = evtimer_init(s->loop, &s->follow.late, "follow", too_late);
+	s->follow->late.src.fd = -1;
+	rc = evtimer_init(s->loop, &s->follow->late, "follow", too_late);
 	if (rc == 0)
-		rc = evtimer_set_ns(&s->follow.late, UINT64_C(1000000) * (s->follow.wait_ms ? s->follow.wait_ms : LET_GO_MS));
+		rc = evtimer_set_ns(&s->follow->late, UINT64_C(1000000) * (s->follow->wait_ms ? s->follow->wait_ms : LET_GO_MS));
 	return rc < 0 ? err_errno(e, -rc, "timer") : 0;
 }
 
 static void settle(struct session *s, int fd)
 {
 	struct err e = ERR_INIT;
-	int rc = s->follow.deaf ? -EBUSY : 0;
+	int rc = s->follow->deaf ? -EBUSY : 0;
 
-	s->follow.busy = true;
-	if (rc == 0 && s->follow.ev.kind == FOLLOW_HERE)
+	s->follow->busy = true;
+	if (rc == 0 && s->follow->ev.kind == FOLLOW_HERE)
 		rc = add_share(s, fd, &e);
 	if (rc == 0)
 		rc = ask_agent(s, &e);
@@ -154,13 +157,13 @@ static bool is_well_formed(const struct follow_event *ev, ssize_t n)
 
 static void hang_up(struct session *s)
 {
-	evloop_del(&s->follow.src);
-	close_and_reset(&s->follow.src.fd);
+	evloop_del(&s->follow->src);
+	close_and_reset(&s->follow->src.fd);
 }
 
 static void on_event(struct evsrc *src, uint32_t events)
 {
-	struct session *s = container_of(src, struct session, follow.src);
+	struct session *s = container_of(src, struct session_follow, src)->s;
 	struct follow_event next;
 	_cleanup_close_ int fd = -1;
 	size_t nfds = 1;
@@ -171,57 +174,66 @@ static void on_event(struct evsrc *src, uint32_t events)
 		return;
 	if (n < 0 || !nfds)
 		fd = -1;
-	if (!is_well_formed(&next, n) || s->follow.busy) {
+	if (!is_well_formed(&next, n) || s->follow->busy) {
 		if (s->state != PROXY_ST_ENDED)
 			log_warn("husk-follower has ended: what the host mounts from now on does not appear in the container");
 		hang_up(s);
 		return;
 	}
 	if (next.kind == FOLLOW_FULL) {
-		if (!s->follow.full)
+		if (!s->follow->full)
 			log_warn("the host has more than %d mounts below sources of the container's: no more appear",
 				 FOLLOW_MAX_MOUNTS);
-		s->follow.full = true;
+		s->follow->full = true;
 		return;
 	}
-	s->follow.ev = next;
+	s->follow->ev = next;
 	settle(s, fd);
 }
 
-void follow_take(struct session *s, int fd, uint32_t initial)
+int follow_take(struct session *s, int fd, int pidfd, uint32_t initial, struct err *e)
 {
-	s->follow.has = true;
-	s->follow.src = (struct evsrc){ .fd = fd, .fn = on_event, .name = "follower" };
+	struct session_follow *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return err_set(e, ENOMEM, "out of memory");
+	f->s = s;
+	f->pidfd = pidfd;
+	f->src = (struct evsrc){ .fd = fd, .fn = on_event, .name = "follower" };
 	for (uint32_t i = 0; i < initial && i < FOLLOW_MAX_MOUNTS; i++)
-		s->follow.live[i] = true;
+		f->live[i] = true;
+	s->follow = f;
+	return 0;
 }
 
 void follow_begin(struct session *s)
 {
-	if (s->follow.has && evloop_add(s->loop, &s->follow.src, EPOLLIN) < 0)
+	if (s->follow && evloop_add(s->loop, &s->follow->src, EPOLLIN) < 0)
 		hang_up(s);
 }
 
 void follow_idle(struct session *s)
 {
-	if (s->follow.has)
-		evloop_del(&s->follow.src);
+	if (s->follow)
+		evloop_del(&s->follow->src);
 }
 
 void follow_stop(struct session *s, bool machine)
 {
-	struct pollfd p = { .fd = s->follow.pidfd, .events = POLLIN };
+	struct session_follow *f = s->follow;
+	struct pollfd p = { .fd = f ? f->pidfd : -1, .events = POLLIN };
 
-	if (!s->follow.has)
+	if (!f)
 		return;
-	s->follow.has = false;
-	if (s->follow.late.fn)
-		evtimer_done(&s->follow.late);
-	if (s->follow.src.fd >= 0)
+	if (f->late.fn)
+		evtimer_done(&f->late);
+	if (f->src.fd >= 0)
 		hang_up(s);
 	for (uint32_t i = 0; machine && i < FOLLOW_MAX_MOUNTS; i++)
 		remove_share(s, i);
 	/* Until then its namespace holds the sources. */
 	if (p.fd >= 0 && poll(&p, 1, END_TIMEOUT_MS) == 1)
-		close_and_reset(&s->follow.pidfd);
+		close(p.fd);
+	free(f);
+	s->follow = NULL;
 }

@@ -31,6 +31,7 @@ struct proxy {
 	int proc; /* the host's, until the container's mounts are entered */
 	int follow[FOLLOW_MAX_BINDS]; /* sources to follow, until the follower has them */
 	uint32_t n_follow, follow_readonly;
+	int follower; /* pidfd of it */
 	void *request;
 	bool is_setup;
 };
@@ -119,7 +120,7 @@ static int receive_follow(struct proxy *p, const struct proxy_follow *m, const i
 		p->follow[p->n_follow++] = fds[0];
 		return 0;
 	}
-	rc = follower_start(p->proc, p->follow, p->n_follow, p->follow_readonly, fds[0], &p->session.follow.pidfd, e);
+	rc = follower_start(p->proc, p->follow, p->n_follow, p->follow_readonly, fds[0], &p->follower, e);
 	close(fds[0]);
 	while (p->n_follow)
 		close(p->follow[--p->n_follow]);
@@ -144,8 +145,8 @@ static int receive_attach(struct proxy *p, const struct proxy_attach *m, const i
 	p->ready = m->flags & PROXY_ATTACH_READY ? fds[2] : -1;
 	if (m->flags & PROXY_ATTACH_NET)
 		network_take(&p->session, fds[--nfds]);
-	if (m->flags & PROXY_ATTACH_FOLLOW)
-		follow_take(&p->session, fds[--nfds], m->nfollowed);
+	if (m->flags & PROXY_ATTACH_FOLLOW && follow_take(&p->session, fds[--nfds], p->follower, m->nfollowed, e) < 0)
+		return -ENOMEM;
 	p->request = malloc(at->request_len ? at->request_len : 1);
 	if (!p->request)
 		return err_set(e, ENOMEM, "out of memory");
@@ -264,6 +265,7 @@ int main(void)
 		.mounts = { .root = -1 },
 		.ready = -1,
 		.machine = -1,
+		.follower = -1,
 		.proc = -1,
 	};
 	struct session *s = &p.session;

@@ -83,7 +83,7 @@ struct session_sockets {
 
 /* Mounts that the host makes below the container's (follow.c). */
 struct session_follow {
-	bool has; /* a follower was started */
+	struct session *s;
 	struct evsrc src; /* it; fd -1: gone */
 	int pidfd; /* of it; -1: unknown */
 	struct follow_event ev; /* the last one */
@@ -131,7 +131,7 @@ struct session {
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
 	struct session_sockets sockets;
-	struct session_follow follow;
+	struct session_follow *follow; /* NULL: there is no follower */
 };
 
 /* Brings the container or the exec about, and answers on the first connection. @request: the packed
@@ -183,8 +183,8 @@ void listen_look(struct session *s); /* their number has changed */
 void listen_stop(struct session *s);
 
 /* follow.c: mounts of the host that come and go. */
-/* The end of the follower's connection, and how many shares of its there were at the beginning. */
-void follow_take(struct session *s, int fd, uint32_t initial);
+/* The end of the follower's connection, its @pidfd (-1: unknown), and how many shares of its there were at the beginning. */
+int follow_take(struct session *s, int fd, int pidfd, uint32_t initial, struct err *e);
 void follow_begin(struct session *s); /* the container exists */
 void follow_idle(struct session *s); /* its processes have ended */
 /* Removes what shares there are from the machine; waits for the follower to be gone. */

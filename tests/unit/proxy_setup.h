@@ -60,7 +60,6 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	if (next_net >= 0)
 		network_take(s, next_net);
 	next_net = -1;
-	s->follow.pidfd = -1;
 	s->at.flags = flags;
 	s->at.nshares = 2;
 	s->at.request_len = 7;
@@ -71,7 +70,7 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	strcpy(s->at.share_prefix, "s");
 	s->exit_code = EXIT_LOST;
 	if (next_follower >= 0)
-		follow_take(s, next_follower, 1);
+		follow_take(s, next_follower, -1, 1, NULL);
 	next_follower = -1;
 	if (listener >= 0)
 		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = plan->echo }, listener, NULL);

@@ -289,7 +289,7 @@ static struct bench *bench_following(const struct fakeworld_plan *plan, int *ret
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	next_follower = pair[1];
 	b = bench_new(plan, LAST);
-	b->s.follow.wait_ms = 500;
+	b->s.follow->wait_ms = 500;
 	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 	*ret_follower = pair[0];
