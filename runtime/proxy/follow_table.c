@@ -44,6 +44,13 @@ void follow_table_remove(struct follow_table *t, size_t i)
 	t->n--;
 }
 
+void follow_table_uncover(struct follow_table *t)
+{
+	for (size_t i = t->n; i-- > 0;)
+		if (t->v[i].covered)
+			follow_table_remove(t, i);
+}
+
 void follow_table_free(struct follow_table *t)
 {
 	while (t->n)

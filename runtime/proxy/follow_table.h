@@ -18,6 +18,7 @@ struct follow_mount {
 	char *at, *root;
 	int slot;
 	uint32_t bind;
+	bool covered; /* when it was looked at: it may be seen later */
 };
 
 /* In the order of telling, so each comes behind the one that it is mounted on. */
@@ -32,6 +33,8 @@ int follow_free_slot(const struct follow_table *t);
 /* @slot: free, or FOLLOW_NO_SLOT. -ENOMEM. */
 int follow_table_add(struct follow_table *t, const struct mountinfo_row *row, uint32_t bind, int slot);
 void follow_table_remove(struct follow_table *t, size_t i);
+/* Those that were covered are new again. */
+void follow_table_uncover(struct follow_table *t);
 void follow_table_free(struct follow_table *t);
 
 /* The last one that is not there any more, as it was; -1: all are. */

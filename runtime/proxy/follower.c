@@ -113,7 +113,9 @@ static bool is_mount(int fd, uint64_t id)
 	       st.stx_mnt_id == id && st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
 }
 
-/* A share of it, -1: it cannot be one now (it has gone again, it is covered), -2: it never will be. */
+enum { GONE_AGAIN = -1, COVERED = -2, NO_SHARE = -3 };
+
+/* A share of it, or why there is none. */
 static int open_share(const struct follower *f, const struct follow_place *p, bool *ret_is_dir)
 {
 	_cleanup_close_ int fd = open_tree(AT_FDCWD, p->row->at, OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
@@ -121,22 +123,24 @@ static int open_share(const struct follower *f, const struct follow_place *p, bo
 	struct stat st;
 	int share, rc;
 
-	if (fd < 0 || !is_mount(fd, p->row->id) || fstat(fd, &st) < 0)
-		return -1;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return GONE_AGAIN;
+	if (!is_mount(fd, p->row->id))
+		return COVERED;
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return -2;
+		return NO_SHARE;
 	rc = mounttree_open(fd, "", how, &share, ret_is_dir, NULL);
 	/* What an unprivileged namespace was given as one it may not take apart. */
 	if (rc == -EINVAL)
 		rc = mounttree_open(fd, "", how | MOUNTTREE_ALL, &share, ret_is_dir, NULL);
-	return rc < 0 ? -2 : share;
+	return rc < 0 ? NO_SHARE : share;
 }
 
 /* 1: the table has grown; 0: nothing came of it. */
 static int take_new(struct follower *f, const struct follow_place *p)
 {
 	int slot = follow_free_slot(&f->table);
-	_cleanup_close_ int fd = -2;
+	_cleanup_close_ int fd = NO_SHARE;
 	bool is_dir = false;
 
 	if (!mountinfo_is_kernel_fs(p->row->type) && strlen(p->path) < sizeof(f->ev.path)) {
@@ -145,11 +149,13 @@ static int take_new(struct follower *f, const struct follow_place *p)
 			return 0;
 		}
 		fd = open_share(f, p, &is_dir);
-		if (fd == -1)
+		if (fd == GONE_AGAIN)
 			return 0;
 	}
 	if (follow_table_add(&f->table, p->row, p->bind, fd >= 0 ? slot : FOLLOW_NO_SLOT) < 0)
 		_exit(1);
+	/* Then what is over it goes where it would. */
+	f->table.v[f->table.n - 1].covered = fd == COVERED;
 	if (fd < 0)
 		return 1;
 	memset(&f->ev, 0, sizeof(f->ev));
@@ -193,6 +199,7 @@ static void look(struct follower *f)
 {
 	bool more = true;
 
+	follow_table_uncover(&f->table);
 	while (more) {
 		struct mountinfo now;
 		ssize_t gone;

@@ -301,6 +301,32 @@ static void what_is_not_told(void **state)
 	sh("umount d/c && umount d/c");
 }
 
+/* One over the other, both before anybody looks: the upper one is seen, and when that goes the lower one. */
+static void one_over_the_other(void **state)
+{
+	int fd;
+
+	(void)state;
+	sh("mkdir -p d/o && mount -t tmpfs low d/o && touch d/o/low && mount -t tmpfs high d/o && touch d/o/high");
+	begin(0);
+	fd = expect("here 0 bind 0 parent 0 o", AT_BEGINNING);
+	check_row("the upper one", has(fd, "high") && !has(fd, "low"));
+	close(fd);
+	expect("end 0", AT_BEGINNING);
+	expect_nothing();
+	sh("mkdir d/o/in && mount -t tmpfs in d/o/in");
+	close(expect("here 1 bind 0 parent 1 in", 0));
+	sh("umount d/o/in d/o");
+	expect("gone 1", 0);
+	expect("gone 0", 0);
+	fd = expect("here 0 bind 0 parent 0 o", 0);
+	check_row("the lower one", has(fd, "low"));
+	close(fd);
+	sh("umount d/o");
+	expect("gone 0", 0);
+	end();
+}
+
 static void a_burst(void **state)
 {
 	unsigned here = 0, gone = 0, full = 0;
@@ -408,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_new),	     cmocka_unit_test(what_has_gone),	 cmocka_unit_test(slots_run_out),
 		cmocka_unit_test(mounts_come_and_go), cmocka_unit_test(what_is_not_told), cmocka_unit_test(a_burst),
+		cmocka_unit_test(one_over_the_other),
 		cmocka_unit_test(nobody_hears),	     cmocka_unit_test(too_many_at_first),
 	};
 
