@@ -375,6 +375,8 @@ static int attach(struct creation *c, struct err *e)
 	snprintf(m.share_prefix, sizeof(m.share_prefix), "%s", c->join.prefix);
 	m.start_timeout_ms = hooks_start_timeout(&c->spec->hooks);
 	m.nfollowed = (uint32_t)c->follow.n;
+	m.machine_pid = (uint32_t)c->vm.machine.pid;
+	m.machine_cpu_ms = READY_CPU_MS;
 	if (joins(c))
 		m.flags |= PROXY_ATTACH_HOSTED;
 	if (rc == 0 && hooks_guest_state(&c->st, &state, &hook_state) < 0)

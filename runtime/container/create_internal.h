@@ -11,8 +11,9 @@
 
 #define SHARE_PREFIX      "s" /* of the container that made the machine; others draw one */
 #define SHARE_NAME_MAX    (CONTAINER_SHARES_MAX + 4)
-#define ATTACH_TIMEOUT_MS 90000 /* for the guest to come up, and its agent's own deadlines */
-#define READY_TIMEOUT_MS  60000 /* a host on which many start at a time may take as long */
+#define READY_TIMEOUT_MS  60000 /* for the guest to come up, on a processor of its own */
+#define READY_CPU_MS	  20000 /* of processor time, where many start at a time */
+#define ATTACH_TIMEOUT_MS (READY_TIMEOUT_MS * PROXY_STARVED_TIMES + 30000) /* and for its agent's own deadlines */
 #define CALL_TIMEOUT_MS   15000
 
 /* A proxy that is being started. */

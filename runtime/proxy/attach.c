@@ -159,42 +159,13 @@ static int open_standard(struct session *s, struct err *e)
 	return 0;
 }
 
-/* The agent has dialled; or the machine has ended; or husk is gone; or it takes too long. */
-static int wait_ready(struct session *s, int ready, struct err *e)
-{
-	uint64_t end = io_now_ns() + (uint64_t)s->at.timeout_ms * 1000000u;
-
-	for (;;) {
-		struct pollfd p[] = {
-			{ .fd = ready, .events = POLLIN },
-			{ .fd = ncl_fd(s->machine), .events = POLLIN },
-			{ .fd = s->first ? s->first->src.fd : -1, .events = POLLRDHUP },
-		};
-		uint64_t now = io_now_ns();
-		int n = now >= end ? 0 : poll(p, 3, (int)((end - now) / 1000000u) + 1);
-
-		if (n < 0 && errno != EINTR)
-			return err_errno(e, errno, "poll");
-		if (n == 0)
-			return err_set(e, ETIMEDOUT,
-				       "the guest's agent did not come up in %u seconds",
-				       s->at.timeout_ms / 1000);
-		if (n > 0 && p[2].revents)
-			return err_set(e, ECANCELED, "husk has gone");
-		if (n > 0 && (p[0].revents & POLLIN))
-			return 0;
-		if (n > 0 && (p[0].revents || (p[1].revents && session_machine_ended(s, 0))))
-			return -EPIPE;
-	}
-}
-
 static int begin(struct session *s, const void *request, int ready, struct err *e)
 {
 	int fd = -1, rc;
 
 	rc = ncl_command(s->machine, NC_SUBSCRIBE, MACHINE_TIMEOUT_MS, e);
 	if (rc == 0 && ready >= 0)
-		rc = wait_ready(s, ready, e);
+		rc = ready_wait(s, ready, e);
 	if (rc < 0)
 		return rc;
 	stamp(s, PROXY_T_READY);

@@ -172,6 +172,7 @@ enum proxy_attach_flags {
 	PROXY_ATTACH_FOLLOW = 1u << 7, /* a descriptor before that one: husk's end of the follower's connection */
 };
 #define PROXY_MAX_SHARES 250
+#define PROXY_STARVED_TIMES 5
 
 /* Descriptors: a connected client of the machine's control socket (native.h); a memfd with the packed
  * CreateContainerRequest or ExecRequest; with PROXY_ATTACH_READY the ready socket; with PROXY_ATTACH_NET the
@@ -185,6 +186,9 @@ struct proxy_attach {
 	uint32_t timeout_ms; /* for all of it */
 	uint32_t start_timeout_ms; /* for PROXY_START; 0: the agent protocol's, UINT32_MAX: none */
 	uint32_t nfollowed; /* shares of mounts that the follower has told of, by slot; also removed at the end */
+	/* With PROXY_ATTACH_READY: a machine that had less than @machine_cpu_ms of processor time, and runs, is waited for
+	 * longer than @timeout_ms, up to PROXY_STARVED_TIMES as long. 0: unknown. */
+	uint32_t machine_pid, machine_cpu_ms;
 	uint64_t token[3]; /* of stdin, stdout, stderr; 0: the process gets /dev/null */
 	char container_id[1025];
 	char exec_id[129];

@@ -45,6 +45,10 @@ int session_open_stream(struct session *s, uint64_t token, int *ret_fd, struct e
 void session_agent_dead(void *arg, int rc, const struct err *why);
 void session_waited(void *arg, const struct agent_reply *r);
 
+/* ready.c: 0 when the agent has dialled; -EPIPE: the machine has ended, -ECANCELED: husk has gone, -ETIMEDOUT: it takes too
+ * long, for a machine that had its share of the processor. */
+int ready_wait(struct session *s, int ready, struct err *e);
+
 /* output.c */
 void session_drained(struct session *s); /* one more stream has */
 void session_out_done(struct relay *r);
