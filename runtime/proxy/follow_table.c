@@ -130,13 +130,24 @@ static bool find_place(const struct follow_table *t, const struct mountinfo *now
 	return false;
 }
 
+/* By what is listed: what a name leads to may have changed since. */
+static bool is_covered(const struct mountinfo *now, const struct mountinfo_row *row)
+{
+	for (size_t i = 0; i < now->n; i++)
+		if (now->rows[i].parent == row->id && !strcmp(now->rows[i].at, row->at))
+			return true;
+	return false;
+}
+
 bool follow_next_new(const struct follow_table *t, const struct mountinfo *now, size_t *from, struct follow_place *ret)
 {
 	while (*from < now->n) {
 		const struct mountinfo_row *row = &now->rows[(*from)++];
 
-		if (own_mount(now, row) < 0 && !known(t, row) && find_place(t, now, row, ret))
+		if (own_mount(now, row) < 0 && !known(t, row) && find_place(t, now, row, ret)) {
+			ret->covered = is_covered(now, row);
 			return true;
+		}
 	}
 	return false;
 }

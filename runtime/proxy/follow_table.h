@@ -45,6 +45,7 @@ struct follow_place {
 	const struct mountinfo_row *row;
 	uint32_t bind, parent; /* as in struct follow_event */
 	bool through;
+	bool covered; /* by another that is mounted on all of it */
 	const char *path; /* within @row */
 };
 /* The next such of @now from row *@from on, which is advanced behind it; false: there is none. One that shows a

@@ -143,7 +143,9 @@ static int take_new(struct follower *f, const struct follow_place *p)
 	_cleanup_close_ int fd = NO_SHARE;
 	bool is_dir = false;
 
-	if (!mountinfo_is_kernel_fs(p->row->type) && strlen(p->path) < sizeof(f->ev.path)) {
+	if (p->covered) {
+		fd = COVERED;
+	} else if (!mountinfo_is_kernel_fs(p->row->type) && strlen(p->path) < sizeof(f->ev.path)) {
 		if (slot == FOLLOW_NO_SLOT) {
 			tell_full(f);
 			return 0;
