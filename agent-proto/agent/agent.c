@@ -115,7 +115,7 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 	clock_gettime(CLOCK_BOOTTIME, &born);
 	a->born_ns = (uint64_t)born.tv_sec * 1000000000u + (uint64_t)born.tv_nsec;
 	a->cfg = *cfg;
-	a->cfg.control_fd = a->cfg.stream_fd = a->cfg.resolver_fd = a->cfg.forward_fd = -1;
+	a->cfg.control_fd = a->cfg.stream_fd = a->cfg.resolver_fd = a->cfg.forward_fd = a->cfg.udp_fd = -1;
 	a->loop = l;
 	a->null = a->own_pidns = -1;
 	a->network.again.src.fd = -1;
@@ -124,7 +124,8 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 	if (rc == 0)
 		rc = stream_hub_new(&a->streams, l, e);
 	if (rc == 0 && (network_init(&a->network, a, l) < 0 || resolver_init(&a->resolver, l, cfg->resolver_fd) < 0 ||
-			forwards_init(&a->forwards, l, cfg->forward_fd) < 0))
+			forwards_init(&a->forwards, l, cfg->forward_fd) < 0 ||
+			udp_ports_init(&a->udp_ports, l, cfg->udp_fd) < 0))
 		rc = err_errno(e, errno, "event loop");
 	if (rc < 0)
 		goto fail;
@@ -144,7 +145,9 @@ fail:
 	evloop_del(&a->stream);
 	evloop_del(&a->resolver.listen);
 	evloop_del(&a->forwards.listen);
+	evloop_del(&a->udp_ports.listen);
 	a->control.fd = a->stream.fd = a->resolver.listen.fd = a->forwards.listen.fd = -1;
+	a->udp_ports.listen.fd = -1;
 	agent_free(a);
 	return rc;
 }
@@ -160,6 +163,7 @@ void agent_free(struct agent *a)
 	network_done(&a->network);
 	resolver_done(&a->resolver);
 	forwards_done(&a->forwards);
+	udp_ports_done(&a->udp_ports);
 	stream_hub_free(a->streams);
 	evloop_del(&a->control);
 	evloop_del(&a->stream);

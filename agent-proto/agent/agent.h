@@ -23,13 +23,14 @@
 #include "agent-proto/agent/forward.h"
 #include "agent-proto/agent/network.h"
 #include "agent-proto/agent/resolver.h"
+#include "agent-proto/agent/udp.h"
 #include "agent-proto/proto/limits.h"
 #include "lib/err.h"
 #include "lib/evloop.h"
 
 struct agent_config {
 	int control_fd, stream_fd;     /* listening sockets; owned by the agent */
-	int resolver_fd, forward_fd;   /* likewise; -1: none */
+	int resolver_fd, forward_fd, udp_fd; /* likewise; -1: none */
 	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
 	const char *shares_dir;        /* where the shared file system is mounted */
 	int (*mount_shares)(struct err *e); /* called once, before the first container; NULL: it is */
@@ -63,6 +64,7 @@ struct agent {
 	struct network network;
 	struct resolver resolver;
 	struct forwards forwards;
+	struct udp_ports udp_ports;
 	struct conn *conns;
 	unsigned nconns;
 	struct container *containers;

@@ -57,19 +57,18 @@ static void sweep(struct forwards *all)
 	}
 }
 
-/* A socket in the network namespace that the containers of this machine have. */
-static int socket_there(const struct agent *a, int family)
+int forward_socket(const struct agent *a, int family, int type)
 {
 	const struct container *ct = a->containers;
 	_cleanup_close_ int own = -1;
 	int fd;
 
 	if (!ct || ct->netns < 0)
-		return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (own < 0 || setns(ct->netns, CLONE_NEWNET) < 0)
 		return -1;
-	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bug_on(setns(own, CLONE_NEWNET) < 0);
 	return fd;
 }
@@ -80,7 +79,7 @@ static int dial(const struct agent *a, const struct forward_head *h)
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 	const bool is_v6 = h->family == 6;
 	const struct sockaddr *to = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
-	int fd = socket_there(a, is_v6 ? AF_INET6 : AF_INET);
+	int fd = forward_socket(a, is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM);
 
 	memcpy(&v4.sin_port, h->port, sizeof(h->port));
 	memcpy(&v6.sin6_port, h->port, sizeof(h->port));

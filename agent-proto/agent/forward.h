@@ -10,6 +10,7 @@
 
 #define FORWARD_MAX 64
 
+struct agent;
 struct forward;
 
 struct forwards {
@@ -22,5 +23,8 @@ struct forwards {
 /* @listen: a listening socket for the host, taken; -1: none. */
 int forwards_init(struct forwards *f, struct evloop *l, int listen);
 void forwards_done(struct forwards *f);
+
+/* A non-blocking socket in the network namespace that the containers of this machine have; -1: there is none. */
+int forward_socket(const struct agent *a, int family, int type);
 
 #endif

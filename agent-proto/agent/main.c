@@ -57,6 +57,9 @@ static int serve(struct evloop *l, struct err *e)
 	cfg.forward_fd = boot_listen(AGENT_PORT_FORWARD, e);
 	if (cfg.forward_fd < 0)
 		return cfg.forward_fd;
+	cfg.udp_fd = boot_listen(AGENT_PORT_UDP, e);
+	if (cfg.udp_fd < 0)
+		return cfg.udp_fd;
 	rc = agent_new(&a, l, &cfg, e);
 	if (rc < 0)
 		return rc;

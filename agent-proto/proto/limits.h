@@ -12,6 +12,7 @@
 #define AGENT_PORT_CONTROL 1024 /* host dials guest: ttrpc */
 #define AGENT_PORT_RESOLVER 1026 /* host dials guest: questions to name servers (resolver.h) */
 #define AGENT_PORT_FORWARD  1027 /* host dials guest: a connection to a port of the container (forward.h) */
+#define AGENT_PORT_UDP      1028 /* host dials guest: datagrams to and from ports of the container (udp.h) */
 #define AGENT_PORT_STREAM  1025 /* host dials guest: u64 token, then bytes */
 
 #define AGENT_MAX_FRAME       (4u << 20)

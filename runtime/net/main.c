@@ -33,6 +33,8 @@ struct helper {
 	int steering; /* its end is that of steering */
 	int steered[STEER_SOCKETS]; /* where such connections arrive */
 	size_t n_steered;
+	int steering_udp;
+	struct steer_udp steered_udp[STEER_SOCKETS];
 	char id[1025];
 	struct nl_sock *sk;
 	struct net_links links;
@@ -88,6 +90,14 @@ static void tell_steering(struct helper *h)
 
 	if (h->n_steered)
 		io_send_fds(h->proxy[0], &m, sizeof(m), h->steered, h->n_steered);
+	for (unsigned i = 0; h->steering_udp >= 0 && i < STEER_SOCKETS; i++) {
+		struct net_udp u = { .hdr = { .version = NET_VERSION, .cmd = NET_UDP, .size = sizeof(u) },
+				     .family = i ? 6 : 4 };
+		const int fds[2] = { h->steered_udp[i].in, h->steered_udp[i].out };
+
+		if (fds[0] >= 0)
+			io_send_fds(h->proxy[0], &u, sizeof(u), fds, ARRAY_SIZE(fds));
+	}
 }
 
 static int pack(struct helper *h, const struct net_scan *links, bool *changed, struct err *e)
@@ -176,15 +186,15 @@ static void loopback_up(void)
 static void steer(struct helper *h, int netns)
 {
 	int all[STEER_SOCKETS];
-	struct err e = ERR_INIT;
+	struct err e = ERR_INIT, udp = ERR_INIT;
 
-	if (steer_start(netns, all, &h->steering, &e) < 0) {
+	if (steer_start(netns, all, &h->steering, &e) < 0)
 		log_debug("connections to the network namespace itself do not reach the guest: %s", e.msg);
-		return;
-	}
-	for (size_t i = 0; i < STEER_SOCKETS; i++)
+	for (size_t i = 0; h->steering >= 0 && i < STEER_SOCKETS; i++)
 		if (all[i] >= 0)
 			h->steered[h->n_steered++] = all[i];
+	if (steer_udp_start(h->steered_udp, &h->steering_udp, &udp) < 0)
+		log_debug("datagrams to the network namespace itself do not reach the guest: %s", udp.msg);
 	tell_steering(h);
 }
 
@@ -372,7 +382,11 @@ static void serve(struct helper *h)
 
 int main(void)
 {
-	static struct helper h = { .events = -1, .listen = -1, .steering = -1, .last = BUF_INIT(NET_MAX_STATE) };
+	static struct helper h = { .events = -1,
+				   .listen = -1,
+				   .steering = -1,
+				   .steering_udp = -1,
+				   .last = BUF_INIT(NET_MAX_STATE) };
 	sigset_t all;
 
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-net");

@@ -2,7 +2,7 @@
 PROGRAMS += husk-net
 husk-net_STATIC := 1
 NET_OBJS := runtime/net/scan runtime/net/mirror runtime/net/links
-husk-net_OBJS := runtime/net/main runtime/net/drop runtime/net/steer runtime/net/steer_nft runtime/net/devices runtime/host/filter $(NET_OBJS) agent-proto/ttrpc/arena $(NATIVE_CLIENT_OBJS) $(LIB_BASE)
+husk-net_OBJS := runtime/net/main runtime/net/drop runtime/net/steer runtime/net/steer_nft runtime/net/steer_udp runtime/net/devices runtime/host/filter $(NET_OBJS) agent-proto/ttrpc/arena $(NATIVE_CLIENT_OBJS) $(LIB_BASE)
 husk-net_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 # The library resolves names of hosts where it parses text, which is not done here: what the linker says of that is moot.
 husk-net_LIBS := -lnl-route-3 -lnl-3 -lm $(AGENT_PROTO_LIBS) -Wl,--no-warnings

@@ -164,7 +164,7 @@ int steer_start(int netns, int ret_listen[STEER_SOCKETS], int *ret_link, struct 
 	for (unsigned i = 0; i < STEER_SOCKETS; i++)
 		ret_listen[i] = listen_on(families[i]);
 	rc = steer_by_bpf(netns, ret_listen, ret_link, e);
-	if (rc < 0 && steer_by_nft(ret_listen, ret_link, &nft) == 0)
+	if (rc < 0 && steer_by_nft(SOCK_STREAM, ret_listen, ret_link, &nft) == 0)
 		return 0;
 	if (rc < 0) {
 		for (unsigned i = 0; i < STEER_SOCKETS; i++)

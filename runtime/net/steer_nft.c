@@ -3,6 +3,9 @@
  * What steer.c does by a BPF program, for whom the kernel lets load none: in a user namespace. A table of nftables in the
  * namespace hands TCP connections that come in by its loopback, which are those of its own processes, to the same sockets
  * (tproxy). The table belongs to the netlink socket that made it and goes with that, whatever this process ends of.
+ *
+ * For UDP there is a table of its own, always: here an answer looks like a question, and a program at the look-up cannot
+ * see whether a socket of the namespace has the port. Who sent without connect() would have its answer handed to the guest.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,12 +24,13 @@
 #include "lib/cleanup.h"
 #include "runtime/net/steer.h"
 
-#define TABLE "husk"
 #define CHAIN "steer"
 
 #define LOOPBACK_INDEX 1 /* in every network namespace */
 #define PRIORITY       -150 /* that of mangle, where tproxy is usual */
-#define DADDR_OFFSET   16 /* in the header of IPv4 */
+#define SADDR_OFFSET   12 /* in the header of IPv4 */
+#define DADDR_OFFSET   16
+#define MAX_RULES      6
 #define MAX_BATCH      8192
 #define ANSWER_S       5
 
@@ -106,53 +110,11 @@ static void compare(struct nl_msg *m, uint32_t op, const void *v, int len)
 	end(x);
 }
 
-/* By loopback, @family, TCP. */
-static void match(struct nl_msg *m, uint8_t family)
+static void accept_it(struct nl_msg *m)
 {
-	const uint32_t index = LOOPBACK_INDEX;
-	const uint8_t tcp = IPPROTO_TCP;
+	struct expr x = begin(m, "immediate");
+	struct nlattr *data, *verdict;
 
-	load_meta(m, NFT_META_IIF);
-	compare(m, NFT_CMP_EQ, &index, sizeof(index));
-	load_meta(m, NFT_META_NFPROTO);
-	compare(m, NFT_CMP_EQ, &family, sizeof(family));
-	load_meta(m, NFT_META_L4PROTO);
-	compare(m, NFT_CMP_EQ, &tcp, sizeof(tcp));
-}
-
-static struct nl_msg *rule_begin(struct nlattr **ret_list)
-{
-	struct nl_msg *m = table_message(NFT_MSG_NEWRULE);
-
-	if (!m)
-		return NULL;
-	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_APPEND;
-	nla_put_string(m, NFTA_RULE_TABLE, TABLE);
-	nla_put_string(m, NFTA_RULE_CHAIN, CHAIN);
-	*ret_list = nla_nest_start(m, NFTA_RULE_EXPRESSIONS);
-	return m;
-}
-
-/* 127.0.0.2 and on are where engines have servers of their own. */
-static struct nl_msg *rule_others(void)
-{
-	const uint32_t first = htonl(INADDR_LOOPBACK + 1), last = htonl(0x7fffffff);
-	struct nlattr *list, *data, *verdict;
-	struct nl_msg *m = rule_begin(&list);
-	struct expr x;
-
-	if (!m)
-		return NULL;
-	match(m, NFPROTO_IPV4);
-	x = begin(m, "payload");
-	put32(m, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put32(m, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-	put32(m, NFTA_PAYLOAD_OFFSET, DADDR_OFFSET);
-	put32(m, NFTA_PAYLOAD_LEN, sizeof(first));
-	end(x);
-	compare(m, NFT_CMP_GTE, &first, sizeof(first));
-	compare(m, NFT_CMP_LTE, &last, sizeof(last));
-	x = begin(m, "immediate");
 	put32(m, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
 	data = nla_nest_start(m, NFTA_IMMEDIATE_DATA);
 	verdict = nla_nest_start(m, NFTA_DATA_VERDICT);
@@ -160,19 +122,106 @@ static struct nl_msg *rule_others(void)
 	nla_nest_end(m, verdict);
 	nla_nest_end(m, data);
 	end(x);
-	nla_nest_end(m, list);
+}
+
+/* ---- rules ------------------------------------------------------------------------------------------------- */
+
+/* What a table is for. */
+struct kind {
+	const char *table;
+	uint8_t protocol;
+};
+
+/* By loopback, of the protocol; @family 0: either. */
+static struct nl_msg *rule_begin(const struct kind *k, uint8_t family, struct nlattr **ret_list)
+{
+	const uint32_t index = LOOPBACK_INDEX;
+	struct nl_msg *m = table_message(NFT_MSG_NEWRULE);
+
+	if (!m)
+		return NULL;
+	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_APPEND;
+	nla_put_string(m, NFTA_RULE_TABLE, k->table);
+	nla_put_string(m, NFTA_RULE_CHAIN, CHAIN);
+	*ret_list = nla_nest_start(m, NFTA_RULE_EXPRESSIONS);
+	load_meta(m, NFT_META_IIF);
+	compare(m, NFT_CMP_EQ, &index, sizeof(index));
+	if (family) {
+		load_meta(m, NFT_META_NFPROTO);
+		compare(m, NFT_CMP_EQ, &family, sizeof(family));
+	}
+	load_meta(m, NFT_META_L4PROTO);
+	compare(m, NFT_CMP_EQ, &k->protocol, sizeof(k->protocol));
 	return m;
 }
 
-static struct nl_msg *rule_steer(uint8_t family, uint16_t port_be)
+/* 127.0.0.2 and on are where engines have servers of their own: what is for them, and what they answer, which under rules
+ * that translate addresses is not from where a socket is connected to. */
+static struct nl_msg *rule_others(const struct kind *k, uint32_t offset)
 {
+	const uint32_t first = htonl(INADDR_LOOPBACK + 1), last = htonl(0x7fffffff);
 	struct nlattr *list;
-	struct nl_msg *m = rule_begin(&list);
+	struct nl_msg *m = rule_begin(k, NFPROTO_IPV4, &list);
 	struct expr x;
 
 	if (!m)
 		return NULL;
-	match(m, family);
+	x = begin(m, "payload");
+	put32(m, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put32(m, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+	put32(m, NFTA_PAYLOAD_OFFSET, offset);
+	put32(m, NFTA_PAYLOAD_LEN, sizeof(first));
+	end(x);
+	compare(m, NFT_CMP_GTE, &first, sizeof(first));
+	compare(m, NFT_CMP_LTE, &last, sizeof(last));
+	accept_it(m);
+	nla_nest_end(m, list);
+	return m;
+}
+
+/* The guest's answers: where their receiver has gone they are no questions. */
+static struct nl_msg *rule_answers(const struct kind *k)
+{
+	const uint32_t mark = STEER_MARK;
+	struct nlattr *list;
+	struct nl_msg *m = rule_begin(k, 0, &list);
+
+	if (!m)
+		return NULL;
+	load_meta(m, NFT_META_MARK);
+	compare(m, NFT_CMP_EQ, &mark, sizeof(mark));
+	accept_it(m);
+	nla_nest_end(m, list);
+	return m;
+}
+
+/* A socket of the namespace has the port. Which of its properties is loaded does not matter: without a socket there is none,
+ * and the rule does not match. */
+static struct nl_msg *rule_taken(const struct kind *k)
+{
+	struct nlattr *list;
+	struct nl_msg *m = rule_begin(k, 0, &list);
+	struct expr x;
+
+	if (!m)
+		return NULL;
+	x = begin(m, "socket");
+	put32(m, NFTA_SOCKET_KEY, NFT_SOCKET_TRANSPARENT);
+	put32(m, NFTA_SOCKET_DREG, NFT_REG_1);
+	end(x);
+	accept_it(m);
+	nla_nest_end(m, list);
+	return m;
+}
+
+static struct nl_msg *rule_steer(const struct kind *k, uint8_t family, uint16_t port_be)
+{
+	struct nlattr *list;
+	struct nl_msg *m = rule_begin(k, family, &list);
+	struct expr x;
+
+	if (!m)
+		return NULL;
 	x = begin(m, "immediate");
 	put32(m, NFTA_IMMEDIATE_DREG, NFT_REG_1);
 	value(m, NFTA_IMMEDIATE_DATA, &port_be, sizeof(port_be));
@@ -185,26 +234,26 @@ static struct nl_msg *rule_steer(uint8_t family, uint16_t port_be)
 	return m;
 }
 
-static struct nl_msg *new_table(void)
+static struct nl_msg *new_table(const struct kind *k)
 {
 	struct nl_msg *m = table_message(NFT_MSG_NEWTABLE);
 
 	if (!m)
 		return NULL;
 	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_EXCL;
-	nla_put_string(m, NFTA_TABLE_NAME, TABLE);
+	nla_put_string(m, NFTA_TABLE_NAME, k->table);
 	put32(m, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
 	return m;
 }
 
-static struct nl_msg *new_chain(void)
+static struct nl_msg *new_chain(const struct kind *k)
 {
 	struct nl_msg *m = table_message(NFT_MSG_NEWCHAIN);
 	struct nlattr *hook;
 
 	if (!m)
 		return NULL;
-	nla_put_string(m, NFTA_CHAIN_TABLE, TABLE);
+	nla_put_string(m, NFTA_CHAIN_TABLE, k->table);
 	nla_put_string(m, NFTA_CHAIN_NAME, CHAIN);
 	nla_put_string(m, NFTA_CHAIN_TYPE, "filter");
 	hook = nla_nest_start(m, NFTA_CHAIN_HOOK);
@@ -216,7 +265,7 @@ static struct nl_msg *new_chain(void)
 
 /* ---- all of it, or nothing ------------------------------------------------------------------------------- */
 
-/* A listening socket that tproxy may hand connections to. *ret_port: in network order. -ENOTCONN: none. */
+/* A socket that tproxy may hand connections, or datagrams, to. *ret_port: in network order. -ENOTCONN: none. */
 static int prepare(int sock, uint16_t *ret_port)
 {
 	struct sockaddr_storage a;
@@ -233,23 +282,28 @@ static int prepare(int sock, uint16_t *ret_port)
 	return 0;
 }
 
-static int build(struct buf *batch, const int listen[STEER_SOCKETS])
+static int build(const struct kind *k, struct buf *batch, const int sock[STEER_SOCKETS])
 {
 	static const uint8_t families[STEER_SOCKETS] = { NFPROTO_IPV4, NFPROTO_IPV6 };
-	struct nl_msg *m[4 + STEER_SOCKETS + 1];
+	struct nl_msg *m[4 + MAX_RULES];
 	size_t n = 0;
 	int rc = 0;
 
 	m[n++] = message(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-	m[n++] = new_table();
-	m[n++] = new_chain();
-	m[n++] = rule_others();
+	m[n++] = new_table(k);
+	m[n++] = new_chain(k);
+	m[n++] = rule_others(k, DADDR_OFFSET);
+	m[n++] = rule_others(k, SADDR_OFFSET);
+	if (k->protocol == IPPROTO_UDP) {
+		m[n++] = rule_answers(k);
+		m[n++] = rule_taken(k);
+	}
 	for (unsigned i = 0; i < STEER_SOCKETS; i++) {
 		uint16_t port = 0;
-		int got = prepare(listen[i], &port);
+		int got = prepare(sock[i], &port);
 
 		if (got == 0)
-			m[n++] = rule_steer(families[i], port);
+			m[n++] = rule_steer(k, families[i], port);
 		else if (got != -ENOTCONN)
 			rc = got;
 	}
@@ -292,13 +346,14 @@ static int hear(int nl, int n)
 	return 0;
 }
 
-int steer_by_nft(const int listen[STEER_SOCKETS], int *ret_table, struct err *e)
+int steer_by_nft(int type, const int sock[STEER_SOCKETS], int *ret_table, struct err *e)
 {
+	static const struct kind tcp = { "husk", IPPROTO_TCP }, udp = { "husk-udp", IPPROTO_UDP };
 	struct timeval patience = { .tv_sec = ANSWER_S };
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct buf batch = BUF_INIT(MAX_BATCH);
 	_cleanup_close_ int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-	int rc = nl < 0 ? -errno : build(&batch, listen), n = rc;
+	int rc = nl < 0 ? -errno : build(type == SOCK_DGRAM ? &udp : &tcp, &batch, sock), n = rc;
 
 	if (rc > 0 &&
 	    (setsockopt(nl, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||

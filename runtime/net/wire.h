@@ -8,6 +8,7 @@
  *	proxy     NET_SYNC      list again                                                    NET_STATE
  *	          NET_DONE      what the guest made of a NET_STATE
  *	husk-net  NET_LISTEN    once, before all else: where connections to the namespace itself arrive
+ *	          NET_UDP       likewise datagrams, once for IPv4 and for IPv6
  *	          NET_STATE     unasked, when something has changed
  *
  * Where several containers share the machine each one's proxy has a connection, the first by NET_SETUP, the others by
@@ -25,7 +26,16 @@
 #define NET_MAX_PROXIES 64
 #define NET_MAX_STATE 131072 /* bytes of a packed UpdateNetworkRequest */
 
-enum net_cmd { NET_SETUP = 1, NET_REPLY = 2, NET_MACHINE = 3, NET_SYNC = 4, NET_STATE = 5, NET_DONE = 6, NET_LISTEN = 7 };
+enum net_cmd {
+	NET_SETUP = 1,
+	NET_REPLY = 2,
+	NET_MACHINE = 3,
+	NET_SYNC = 4,
+	NET_STATE = 5,
+	NET_DONE = 6,
+	NET_LISTEN = 7,
+	NET_UDP = 8,
+};
 
 struct net_hdr {
 	uint32_t version;
@@ -61,6 +71,13 @@ struct net_setup {
  * with NC_MAY_DEVICES. */
 struct net_simple {
 	struct net_hdr hdr;
+};
+
+/* + the socket that hears, and a raw one to answer by (runtime/net/steer.h). */
+struct net_udp {
+	struct net_hdr hdr;
+	uint32_t family; /* 4, 6 */
+	uint32_t pad;
 };
 
 struct net_reply {

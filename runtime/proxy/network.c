@@ -14,10 +14,12 @@
 #include "lib/log.h"
 #include "runtime/net/wire.h"
 #include "runtime/proxy/resolver.h"
+#include "runtime/proxy/udp.h"
 #include "runtime/proxy/session_internal.h"
 
 /* For husk-net to take away what it added to the namespace. */
 #define END_TIMEOUT_MS 3000
+#define GUEST_TIMEOUT_MS 1000
 
 static void send_done(struct session *s, uint64_t number, int rc)
 {
@@ -123,6 +125,29 @@ static void lost(struct session *s)
 	settled(s, s->net.token, -EPIPE, &e);
 }
 
+/* For the first datagram that comes. Its kernel answers at once, or never. */
+static int dial_udp(void *arg)
+{
+	struct session *s = arg;
+	struct err e = ERR_INIT;
+	int fd = -1;
+
+	if (!s->created || ncl_connect(s->machine, AGENT_PORT_UDP, GUEST_TIMEOUT_MS, &fd, &e) < 0)
+		log_debug("datagrams to the namespace: %s", e.msg);
+	return fd;
+}
+
+static void take_udp(struct session *s, const struct net_udp *m, const int *fds, size_t nfds)
+{
+	if (!s->net.udp)
+		s->net.udp = udp_new(s->loop, dial_udp, s);
+	if (s->net.udp && nfds == 2)
+		udp_add(s->net.udp, m->family, fds[0], fds[1]);
+	else
+		for (size_t i = 0; i < nfds; i++)
+			close(fds[i]);
+}
+
 /* One packet. 0: there was none. */
 static int take(struct session *s)
 {
@@ -138,6 +163,11 @@ static int take(struct session *s)
 	}
 	if (n == (ssize_t)sizeof(struct net_simple) && m->hdr.version == NET_VERSION && m->hdr.cmd == NET_LISTEN) {
 		forward_listen(s, fds, nfds);
+		free(m);
+		return 1;
+	}
+	if (n == (ssize_t)sizeof(struct net_udp) && m->hdr.version == NET_VERSION && m->hdr.cmd == NET_UDP) {
+		take_udp(s, (const struct net_udp *)m, fds, nfds);
 		free(m);
 		return 1;
 	}
@@ -202,6 +232,8 @@ void network_stop(struct session *s)
 	char skipped[4096];
 
 	forward_stop(s);
+	udp_free(s->net.udp);
+	s->net.udp = NULL;
 	resolver_free(s->net.resolver);
 	s->net.resolver = NULL;
 	if (!s->net.has || p.fd < 0)

@@ -63,6 +63,7 @@ struct session_net {
 	struct evsrc listen[2]; /* forward.c: connections to the namespace itself */
 	struct session_forward *forwards;
 	unsigned n_forwards;
+	struct udp_relay *udp; /* likewise datagrams; NULL: none was told of */
 	struct resolver *resolver; /* NULL: the container needs none */
 };
 

@@ -135,6 +135,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 	snprintf(cgroup, sizeof(cgroup), "%s/cg/%s", h->dir, strrchr(h->dir, '/') + 1);
 	cfg.resolver_fd = unix_socket(h->dir, "resolver", true);
 	cfg.forward_fd = unix_socket(h->dir, "forward", true);
+	cfg.udp_fd = unix_socket(h->dir, "udp", true);
 	cfg.control_fd = unix_socket(h->dir, "control", true);
 	cfg.stream_fd = unix_socket(h->dir, "stream", true);
 	if (evloop_new(&l, &e) < 0 || agent_new(&a, l, &cfg, &e) < 0) {

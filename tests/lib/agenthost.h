@@ -51,7 +51,7 @@ int agenthost_sh(const struct agenthost *h, const char *script);
 
 /* A stream connection that has said its token. */
 int agenthost_stream(const struct agenthost *h, uint64_t token);
-/* "resolver" or "forward": a connection there. */
+/* "resolver", "forward" or "udp": a connection there. */
 int agenthost_dial(const struct agenthost *h, const char *name);
 uint64_t agenthost_token(void);
 /* All until its end, NUL-terminated; fails the test after ten seconds. *ret_len may be NULL. */

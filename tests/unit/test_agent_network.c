@@ -2,7 +2,10 @@
 /* What of the network the real agent serves a container: names of an engine's server, and connections that the host brings. */
 #include "tests/unit/check.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -10,6 +13,7 @@
 
 #include "agent-proto/proto/forward.h"
 #include "agent-proto/proto/resolver.h"
+#include "agent-proto/proto/udp.h"
 #include "lib/io.h"
 #include "tests/lib/agenthost.h"
 
@@ -166,9 +170,88 @@ static void connections(void **state)
 	assert_int_equal(agenthost_delete(h, "server", ""), 0);
 }
 
+static void send_frame(int fd, uint32_t tag, uint8_t family, const uint8_t addr[4], uint16_t port, const char *text)
+{
+	struct udp_head head = { .len = (uint16_t)strlen(text),
+				 .family = family,
+				 .tag = tag,
+				 .port = { (uint8_t)(port >> 8), (uint8_t)port } };
+	uint8_t f[UDP_HEAD + 32];
+
+	memcpy(head.addr, addr, 4);
+	udp_put(f, &head);
+	memcpy(f + UDP_HEAD, text, head.len);
+	/* In pieces. */
+	assert_int_equal(io_write_full(fd, f, 5), 0);
+	agenthost_turn(h, 10);
+	assert_int_equal(io_write_full(fd, f + 5, UDP_HEAD + head.len - 5), 0);
+	agenthost_turn(h, 20);
+}
+
+/* In the network of the agent, which is the containers' as long as there are none. */
+static int socket_there(void)
+{
+	struct timeval soon = { .tv_sec = 5 };
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), its, fd;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", h->pid);
+	its = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(setns(its, CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setns(own, CLONE_NEWNET), 0);
+	close(its);
+	close(own);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), 0);
+	return fd;
+}
+
+static void datagrams(void **state)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 }, group[4] = { 224, 0, 0, 1 }, other[4] = { 203, 0, 113, 1 };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, from, second;
+	socklen_t len = sizeof(at);
+	uint8_t in[UDP_HEAD + 32];
+	struct udp_head head;
+	int sock, fd;
+	uint16_t port;
+
+	(void)state;
+	if (!h)
+		return;
+	sock = socket_there();
+	assert_int_equal(bind(sock, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(sock, (struct sockaddr *)&at, &len), 0);
+	port = ntohs(at.sin_port);
+	fd = agenthost_dial(h, "udp");
+	/* To what is not its own: nothing, and the channel lives. */
+	send_frame(fd, 300, 4, group, port, "group");
+	send_frame(fd, 301, 4, other, port, "other");
+	send_frame(fd, 302, 4, loopback, port, "first");
+	len = sizeof(from);
+	assert_int_equal(recvfrom(sock, in, sizeof(in), 0, (struct sockaddr *)&from, &len), 5);
+	assert_memory_equal(in, "first", 5);
+	assert_int_equal(sendto(sock, "answer", 6, 0, (struct sockaddr *)&from, len), 6);
+	receive(fd, (char *)in, UDP_HEAD + 6);
+	assert_int_equal(udp_get(in, UDP_HEAD + 6, &head), UDP_HEAD + 6);
+	assert_int_equal(head.tag, 302);
+	assert_int_equal(head.family, 0);
+	assert_memory_equal(in + UDP_HEAD, "answer", 6);
+	/* The same place, another tag: another flow, and the first is no more. */
+	send_frame(fd, 302 + UDP_FLOWS, 4, loopback, port, "second");
+	len = sizeof(second);
+	assert_int_equal(recvfrom(sock, in, sizeof(in), 0, (struct sockaddr *)&second, &len), 6);
+	assert_int_not_equal(second.sin_port, from.sin_port);
+	/* What is no datagram, or an answer, ends the channel. */
+	send_frame(fd, 303, 0, loopback, port, "answer");
+	assert_int_equal(read(fd, in, 1), 0);
+	close(fd);
+	close(sock);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(connections) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(connections), cmocka_unit_test(datagrams) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

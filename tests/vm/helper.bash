@@ -2,6 +2,7 @@
 # For tests in real virtual machines. After each one nothing may be left of what it did: processes, folders, control
 # groups, mounts.
 #
+#   lend_socat           the host's socat for the bundle's container
 #   background FILTER…   a created and started container $ID whose process sleeps, once for all tests of a file
 load ../cli/helper
 
@@ -50,6 +51,13 @@ vm_teardown() {
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || nothing_left || left=1
 	[ ! -e "$ROOT" ] || for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
 	return $left
+}
+
+# The host's socat for $BUNDLE's container: $SOCAT there.
+SOCAT='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat'
+lend_socat() {
+	mkdir -p "$BUNDLE/rootfs/l"
+	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') "$BUNDLE/rootfs/l/"
 }
 
 # ---- a container that the tests of a file share -------------------------------------------------------------

@@ -23,9 +23,11 @@ user() {
 @test "no control group of its own, namespaces that can be joined, connections to the network namespace itself; nothing is left" {
 	mkdir -m 755 src
 	mount -t tmpfs -o mode=755 src src && mount --make-shared src && mkdir src/old src/new && mount -t tmpfs old src/old && echo old >src/old/f
-	bundle "$(args sh -c 'nc -ll -p 7000 -e cat & exec sleep 1000')" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
+	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec $SOCAT -b 65536 UDP6-LISTEN:7000,ipv6only=0,fork PIPE")" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
 		'.mounts += [{destination: "/mnt", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
 	mkdir "$ROOT"
+	lend_socat
+	cp "$BATS_TEST_DIRNAME/datagrams.py" .
 	chown 1001:1001 "$ROOT" "$BUNDLE"
 	cat >steps <<-'END'
 		set -e
@@ -51,6 +53,7 @@ user() {
 			done
 			echo "$a $back"
 		done
+		nsenter -t "$pid" -n /usr/bin/python3 datagrams.py 127.0.0.1 ::1
 		nsenter -t "$pid" -n socat -u TCP-LISTEN:7001,bind=127.0.0.9,reuseaddr - &
 		sleep 0.5
 		echo 'to the own server' | nsenter -t "$pid" -n socat -u - TCP:127.0.0.9:7001
@@ -74,5 +77,6 @@ new
 joined hosts: files dns
 TCP:127.0.0.1 there
 TCP6:[::1] there
+datagrams 127.0.0.1 ::1
 to the own server" ]
 }
