@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 void buf_free(struct buf *b)
 {
@@ -91,6 +92,17 @@ void buf_consume(struct buf *b, size_t len)
 	b->len -= len;
 	if (b->len)
 		memmove(b->data, b->data + len, b->len);
+}
+
+void buf_send(struct buf *b, int fd)
+{
+	while (b->len) {
+		ssize_t n = send(fd, b->data, b->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return;
+		buf_consume(b, (size_t)n);
+	}
 }
 
 const char *buf_cstr(struct buf *b)

@@ -27,6 +27,9 @@ void *buf_reserve(struct buf *b, size_t len);
 void buf_commit(struct buf *b, size_t len);
 /* Drops @len bytes from the front. */
 void buf_consume(struct buf *b, size_t len);
+/* Sends of the front what the socket @fd takes at once, and drops that. What is left says whether to wait for room; an end or an
+ * error shows to whoever reads from it. */
+void buf_send(struct buf *b, int fd);
 /* A NUL behind the data, not counted in len; NULL on failure. */
 const char *buf_cstr(struct buf *b);
 

@@ -15,8 +15,7 @@
 #include "agent-proto/agent/container.h"
 #include "lib/cleanup.h"
 
-/* The next connection that comes from the host, or -1. */
-static int accept_host(const struct agent *a, int listener)
+int agent_accept_host(const struct agent *a, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -28,7 +27,7 @@ static int accept_host(const struct agent *a, int listener)
 static void on_control(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, control);
-	int fd = accept_host(a, src->fd);
+	int fd = agent_accept_host(a, src->fd);
 
 	(void)events;
 	if (fd >= 0)
@@ -38,7 +37,7 @@ static void on_control(struct evsrc *src, uint32_t events)
 static void on_stream(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, stream);
-	int fd = accept_host(a, src->fd);
+	int fd = agent_accept_host(a, src->fd);
 
 	(void)events;
 	if (fd >= 0)

@@ -117,15 +117,14 @@ static void on_head(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct forwards *all = container_of(src, struct forwards, listen);
-	const struct agent *a = container_of(all, struct agent, forwards);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = agent_accept_host(container_of(all, struct agent, forwards), src->fd);
 	struct forward *f;
 
 	(void)events;
 	if (fd < 0)
 		return;
 	sweep(all);
-	f = all->n < FORWARD_MAX && (!a->cfg.is_host || a->cfg.is_host(fd)) ? calloc(1, sizeof(*f)) : NULL;
+	f = all->n < FORWARD_MAX ? calloc(1, sizeof(*f)) : NULL;
 	if (!f) {
 		close(fd);
 		return;

@@ -30,13 +30,8 @@ static void want(struct resolver *r)
 
 static void flush(struct resolver *r)
 {
-	while (r->channel.fd >= 0 && r->out.len) {
-		ssize_t n = send(r->channel.fd, r->out.data, r->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n <= 0)
-			break; /* full, or at its end, which shows when reading */
-		buf_consume(&r->out, (size_t)n);
-	}
+	if (r->channel.fd >= 0)
+		buf_send(&r->out, r->channel.fd);
 	want(r);
 }
 
@@ -154,16 +149,11 @@ static void on_channel(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct resolver *r = container_of(src, struct resolver, listen);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct agent *a = container_of(r, struct agent, resolver);
+	int fd = agent_accept_host(container_of(r, struct agent, resolver), src->fd);
 
 	(void)events;
 	if (fd < 0)
 		return;
-	if (a->cfg.is_host && !a->cfg.is_host(fd)) {
-		close(fd);
-		return;
-	}
 	drop_channel(r);
 	r->channel = (struct evsrc){ .fd = fd, .fn = on_channel, .name = "resolver channel" };
 	r->events = EPOLLIN;

@@ -22,13 +22,7 @@ static void flush(struct udp_ports *u)
 {
 	uint32_t events;
 
-	while (u->out.len) {
-		ssize_t n = send(u->channel.fd, u->out.data, u->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n <= 0)
-			break; /* full, or at its end, which shows when reading */
-		buf_consume(&u->out, (size_t)n);
-	}
+	buf_send(&u->out, u->channel.fd);
 	events = EPOLLIN | (u->out.len ? EPOLLOUT : 0u);
 	if (events != u->events && evloop_mod(&u->channel, events) == 0)
 		u->events = events;
@@ -195,16 +189,11 @@ static void on_channel(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct udp_ports *u = container_of(src, struct udp_ports, listen);
-	const struct agent *a = container_of(u, struct agent, udp_ports);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = agent_accept_host(container_of(u, struct agent, udp_ports), src->fd);
 
 	(void)events;
 	if (fd < 0)
 		return;
-	if (a->cfg.is_host && !a->cfg.is_host(fd)) {
-		close(fd);
-		return;
-	}
 	drop_channel(u);
 	u->channel = (struct evsrc){ .fd = fd, .fn = on_channel, .name = "datagram channel" };
 	u->events = EPOLLIN;

@@ -15,7 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
-#include "runtime/host/filter.h"
+#include "runtime/proxy/lockin.h"
 #include "runtime/proxy/proxy.h"
 
 #define COMM "husk-connector"
@@ -113,21 +113,6 @@ static int arrange(int sock, const int *fds, size_t n)
 	return 0;
 }
 
-static int keep_rights(void)
-{
-	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const uint32_t keep = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE;
-	struct __user_cap_data_struct caps[2];
-
-	if (syscall(SYS_capget, &hdr, caps) < 0)
-		return -errno;
-	caps[0].permitted &= keep;
-	caps[0].effective = caps[0].permitted;
-	caps[0].inheritable = 0;
-	caps[1] = (struct __user_cap_data_struct){ 0, 0, 0 };
-	return syscall(SYS_capset, &hdr, caps) < 0 ? -errno : 0;
-}
-
 static _Noreturn void run(int proc, int sock, const int *fds, size_t n)
 {
 	uid_t uid = geteuid();
@@ -136,10 +121,9 @@ static _Noreturn void run(int proc, int sock, const int *fds, size_t n)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, COMM);
-	if (fchdir(proc) < 0 || chdir("self/fd") < 0 || arrange(sock, fds, n) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || keep_rights() < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
-	    filter_install(allowed, ARRAY_SIZE(allowed), allowed_with, ARRAY_SIZE(allowed_with), &e) < 0)
+	if (fchdir(proc) < 0 || chdir("self/fd") < 0 || arrange(sock, fds, n) < 0 ||
+	    lockin(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE, allowed, ARRAY_SIZE(allowed), allowed_with,
+		   ARRAY_SIZE(allowed_with), &e) < 0)
 		_exit(1);
 	serve(n, uid, gid);
 }

@@ -18,8 +18,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/mounttree.h"
-#include "runtime/host/filter.h"
 #include "runtime/proxy/follow_table.h"
+#include "runtime/proxy/lockin.h"
 #include "runtime/proxy/setup.h"
 
 #define COMM "husk-follower"
@@ -314,21 +314,6 @@ static int arrange(int sock, int list)
 	return 0;
 }
 
-static int keep_rights(void)
-{
-	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const uint32_t keep = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH;
-	struct __user_cap_data_struct caps[2];
-
-	if (syscall(SYS_capget, &hdr, caps) < 0)
-		return -errno;
-	caps[0].permitted &= keep;
-	caps[0].effective = caps[0].permitted;
-	caps[0].inheritable = 0;
-	caps[1] = (struct __user_cap_data_struct){ 0, 0, 0 };
-	return syscall(SYS_capset, &hdr, caps) < 0 ? -errno : 0;
-}
-
 static _Noreturn void run(int proc, const int *trees, size_t n, uint32_t readonly, int sock)
 {
 	static struct follower f;
@@ -341,10 +326,9 @@ static _Noreturn void run(int proc, const int *trees, size_t n, uint32_t readonl
 	if (enter(trees, n, &e) < 0)
 		_exit(1);
 	list = openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (list < 0 || arrange(sock, list) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || keep_rights() < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
-	    filter_install(allowed, ARRAY_SIZE(allowed), allowed_with, ARRAY_SIZE(allowed_with), &e) < 0)
+	if (list < 0 || arrange(sock, list) < 0 ||
+	    lockin(1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH, allowed, ARRAY_SIZE(allowed), allowed_with,
+		   ARRAY_SIZE(allowed_with), &e) < 0)
 		_exit(1);
 	serve(&f);
 }

@@ -60,13 +60,7 @@ static void flush(struct resolver *r)
 {
 	uint32_t events;
 
-	while (r->out.len) {
-		ssize_t n = send(r->channel.fd, r->out.data, r->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n <= 0)
-			break;
-		buf_consume(&r->out, (size_t)n);
-	}
+	buf_send(&r->out, r->channel.fd);
 	events = EPOLLIN | (r->out.len ? EPOLLOUT : 0u);
 	if (events != r->events && evloop_mod(&r->channel, events) == 0)
 		r->events = events;

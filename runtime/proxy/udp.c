@@ -79,13 +79,7 @@ static void flush(struct udp_relay *u)
 {
 	uint32_t events;
 
-	while (u->to_agent.len) {
-		ssize_t n = send(u->channel.fd, u->to_agent.data, u->to_agent.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n <= 0)
-			break; /* full, or at its end, which shows when reading */
-		buf_consume(&u->to_agent, (size_t)n);
-	}
+	buf_send(&u->to_agent, u->channel.fd);
 	events = EPOLLIN | (u->to_agent.len ? EPOLLOUT : 0u);
 	if (events != u->events && evloop_mod(&u->channel, events) == 0)
 		u->events = events;

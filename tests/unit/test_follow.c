@@ -201,6 +201,22 @@ static const char *hear(struct follow_event *ev, int *ret_fd)
 	return words;
 }
 
+/* The kind of the next event, whatever it is about; answered where it wants to be. */
+static uint32_t heard(void)
+{
+	struct follow_event ev;
+	struct follow_answer a = { .rc = 0 };
+	int fd;
+
+	check_row("an event", strcmp(hear(&ev, &fd), "nothing") != 0);
+	if (fd >= 0)
+		close(fd);
+	a.slot = ev.slot;
+	if (ev.kind != FOLLOW_FULL)
+		assert_true(io_send_fds(sock, &a, sizeof(a), NULL, 0) >= 0);
+	return ev.kind;
+}
+
 static int expect(const char *want, int rc)
 {
 	struct follow_event ev;
@@ -337,35 +353,19 @@ static void a_burst(void **state)
 	expect("end 0", AT_BEGINNING);
 	sh("cd d/b && for i in $(seq 200); do mount -t tmpfs t $i || exit; done");
 	while (!full) {
-		struct follow_event ev;
-		struct follow_answer a = { .rc = 0 };
-		int fd;
+		uint32_t kind = heard();
 
-		check_row("an event", strcmp(hear(&ev, &fd), "nothing") != 0);
-		if (fd >= 0)
-			close(fd);
-		here += ev.kind == FOLLOW_HERE;
-		full += ev.kind == FOLLOW_FULL;
-		a.slot = ev.slot;
-		if (ev.kind != FOLLOW_FULL)
-			assert_true(io_send_fds(sock, &a, sizeof(a), NULL, 0) >= 0);
+		here += kind == FOLLOW_HERE;
+		full += kind == FOLLOW_FULL;
 	}
 	assert_int_equal(here, FOLLOW_MAX_MOUNTS);
 	expect_nothing();
 	sh("cd d/b && seq 200 | xargs umount");
 	while (gone < here) {
-		struct follow_event ev;
-		struct follow_answer a = { .rc = 0 };
-		int fd;
+		uint32_t kind = heard();
 
-		check_row("an event", strcmp(hear(&ev, &fd), "nothing") != 0);
-		if (fd >= 0)
-			close(fd);
-		gone += ev.kind == FOLLOW_GONE;
-		here += ev.kind == FOLLOW_HERE;
-		a.slot = ev.slot;
-		if (ev.kind != FOLLOW_FULL)
-			assert_true(io_send_fds(sock, &a, sizeof(a), NULL, 0) >= 0);
+		gone += kind == FOLLOW_GONE;
+		here += kind == FOLLOW_HERE;
 	}
 	expect_nothing();
 	end();

@@ -4,16 +4,14 @@
 #include "tests/unit/check.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent-proto/proto/resolver.h"
 #include "lib/io.h"
 #include "runtime/proxy/resolver.h"
+#include "tests/unit/own_net.h"
 
 #define ADDR 0x7f00000b /* 127.0.0.11 */
 
@@ -35,19 +33,6 @@ static int server(int type)
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 8), 0);
 	return fd;
-}
-
-static int set_up(void **state)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
-	(void)state;
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-	close(fd);
-	return 0;
 }
 
 static void begin(struct bench *b)
@@ -249,5 +234,5 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(by_udp), cmocka_unit_test(by_tcp), cmocka_unit_test(lies),
 					    cmocka_unit_test(flood) };
 
-	return cmocka_run_group_tests(tests, set_up, NULL);
+	return cmocka_run_group_tests(tests, own_net, NULL);
 }

@@ -6,16 +6,14 @@
 #include "tests/unit/check.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/io.h"
 #include "runtime/proxy/udp.h"
 #include "runtime/proxy/udp_flows.h"
+#include "tests/unit/own_net.h"
 
 static struct udp_addr addr(uint8_t last)
 {
@@ -83,19 +81,6 @@ struct bench {
 	socklen_t at_len;
 	int client;
 };
-
-static int set_up(void **state)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
-	(void)state;
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-	close(fd);
-	return 0;
-}
 
 static int dial(void *arg)
 {
@@ -319,5 +304,5 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(flows), cmocka_unit_test(v4), cmocka_unit_test(v6),
 					    cmocka_unit_test(flood), cmocka_unit_test(lies) };
 
-	return cmocka_run_group_tests(tests, set_up, NULL);
+	return cmocka_run_group_tests(tests, own_net, NULL);
 }
