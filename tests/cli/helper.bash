@@ -31,7 +31,7 @@ args() {
 }
 
 # The value of a plain member of JSON text: a word or a number.
-field() { # NAME TEXT
+json_field() { # NAME TEXT
 	[[ $2 =~ \"$1\":\ *\"?([^\",}[:space:]]*) ]] && printf '%s\n' "${BASH_REMATCH[1]}"
 }
 

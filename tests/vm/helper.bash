@@ -82,8 +82,8 @@ shared_teardown() { # (in teardown_file)
 }
 
 # Of a container: its control group on the host; the process of the machine that it has made.
-group_of() { echo "/sys/fs/cgroup$(field cgroup "$(<"$ROOT/$1/state.json")")"; }
-machine_of() { field machinePid "$(<"$ROOT/@sandbox/$1/state.json")"; }
+group_of() { echo "/sys/fs/cgroup$(json_field cgroup "$(<"$ROOT/$1/state.json")")"; }
+machine_of() { json_field machinePid "$(<"$ROOT/@sandbox/$1/state.json")"; }
 
 is_free() { # FILE…: nobody holds a lock on it
 	local f
@@ -92,7 +92,7 @@ is_free() { # FILE…: nobody holds a lock on it
 
 status_of() {
 	local state
-	state=$(husk state "$1") && field status "$state"
+	state=$(husk state "$1") && json_field status "$state"
 }
 
 # Until the command succeeds; 20 s.
