@@ -73,9 +73,12 @@ int boot_world(struct err *e)
 		if (mount(world[i].type, world[i].dir, world[i].type, world[i].flags, NULL) < 0 &&
 		    !world[i].optional)
 			rc = err_errno(e, errno, "mount %s", world[i].dir);
-	/* What a CPU keeps aside of freed pages, an eighth of all memory by default, is not reported to the host. */
-	io_write_str(AT_FDCWD, "/proc/sys/vm/percpu_pagelist_high_fraction", "128");
 	return rc;
+}
+
+void boot_memory(void)
+{
+	io_write_str(AT_FDCWD, "/proc/sys/vm/percpu_pagelist_high_fraction", "128");
 }
 
 static char waiting[64]; /* the connection's count of requests under way */

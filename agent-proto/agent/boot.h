@@ -17,6 +17,8 @@
 
 /* A root that can be pivoted from, proc, dev, cgroup2. */
 int boot_world(struct err *e);
+/* What a CPU keeps aside of freed pages, an eighth of all memory by default, is not reported to the host: little, then. */
+void boot_memory(void);
 /* The virtio-fs device "husk" on BOOT_SHARES. */
 int boot_shares(struct err *e);
 /* A sysfs on BOOT_SYS. */

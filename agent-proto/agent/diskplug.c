@@ -14,6 +14,7 @@
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/userns.h"
+#include "agent-proto/agent/message.h"
 #include "lib/cleanup.h"
 
 enum { FIND, PLACE, UNDO, UNPLACE, EJECT, STEPS };
@@ -30,17 +31,6 @@ void diskplug_init(struct diskplug *p, struct container *ct)
 	*p = (struct diskplug){ .ct = ct };
 	p->result = (struct evsrc){ .fd = -1, .fn = on_result, .name = "disk step" };
 	p->late.src.fd = -1;
-}
-
-static pb_disks *copy_of(const pb_disks *m)
-{
-	size_t len = husk__agent__v1__update_disks_request__get_packed_size(m);
-	_cleanup_free_ uint8_t *bytes = malloc(len + 1);
-
-	if (!bytes)
-		return NULL;
-	husk__agent__v1__update_disks_request__pack(m, bytes);
-	return husk__agent__v1__update_disks_request__unpack(NULL, len, bytes);
 }
 
 /* A fork that hangs is left to its fate: the agent reaps it some time. */
@@ -353,7 +343,7 @@ static void begin(struct diskplug *p)
 
 void diskplug_update(struct diskplug *p, const pb_disks *req, struct ttrpc_call *call)
 {
-	pb_disks *copy = p->next_call ? NULL : copy_of(req);
+	pb_disks *copy = p->next_call ? NULL : message_copy(&req->base);
 
 	if (!copy) {
 		ttrpc_reply_err(call, -ENOSPC, p->next_call ? "too many updates of devices at a time" : "out of memory");
@@ -394,7 +384,7 @@ static pb_disks *all_of(const Husk__Agent__V1__Container *k)
 		d->disk = k->device_rules[i]->disk;
 		list[m.n_remove++] = d;
 	}
-	return m.n_remove ? copy_of(&m) : NULL;
+	return m.n_remove ? message_copy(&m.base) : NULL;
 }
 
 bool diskplug_let_go(struct diskplug *p)

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/inherit.h"
 
-#include <stdlib.h>
-
-#include "lib/cleanup.h"
+#include "agent-proto/agent/message.h"
 
 Husk__Agent__V1__Container *inherit_keep(const Husk__Agent__V1__Container *ct)
 {
 	Husk__Agent__V1__Process proc = *ct->process;
 	Husk__Agent__V1__Container part;
-	_cleanup_free_ uint8_t *bytes = NULL;
-	size_t len;
 
 	proc.n_args = proc.n_env = 0;
 	proc.streams = NULL;
@@ -26,12 +22,7 @@ Husk__Agent__V1__Container *inherit_keep(const Husk__Agent__V1__Container *ct)
 	part.memory_policy = ct->memory_policy;
 	part.device_rules = ct->device_rules; /* disks that come later add to them */
 	part.n_device_rules = ct->n_device_rules;
-	len = husk__agent__v1__container__get_packed_size(&part);
-	bytes = malloc(len);
-	if (!bytes)
-		return NULL;
-	husk__agent__v1__container__pack(&part, bytes);
-	return husk__agent__v1__container__unpack(NULL, len, bytes);
+	return message_copy(&part.base);
 }
 
 void inherit_fill(const Husk__Agent__V1__Process *p, const Husk__Agent__V1__Container *kept,

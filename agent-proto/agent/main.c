@@ -69,6 +69,7 @@ static int serve(struct evloop *l, struct err *e)
 		log_warn("%s", ready.msg);
 	/* While the host is on its way. If it does not work now, the first container tells why. */
 	a->shares_mounted = boot_shares(NULL) == 0;
+	boot_memory();
 	button.fd = boot_power_button();
 	if (button.fd >= 0)
 		evloop_add(l, &button, EPOLLIN);

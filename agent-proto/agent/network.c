@@ -10,22 +10,12 @@
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/resolver.h"
+#include "agent-proto/agent/message.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
 
 #define LOOK_NS UINT64_C(3000000) /* for a device that is on its way */
-
-static pb_network *copy_of(const pb_network *m)
-{
-	size_t len = husk__agent__v1__update_network_request__get_packed_size(m);
-	_cleanup_free_ uint8_t *bytes = malloc(len + 1);
-
-	if (!bytes)
-		return NULL;
-	husk__agent__v1__update_network_request__pack(m, bytes);
-	return husk__agent__v1__update_network_request__unpack(NULL, len, bytes);
-}
 
 static void drop(pb_network **m)
 {
@@ -201,7 +191,7 @@ static int wait_in_line(struct network *n, pb_network *m, struct ttrpc_call *cal
 
 void network_update(struct network *n, const pb_network *req, struct ttrpc_call *call)
 {
-	pb_network *m = copy_of(req);
+	pb_network *m = message_copy(&req->base);
 
 	if (!m) {
 		ttrpc_reply_err(call, -EIO, "out of memory");
