@@ -2,6 +2,7 @@
 #include "lib/evloop.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct evloop {
 	/* Sources of the round that is being dispatched; evloop_del() clears entries in it. */
 	struct epoll_event round[TURN_EVENTS];
 	int round_len;
+	unsigned batch; /* sources that want it */
 };
 
 static void wake(struct evloop *l)
@@ -221,6 +223,20 @@ void evloop_stop(struct evloop *l)
 {
 	atomic_store(&l->stop, true);
 	wake(l);
+}
+
+void evloop_batch(struct evloop *l, bool on)
+{
+	const struct sched_param none = { .sched_priority = 0 };
+	bool was = l->batch;
+	int policy;
+
+	l->batch += on ? 1 : -1u;
+	if (was == !!l->batch)
+		return;
+	policy = sched_getscheduler(0);
+	if (policy == SCHED_OTHER || policy == SCHED_BATCH)
+		sched_setscheduler(0, on ? SCHED_BATCH : SCHED_OTHER, &none);
 }
 
 bool evloop_on_thread(const struct evloop *l)

@@ -54,6 +54,11 @@ int evloop_call(struct evloop *l, void (*fn)(void *arg), void *arg);
 void evloop_cancel(struct evloop *l, const void *arg);
 bool evloop_on_thread(const struct evloop *l);
 
+/* On the loop's thread: one more, or one fewer, of its sources would rather find more work than find it at once. While
+ * there is any, the thread is of SCHED_BATCH, which takes the processor from nobody when it wakes up. A thread of another
+ * policy than that and SCHED_OTHER stays as somebody made it. */
+void evloop_batch(struct evloop *l, bool on);
+
 /* Timers by timerfd. */
 int evtimer_init(struct evloop *l, struct evtimer *t, const char *name,
 		 void (*fn)(struct evtimer *t));

@@ -4,6 +4,9 @@
  * wherever the BARs are then, and interrupts. What must hold: a BAR access reaches the device only within
  * the BAR, and no two BARs are in one place (the bus would refuse it).
  */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "tests/fuzz/bytes.h"
 #include "vmm/hv/fake/fake.h"
 #include "vmm/pci/pci.h"
@@ -85,14 +88,22 @@ static void act(struct bus *mmio, struct bus *pio, struct pci_dev **dev, struct 
 	}
 }
 
+static void taken_back(void *arg)
+{
+	(void)arg;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pci_seg_cfg cfg = { .ecam_base = ECAM, .mmio32_base = WIN32, .mmio32_len = 0x14000,
+	const struct pci_seg_cfg cfg = { .ecam_base = ECAM, .mmio32_base = WIN32, .mmio32_len = 0x14000,
 				   .mmio64_base = WIN64, .mmio64_len = 0x14000 };
 	const struct pci_ids ids = { .vendor = 1, .device = 2 };
 	struct bytes in = { data, size };
+	/* Somebody else's that is lent for the first device's first to eighth vector, of which there are five. */
+	atomic_uint vector = (unsigned)take(&in, 1) % 8;
+	struct pci_msix_lent lent = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .vector = &vector, .fallback = taken_back };
 	struct bus *mmio, *pio;
 	struct pci_dev *dev[2];
 	struct pvpanic *pv;
@@ -100,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct hv_vm *vm;
 	struct hv *hv;
 
-	cfg.irqfd = take(&in, 1) & 1;
+	bug_on(lent.fd < 0);
 	bug_on(hv_fake_open(&hv, NULL) < 0 || hv->ops->vm_new(hv, &vm, NULL) < 0);
 	bug_on(bus_new(&mmio, NULL) < 0 || bus_new(&pio, NULL) < 0);
 	bug_on(pci_seg_new(&s, &cfg, vm, mmio, pio, NULL) < 0);
@@ -111,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bug_on(pci_add_msix(dev[i], 5, 2, 0x1000, 0x2000, NULL) < 0);
 	}
 	bug_on(pvpanic_new(&pv, s, 3, panicked, NULL, NULL) < 0);
+	bug_on(pci_msix_lend(dev[0], &lent) < 0);
 	for (unsigned i = 0; in.len && i < 300; i++)
 		act(mmio, pio, dev, &in);
 	for (int i = 0; i < 2; i++)
@@ -121,5 +133,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bus_free(pio);
 	vm->ops->vm_free(vm);
 	hv->ops->close(hv);
+	close(lent.fd);
 	return 0;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A list of what a driver may do to the transport, in any order: {action, offset, size, value}. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "tests/fuzz/bytes.h"
 #include "tests/lib/echodev.h"
 #include "tests/lib/fakedrv_pci.h"
@@ -101,6 +104,11 @@ static void act(enum action a, uint32_t off, unsigned size, uint64_t v)
 	}
 }
 
+static void taken_back(void *arg)
+{
+	(void)arg;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -108,11 +116,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct fdv_opts opts = { .ram_low = KIB(256), .no_decoy = true, .queue_size = 16 };
 	struct bytes in = { data, size };
 
-	if (take(&in, 1) & 1)
-		fdv_pci_init_irqfd(&p, &opts);
-	else
-		fdv_pci_init(&p, &opts);
+	const bool lend = take(&in, 1) & 1;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	bug_on(fd < 0);
+	fdv_pci_init(&p, &opts);
 	bug_on(fdv_create(&p.f, &echo_class, NULL, NULL) < 0);
+	if (lend)
+		bug_on(p.f.d->transport->lend_irq(p.f.d, 0, fd, taken_back, NULL) < 0);
 	for (unsigned i = 0; in.len && i < MAX_ACTIONS; i++) {
 		enum action a = (enum action)(take(&in, 1) % A_COUNT);
 		uint32_t off = (uint32_t)take(&in, 2);
@@ -123,5 +134,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			;
 	}
 	fdv_pci_done(&p);
+	close(fd);
 	return 0;
 }

@@ -233,7 +233,7 @@ static const struct fdv_mode pci_mode = {
 	.needs_reset = pci_needs_reset,
 };
 
-static void init(struct fdv_pci *p, const struct fdv_opts *o, bool irqfd)
+void fdv_pci_init(struct fdv_pci *p, const struct fdv_opts *o)
 {
 	const struct pci_seg_cfg cfg = {
 		.ecam_base = FDV_ECAM,
@@ -241,7 +241,6 @@ static void init(struct fdv_pci *p, const struct fdv_opts *o, bool irqfd)
 		.mmio32_len = FDV_MMIO32_LEN,
 		.mmio64_base = FDV_MMIO64,
 		.mmio64_len = FDV_MMIO64_LEN,
-		.irqfd = irqfd,
 	};
 
 	memset(p, 0, sizeof(*p));
@@ -251,16 +250,6 @@ static void init(struct fdv_pci *p, const struct fdv_opts *o, bool irqfd)
 	bug_on(p->hv->ops->vm_new(p->hv, &p->vm, NULL) < 0);
 	bug_on(bus_new(&p->mmio, NULL) < 0 || bus_new(&p->pio, NULL) < 0);
 	bug_on(pci_seg_new(&p->seg, &cfg, p->vm, p->mmio, p->pio, NULL) < 0);
-}
-
-void fdv_pci_init(struct fdv_pci *p, const struct fdv_opts *o)
-{
-	init(p, o, false);
-}
-
-void fdv_pci_init_irqfd(struct fdv_pci *p, const struct fdv_opts *o)
-{
-	init(p, o, true);
 }
 
 void fdv_pci_done(struct fdv_pci *p)

@@ -51,9 +51,7 @@ struct fdv_pci {
 	unsigned cap_cfg, cap_msix;
 };
 
-/* Interrupts by signal_msi, or by irqfds. */
 void fdv_pci_init(struct fdv_pci *p, const struct fdv_opts *o);
-void fdv_pci_init_irqfd(struct fdv_pci *p, const struct fdv_opts *o);
 void fdv_pci_done(struct fdv_pci *p);
 
 uint64_t fdv_pci_read(struct fdv_pci *p, uint64_t addr, unsigned size);

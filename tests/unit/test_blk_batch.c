@@ -1,34 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* When the block device waits for requests that come in company: what it makes of its thread's policy, which here is this
- * file's. */
+/* When the block device waits for requests that come in company: what it makes of its thread's policy. */
 #include "tests/unit/check.h"
 
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/lib/fakedrv.h"
+#include "tests/unit/sched_seen.h"
+#include "vmm/virtio/batch.h"
 #include "vmm/virtio/blk.h"
-
-#define TURNS 64u /* one turn in so many tries it */
-
-static int policy;
-static unsigned changes;
-
-int sched_getscheduler(pid_t tid)
-{
-	assert_int_equal(tid, 0);
-	return policy;
-}
-
-int sched_setscheduler(pid_t tid, int to, const struct sched_param *p)
-{
-	assert_int_equal(tid, 0);
-	assert_int_equal(p->sched_priority, 0);
-	policy = to;
-	changes++;
-	return 0;
-}
 
 /* @n requests with one kick, all of which come back. */
 static void together(struct fakedrv *f, unsigned n)
@@ -70,9 +50,9 @@ static void test_alone(void **state)
 
 	(void)state;
 	begin(&f, SCHED_OTHER);
-	for (unsigned i = 1; i <= 3 * TURNS; i++) {
+	for (unsigned i = 1; i <= 3 * BATCH_TRIAL; i++) {
 		together(&f, 1);
-		if (policy != (i % TURNS ? SCHED_OTHER : SCHED_BATCH))
+		if (policy != (i % BATCH_TRIAL ? SCHED_OTHER : SCHED_BATCH))
 			fail_msg("policy %d after %u", policy, i);
 	}
 	fdv_done(&f);
@@ -84,13 +64,18 @@ static void test_together(void **state)
 
 	(void)state;
 	begin(&f, SCHED_OTHER);
-	for (unsigned i = 0; i < 3 * TURNS; i++)
+	for (unsigned i = 0; i < 3 * BATCH_TRIAL; i++)
 		together(&f, 2 + i % 20);
 	assert_int_equal(policy, SCHED_BATCH);
 	assert_int_equal(changes, 1);
 	together(&f, 1);
 	assert_int_equal(policy, SCHED_OTHER);
 	assert_int_equal(changes, 2);
+	/* A driver that goes leaves the thread as it was. */
+	together(&f, 2);
+	assert_int_equal(policy, SCHED_BATCH);
+	fdv_reset(&f);
+	assert_int_equal(policy, SCHED_OTHER);
 	fdv_done(&f);
 }
 

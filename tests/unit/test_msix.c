@@ -64,30 +64,18 @@ static void add_device(void)
 	cfg_wr(4, 2, 2);
 }
 
-static void setup_with(bool irqfd)
+static int setup(void **state)
 {
 	const struct pci_seg_cfg cfg = { .ecam_base = ECAM, .mmio32_base = WIN32,
-					 .mmio32_len = MIB(1), .irqfd = irqfd };
+					 .mmio32_len = MIB(1) };
 
+	(void)state;
 	memset(&m, 0, sizeof(m));
 	assert_int_equal(hv_fake_open(&m.hv, NULL), 0);
 	assert_int_equal(m.hv->ops->vm_new(m.hv, &m.vm, NULL), 0);
 	assert_int_equal(bus_new(&m.mmio, NULL), 0);
 	assert_int_equal(pci_seg_new(&m.s, &cfg, m.vm, m.mmio, NULL, NULL), 0);
 	add_device();
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	setup_with(false);
-	return 0;
-}
-
-static int setup_irqfd(void **state)
-{
-	(void)state;
-	setup_with(true);
 	return 0;
 }
 
@@ -261,48 +249,6 @@ static unsigned irqfd_count(struct fake_irqfd *ret)
 	return (unsigned)fake_irqfds(m.vm, ret, 8);
 }
 
-static void irqfds(void **state)
-{
-	struct fake_irqfd fd[8];
-	struct fake_route route;
-	struct hv_msi last;
-	uint64_t n = 0;
-
-	(void)state;
-	control(ON);
-	wr(TABLE, 4, 0xfee00000); /* masked: nothing is told to the hypervisor yet */
-	wr(TABLE + 8, 4, 0x31);
-	assert_int_equal(irqfd_count(fd), 0);
-	wr(TABLE + 12, 4, 0);
-	assert_int_equal(irqfd_count(fd), 1);
-	fake_route_at(m.vm, fd[0].gsi, &route);
-	assert_true(route.routed);
-	assert_int_equal(route.msi.addr, 0xfee00000);
-	assert_int_equal(route.msi.data, 0x31);
-	pci_msix_notify(m.d, 0);
-	assert_int_equal(msis(&last), 0);
-	assert_int_equal(read(fd[0].fd, &n, sizeof(n)), sizeof(n));
-	assert_int_equal(n, 1);
-	/* Moved to another CPU: masked, changed, unmasked. */
-	wr(TABLE + 12, 4, 1);
-	wr(TABLE, 4, 0xfee01000);
-	fake_route_at(m.vm, fd[0].gsi, &route);
-	assert_int_equal(route.msi.addr, 0xfee00000);
-	pci_msix_notify(m.d, 0);
-	assert_true(pending(0));
-	wr(TABLE + 12, 4, 0);
-	fake_route_at(m.vm, fd[0].gsi, &route);
-	assert_int_equal(route.msi.addr, 0xfee01000);
-	assert_int_equal(read(fd[0].fd, &n, sizeof(n)), sizeof(n));
-	assert_int_equal(n, 1);
-	/* And without masking. */
-	wr(TABLE + 8, 4, 0x32);
-	fake_route_at(m.vm, fd[0].gsi, &route);
-	assert_int_equal(route.msi.data, 0x32);
-	assert_int_equal(irqfd_count(fd), 1);
-	assert_int_equal(msis(&last), 0);
-}
-
 /* ---- eventfds of others ------------------------------------------------------------------------------------- */
 
 static unsigned fallbacks;
@@ -331,6 +277,14 @@ static uint32_t data_at(int gsi)
 
 	fake_route_at(m.vm, (unsigned)gsi, &route);
 	return route.routed ? route.msi.data : 0;
+}
+
+static uint64_t address_at(int gsi)
+{
+	struct fake_route route;
+
+	fake_route_at(m.vm, (unsigned)gsi, &route);
+	return route.routed ? route.msi.addr : 0;
 }
 
 static void lent(void **state)
@@ -367,6 +321,11 @@ static void lent(void **state)
 	assert_int_equal(raises(l.fd), -1);
 	control(ON);
 	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	/* Moved to another CPU, as drivers do it: masked, changed, unmasked. */
+	wr(TABLE + 16 * 5 + 12, 4, 1);
+	wr(TABLE + 16 * 5, 4, 0xfee01000);
+	wr(TABLE + 16 * 5 + 12, 4, 0);
+	assert_int_equal(address_at(raises(l.fd)), 0xfee01000);
 	/* Another vector, none, one that is masked. */
 	atomic_store(&vector, 6);
 	pci_msix_lent_moved(m.d, &l);
@@ -391,10 +350,10 @@ static void lent(void **state)
 	assert_int_equal(raises(l.fd), -1);
 	assert_int_equal(pci_msix_lend(m.d, &l), 0);
 	assert_int_equal(data_at(raises(l.fd)), 0x66);
-	/* The same when the vector itself has none. */
+	/* The same when it refuses the route. */
 	atomic_store(&vector, 7);
 	pci_msix_lent_moved(m.d, &l);
-	fake_fail_next(m.hv, "irqfd", ENOMEM);
+	fake_fail_next(m.hv, "gsi_route_msi", ENOMEM);
 	entry(7, 0xfee00000, 0x77, 0);
 	assert_int_equal(fallbacks, 2);
 	assert_false(l.is_lent);
@@ -407,25 +366,26 @@ static void lent(void **state)
 	close(l.fd);
 }
 
-static void lent_without_irqfds(void **state)
+static void lent_without_a_route(void **state)
 {
 	atomic_uint vector = 5;
 	struct pci_msix_lent l = { .fd = 0, .vector = &vector, .fallback = fell_back };
 
 	(void)state;
-	assert_int_equal(pci_msix_lend(m.d, &l), -ENOTSUP);
+	fake_fail_next(m.hv, "gsi_alloc", ENOSPC);
+	assert_int_equal(pci_msix_lend(m.d, &l), -ENOSPC);
 	pci_msix_reclaim(m.d, &l);
 	pci_msix_lent_moved(m.d, &l);
 }
 
-static void save_load_with(bool irqfd)
+static void save_load(void **state)
 {
 	struct buf b = BUF_INIT(65536);
 	struct snap_w w = { .b = &b };
 	struct hv_msi last;
 	struct snap_r r;
 
-	(void)irqfd;
+	(void)state;
 	control(ON);
 	entry(3, 0xfee00000, 0x33, 0);
 	entry(69, 0xfee00000, 0x69, 1);
@@ -440,14 +400,12 @@ static void save_load_with(bool irqfd)
 	assert_int_equal(msis(&last), 0);
 	assert_true(pending(69) && pending(4) && !pending(3));
 	assert_int_equal(rd(TABLE + 16 * 3 + 8, 8), 0x33);
-	if (!irqfd) {
-		pci_msix_notify(m.d, 3);
-		assert_int_equal(msis(&last), 1);
-		assert_int_equal(last.data, 0x33);
-		wr(TABLE + 16 * 69 + 12, 4, 0);
-		assert_int_equal(msis(&last), 1);
-		assert_int_equal(last.data, 0x69);
-	}
+	pci_msix_notify(m.d, 3);
+	assert_int_equal(msis(&last), 1);
+	assert_int_equal(last.data, 0x33);
+	wr(TABLE + 16 * 69 + 12, 4, 0);
+	assert_int_equal(msis(&last), 1);
+	assert_int_equal(last.data, 0x69);
 	/* Without its table. */
 	b.len = 0;
 	assert_int_equal(pci_seg_save(m.s, &w, NULL), 0);
@@ -457,32 +415,13 @@ static void save_load_with(bool irqfd)
 	buf_free(&b);
 }
 
-static void save_load(void **state)
-{
-	(void)state;
-	save_load_with(false);
-}
-
-static void save_load_irqfd(void **state)
-{
-	struct fake_irqfd fd[8];
-	struct fake_route route;
-
-	(void)state;
-	save_load_with(true);
-	assert_int_equal(irqfd_count(fd), 1); /* entry 3; the others are masked */
-	fake_route_at(m.vm, fd[0].gsi, &route);
-	assert_int_equal(route.msi.data, 0x33);
-}
-
 #define T(fn)  cmocka_unit_test_setup_teardown(fn, setup, teardown)
-#define TI(fn) cmocka_unit_test_setup_teardown(fn, setup_irqfd, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(capability), T(table_accesses), T(masking), TI(table_accesses), TI(irqfds), T(save_load),
-		TI(save_load_irqfd), TI(lent), T(lent_without_irqfds),
+		T(capability), T(table_accesses), T(masking), T(save_load),
+		T(lent), T(lent_without_a_route),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,12 @@
 /* The C library keeps the first two real-time signals for itself: SIGRTMIN is no constant. */
 #define KICK (34 + HV_KICK_SIGNAL)
 
+/* evloop_batch(). */
+#define BATCH \
+	{ "sched_getscheduler", "whether its policy is to be chosen here", {}, 0 }, \
+	{ "sched_setscheduler", "requests in company are waited for", { ARG32(0, 0), ARG32(1, SCHED_BATCH) }, 0 }, \
+	{ "sched_setscheduler", "a request alone is not", { ARG32(0, 0), ARG32(1, SCHED_OTHER) }, 0 }
+
 const struct jail_rule jail_rules_control[] = {
 	{ "recvmsg", "commands, with descriptors", {}, 0 },
 	{ "sendmsg", "replies and events, with descriptors", {}, 0 },
@@ -56,6 +62,7 @@ const struct jail_rule jail_rules_io[] = {
 	{ "ioctl", "a ring found malformed", { ARG32(1, VHOST_SET_VRING_ERR) }, 0 },
 	{ "ioctl", "a ring's tap, or none", { ARG32(1, VHOST_NET_SET_BACKEND) }, 0 },
 	{ "ioctl", "how far vhost-net came", { ARG32(1, VHOST_GET_VRING_BASE) }, 0 },
+	BATCH,
 	{ NULL, NULL, {}, 0 },
 };
 
@@ -68,9 +75,7 @@ const struct jail_rule jail_rules_disk[] = {
 	{ "fdatasync", "a disk's flush", {}, 0 },
 	{ "fallocate", "a disk's discard and zeroing", {}, 0 },
 	{ "ppoll", "a disk's last requests, with a deadline", {}, 0 },
-	{ "sched_getscheduler", "whether its policy is to be chosen here", {}, 0 },
-	{ "sched_setscheduler", "requests in company are waited for", { ARG32(0, 0), ARG32(1, SCHED_BATCH) }, 0 },
-	{ "sched_setscheduler", "a request alone is not", { ARG32(0, 0), ARG32(1, SCHED_OTHER) }, 0 },
+	BATCH,
 	{ "clone", "threads that wait for disks", { ARG32(0, THREAD_FLAGS) }, 0 },
 	{ "clone3", "its flags cannot be seen: the library falls back to clone", {}, 38 /* ENOSYS */ },
 	{ NULL, NULL, {}, 0 },

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * MSI-X (PCI Local Bus Specification 3.0, section 6.8.2): table, pending bits, the two ways to raise a
- * vector, and eventfds of others that raise one too. With irqfds a vector's route follows its entry, but
- * only while the entry is unmasked and has changed: a route change costs the hypervisor a grace period,
- * and drivers write an entry in pieces, masked.
+ * MSI-X (PCI Local Bus Specification 3.0, section 6.8.2): table, pending bits, and eventfds of others that raise a vector too.
+ * Such an irqfd's route follows the vector's entry, but only while the entry is unmasked and has changed: a route change
+ * costs the hypervisor a grace period, and drivers write an entry in pieces, masked.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "vmm/pci/pci_internal.h"
 
@@ -31,11 +28,6 @@ enum {
 struct vector {
 	uint32_t word[ENTRY_WORDS];
 	bool pending;
-	/* irqfd only; fd -1 elsewhere */
-	int fd;
-	unsigned gsi;
-	bool attached; /* the irqfd is set up and @route is in force */
-	struct hv_msi route;
 };
 
 struct msix {
@@ -65,25 +57,6 @@ static uint64_t pba_len(const struct msix *m)
 	return (m->n + 63) / 64 * 8;
 }
 
-/* Makes the irqfd deliver what the entry says now. Failing is no harm: see raise_locked(). */
-static void route_locked(struct msix *m, struct vector *v)
-{
-	const struct hv_ops *hv = m->dev->seg->vm->ops;
-	struct hv_msi msg = message(v);
-
-	if (v->fd < 0 || (v->attached && v->route.addr == msg.addr && v->route.data == msg.data))
-		return;
-	if (hv->gsi_route_msi(m->dev->seg->vm, v->gsi, &msg, NULL) < 0 ||
-	    (!v->attached && hv->irqfd(m->dev->seg->vm, v->fd, v->gsi, true, NULL) < 0)) {
-		if (v->attached)
-			hv->irqfd(m->dev->seg->vm, v->fd, v->gsi, false, NULL);
-		v->attached = false;
-		return;
-	}
-	v->attached = true;
-	v->route = msg;
-}
-
 static bool has_written(const struct pci_msix_lent *l)
 {
 	struct pollfd p = { .fd = l->fd, .events = POLLIN };
@@ -92,45 +65,50 @@ static bool has_written(const struct pci_msix_lent *l)
 	return ppoll(&p, 1, &now, NULL) == 1;
 }
 
-static void unlink_locked(struct msix *m, struct pci_msix_lent *l)
+static void detach_locked(struct msix *m, struct pci_msix_lent *l)
+{
+	if (l->attached)
+		m->dev->seg->vm->ops->irqfd(m->dev->seg->vm, l->fd, l->gsi, false, NULL);
+	l->attached = false;
+}
+
+/* With what is in the eventfd by then the vector is raised: the hypervisor looks when it takes it. */
+static bool attach_locked(struct msix *m, struct pci_msix_lent *l)
+{
+	struct hv_msi msg = message(&m->vec[l->at]);
+	struct hv_vm *vm = m->dev->seg->vm;
+
+	if (l->attached && l->route.addr == msg.addr && l->route.data == msg.data)
+		return true;
+	if (vm->ops->gsi_route_msi(vm, l->gsi, &msg, NULL) < 0 ||
+	    (!l->attached && vm->ops->irqfd(vm, l->fd, l->gsi, true, NULL) < 0))
+		return false;
+	l->attached = true;
+	l->route = msg;
+	return true;
+}
+
+static void unlend_locked(struct msix *m, struct pci_msix_lent *l)
 {
 	struct pci_msix_lent **at = &m->lent;
 
+	detach_locked(m, l);
+	m->dev->seg->vm->ops->gsi_free(m->dev->seg->vm, l->gsi);
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
 	l->is_lent = false;
 }
 
-/* Its irqfd is there exactly while the vector is not masked. With what is in the eventfd by then the vector is raised: the
- * hypervisor looks when it takes it. */
-static bool attach_locked(struct msix *m, struct pci_msix_lent *l, bool on)
-{
-	struct hv_vm *vm = m->dev->seg->vm;
-
-	if (on == l->attached)
-		return true;
-	if (vm->ops->irqfd(vm, l->fd, m->vec[l->at].gsi, on, NULL) < 0 && on)
-		return false;
-	l->attached = on;
-	return true;
-}
-
+/* Its irqfd is there exactly while the vector is not masked. */
 static void lent_locked(struct msix *m, struct pci_msix_lent *l)
 {
-	unsigned at = atomic_load(l->vector);
-
-	if (at != l->at)
-		attach_locked(m, l, false);
-	l->at = at;
-	if (at >= m->n)
-		return;
-	if (!masked(m, &m->vec[at]) && (!m->vec[at].attached || !attach_locked(m, l, true))) {
-		attach_locked(m, l, false);
-		unlink_locked(m, l);
+	l->at = atomic_load(l->vector);
+	if (l->at >= m->n || masked(m, &m->vec[l->at])) {
+		detach_locked(m, l);
+	} else if (!attach_locked(m, l)) {
+		unlend_locked(m, l);
 		l->fallback(l->arg);
-	} else if (masked(m, &m->vec[at])) {
-		attach_locked(m, l, false);
 	}
 }
 
@@ -147,20 +125,14 @@ static void all_lent_locked(struct msix *m, unsigned vector)
 
 static void raise_locked(struct msix *m, struct vector *v)
 {
-	const uint64_t one = 1;
-	struct hv_msi msg;
+	struct hv_msi msg = message(v);
 
-	if (v->attached && write(v->fd, &one, sizeof(one)) == sizeof(one))
-		return;
-	msg = message(v);
 	m->dev->seg->vm->ops->signal_msi(m->dev->seg->vm, &msg);
 }
 
 /* The entry or a mask has changed. */
 static void refresh_locked(struct msix *m, struct vector *v)
 {
-	if (!masked(m, v))
-		route_locked(m, v);
 	all_lent_locked(m, (unsigned)(v - m->vec));
 	if (!masked(m, v) && v->pending) {
 		v->pending = false;
@@ -189,18 +161,21 @@ void pci_msix_notify(struct pci_dev *d, unsigned vector)
 int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l)
 {
 	struct msix *m = d->msix;
+	int rc;
 
-	if (!m || !d->seg->cfg.irqfd)
+	if (!m)
 		return -ENOTSUP;
 	pthread_mutex_lock(&m->lock);
-	l->next = m->lent;
-	l->at = m->n;
-	l->attached = false;
-	l->is_lent = true;
-	m->lent = l;
-	lent_locked(m, l);
+	rc = d->seg->vm->ops->gsi_alloc(d->seg->vm, &l->gsi, NULL);
+	if (rc == 0) {
+		l->next = m->lent;
+		l->attached = false;
+		l->is_lent = true;
+		m->lent = l;
+		lent_locked(m, l);
+	}
 	pthread_mutex_unlock(&m->lock);
-	return 0;
+	return rc;
 }
 
 void pci_msix_lent_moved(struct pci_dev *d, struct pci_msix_lent *l)
@@ -216,10 +191,8 @@ void pci_msix_reclaim(struct pci_dev *d, struct pci_msix_lent *l)
 	if (!d->msix)
 		return;
 	pthread_mutex_lock(&d->msix->lock);
-	if (l->is_lent) {
-		attach_locked(d->msix, l, false);
-		unlink_locked(d->msix, l);
-	}
+	if (l->is_lent)
+		unlend_locked(d->msix, l);
 	pthread_mutex_unlock(&d->msix->lock);
 }
 
@@ -319,17 +292,6 @@ void msix_control_changed(struct msix *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* Descriptors and GSIs now, while building; routes and irqfds when an entry is unmasked. Where they run
- * out, the vector goes by signal_msi. */
-static void prepare_irqfd(struct hv_vm *vm, struct vector *v)
-{
-	v->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->fd >= 0 && vm->ops->gsi_alloc(vm, &v->gsi, NULL) < 0) {
-		close(v->fd);
-		v->fd = -1;
-	}
-}
-
 int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off, uint32_t pba_off,
 		 struct err *e)
 {
@@ -357,12 +319,8 @@ int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off
 	m->cap = (unsigned)cap;
 	m->table_off = table_off;
 	m->pba_off = pba_off;
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		m->vec[i].word[ENTRY_CONTROL] = ENTRY_MASKED;
-		m->vec[i].fd = -1;
-		if (d->seg->cfg.irqfd)
-			prepare_irqfd(d->seg->vm, &m->vec[i]);
-	}
 	d->msix = m;
 	return 0;
 }
@@ -371,21 +329,8 @@ void msix_free(struct msix *m)
 {
 	if (!m)
 		return;
-	while (m->lent) {
-		attach_locked(m, m->lent, false);
-		unlink_locked(m, m->lent);
-	}
-	for (unsigned i = 0; i < m->n; i++) {
-		struct hv_vm *vm = m->dev->seg->vm;
-		struct vector *v = &m->vec[i];
-
-		if (v->fd < 0)
-			continue;
-		if (v->attached)
-			vm->ops->irqfd(vm, v->fd, v->gsi, false, NULL);
-		vm->ops->gsi_free(vm, v->gsi);
-		close(v->fd);
-	}
+	while (m->lent)
+		unlend_locked(m, m->lent);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -46,9 +46,6 @@ struct pci_seg_cfg {
 	uint64_t mmio32_base, mmio32_len; /* windows for BARs */
 	uint64_t mmio64_base, mmio64_len;
 	uint16_t io_base, io_len;         /* may be 0 */
-	/* MSI-X vectors are raised by irqfd. Without it they are by hv signal_msi(), which needs neither
-	 * routes nor descriptors, and is as good for devices of this process. */
-	bool irqfd;
 	/* Functions' configuration spaces are memory that the guest reads without an exit; its writes
 	 * come as ever. For that, devices have no register there that reading changes or computes: no
 	 * window of virtio's, and nothing answers by ports. */
@@ -112,11 +109,13 @@ struct pci_msix_lent {
 	void *arg;
 	/* msix.c's */
 	struct pci_msix_lent *next;
-	unsigned at;
+	unsigned at, gsi;
+	struct hv_msi route;
 	bool attached, is_lent;
 };
 
-/* Embedded in its owner. 0, or -ENOTSUP where vectors have no irqfds. Any thread. */
+/* Embedded in its owner. 0, or -ENOTSUP of a device without MSI-X, -ENOSPC where no route is left. @l->fallback may be called
+ * already. Any thread. */
 int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l);
 /* *@l->vector has changed. */
 void pci_msix_lent_moved(struct pci_dev *d, struct pci_msix_lent *l);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/virtio/blk_internal.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,26 +89,6 @@ static int begin_all(struct blk *x, unsigned qi, unsigned *budget, unsigned *got
 	return rc;
 }
 
-/*
- * A kick wakes this thread, and where the vCPU shares its processor with it, that takes the processor from the vCPU: then
- * requests come one by one, however many the guest has. A thread of SCHED_BATCH takes it from nobody and finds all of
- * them. But one request alone waits longer so: this is tried now and then, and kept as long as requests come in company.
- * Another policy than these two is somebody's wish and stays.
- */
-static void be_patient(struct blk *x, unsigned got)
-{
-	const struct sched_param none = { .sched_priority = 0 };
-	bool want = got > 1 || (got && ++x->turns % BLK_TURNS_TO_WAIT == 0);
-	int policy;
-
-	if (want == x->patient)
-		return;
-	policy = sched_getscheduler(0);
-	if (policy == SCHED_OTHER || policy == SCHED_BATCH)
-		sched_setscheduler(0, want ? SCHED_BATCH : SCHED_OTHER, &none);
-	x->patient = want;
-}
-
 /* At most one ring's worth. 0 done; 1 more; -EBADMSG. */
 static int serve(struct blk *x, unsigned qi)
 {
@@ -123,7 +102,7 @@ static int serve(struct blk *x, unsigned qi)
 		/* Before the driver has to kick again: what it adds while the host works needs none. */
 		disk_push(x->disk);
 	} while (rc == 0 && budget && vq_enable_kicks(q));
-	be_patient(x, got);
+	batch_turn(&x->batch, x->d.loop, got);
 	tell_driver(x);
 	if (rc < 0)
 		return rc;
@@ -265,6 +244,7 @@ static void blk_reset(struct vdev *d)
 
 	x->epoch++;
 	drain(x);
+	batch_end(&x->batch, d->loop);
 	evtimer_set_ns(&x->tokens, 0); /* the tokens stay as they are: a reset does not refill */
 	x->starved = x->signal = 0;
 	atomic_store(&x->writeback, 1);

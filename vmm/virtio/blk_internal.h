@@ -4,13 +4,13 @@
 #define VMM_VIRTIO_BLK_INTERNAL_H
 
 #include "vmm/backend/disk.h"
+#include "vmm/virtio/batch.h"
 #include "vmm/virtio/blk.h"
 
 #define BLK_SECTOR	 512u
 #define BLK_HEADER	 16u
 #define BLK_DATA_SEGS	 254 /* what drivers are told, at most */
 #define BLK_RANGE_MAX	 (1u << 22) /* sectors of one discard or zeroing: 2 GiB */
-#define BLK_TURNS_TO_WAIT 64	    /* one turn in so many tries whether patience is of use */
 
 /* VIRTIO 1.2, 5.2.3. */
 enum {
@@ -59,8 +59,7 @@ struct blk {
 	uint32_t block_size, phys_size;
 	unsigned queues, queue_size;
 	bool readonly, draining;
-	bool patient; /* the thread is of SCHED_BATCH */
-	unsigned turns;
+	struct batch batch;
 	char serial[BLK_SERIAL_MAX + 1];
 	atomic_uchar writeback; /* config_read is another thread's */
 	atomic_bool leave;

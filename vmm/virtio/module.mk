@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Queues and the life of a device, without any transport: what each device's own test links.
 VMM_VIRTIO_CORE_OBJS := vmm/virtio/vq vmm/virtio/vq_chain vmm/virtio/vq_state vmm/virtio/vdev \
-	vmm/virtio/vdev_state
+	vmm/virtio/vdev_state vmm/virtio/batch
 
 VMM_VSOCK_OBJS := vmm/virtio/vsock vmm/virtio/vsock_table vmm/virtio/vsock_conn vmm/virtio/vsock_tx \
 	vmm/virtio/vsock_buf vmm/virtio/vsock_rx vmm/virtio/vsock_host
@@ -41,9 +41,10 @@ UNIT_TESTS += rng console
 rng_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_RNG_OBJS)
 console_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_CONSOLE_OBJS)
 
-UNIT_TESTS += net net_lies
+UNIT_TESTS += net net_lies net_batch
 net_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
 net_lies_TEST_OBJS = $(net_TEST_OBJS)
+net_batch_TEST_OBJS = $(FDV_OBJS) $(VMM_NET_OBJS) tests/lib/faketap
 
 FUZZ_TARGETS += vsock rng console net
 net_FUZZ_OBJS = $(FDV_OBJS) $(VMM_NET_OBJS) tests/lib/faketap

@@ -8,6 +8,7 @@
 #ifndef VMM_VIRTIO_NET_INTERNAL_H
 #define VMM_VIRTIO_NET_INTERNAL_H
 
+#include "vmm/virtio/batch.h"
 #include "vmm/virtio/net.h"
 
 /* Feature bits, section 5.1.3. */
@@ -92,6 +93,7 @@ struct net_pair {
 	bool on;          /* the tap's queue is: taps of several queues alone */
 	bool tx_full;     /* the tap takes no frame now */
 	bool rx_held, tx_held; /* a bucket is empty; the device's timer is set */
+	struct batch rx_batch, tx_batch;
 	/* The kernel in our place: net_vhost.c. */
 	int vhost_fd;             /* -1: none */
 	bool lent;                /* the rings are the kernel's now */

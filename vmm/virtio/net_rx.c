@@ -336,6 +336,7 @@ int net_rx_run(struct net_pair *p)
 			rate_charge(&n->rx_rate, len);
 		bytes += len;
 	}
+	batch_turn(&p->rx_batch, n->d.loop, frames);
 	vdev_signal(&n->d, 2 * p->index);
 	net_watch(p);
 	return rc;

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/* When the network device waits for frames that come in company: what it makes of its thread's policy. */
+#include "tests/unit/net_setup.h"
+#include "tests/unit/sched_seen.h"
+#include "vmm/virtio/batch.h"
+
+static void begin(struct net_fix *x)
+{
+	policy = SCHED_OTHER;
+	changes = 0;
+	net_begin(x, NULL, ~0ull, 1);
+}
+
+/* @n frames from the guest with one kick. */
+static void send_together(struct net_fix *x, unsigned n)
+{
+	uint8_t frame[100], got[100];
+	uint16_t head;
+	uint32_t len;
+
+	net_frame(frame, sizeof(frame), own_mac, 7);
+	for (unsigned i = 0; i < n; i++) {
+		struct fdv_seg s = { fdv_put(x->f, frame, sizeof(frame)), sizeof(frame), false };
+
+		assert_true(fdv_add(x->f, 1, &s, 1) >= 0);
+	}
+	fdv_kick(x->f, 1);
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(fdv_wait_used(x->f, 1, &head, &len, 1000));
+		assert_int_equal(net_host_get(x, 0, got, sizeof(got)), sizeof(frame));
+	}
+	fdv_free_all(x->f);
+}
+
+/* @n frames to it that are there when it looks. */
+static void get_together(struct net_fix *x, unsigned n)
+{
+	uint8_t frame[100], got[200];
+
+	net_frame(frame, sizeof(frame), own_mac, 7);
+	for (unsigned i = 0; i < n; i++)
+		net_offer(x, 0, 2000);
+	for (unsigned i = 0; i < n; i++)
+		net_host_put(x, 0, frame, sizeof(frame));
+	fdv_kick(x->f, 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(net_got(x, 0, got, sizeof(got), 1), sizeof(frame));
+	fdv_free_all(x->f);
+}
+
+static void test_sent(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	for (unsigned i = 1; i <= 2 * BATCH_TRIAL; i++) {
+		send_together(&x, 1);
+		if (policy != (i % BATCH_TRIAL ? SCHED_OTHER : SCHED_BATCH))
+			fail_msg("policy %d after %u", policy, i);
+	}
+	send_together(&x, 5);
+	changes = 0;
+	for (unsigned i = 0; i < 10; i++)
+		send_together(&x, 2 + i);
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(changes, 0);
+	send_together(&x, 1);
+	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
+static void test_received(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	get_together(&x, 4);
+	assert_int_equal(policy, SCHED_BATCH);
+	get_together(&x, 1);
+	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
+/* As long as one of the two directions wants it, and not beyond the driver's life. */
+static void test_both(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	send_together(&x, 3);
+	get_together(&x, 3);
+	assert_int_equal(changes, 1);
+	send_together(&x, 1);
+	assert_int_equal(policy, SCHED_BATCH);
+	get_together(&x, 1);
+	assert_int_equal(policy, SCHED_OTHER);
+	assert_int_equal(changes, 2);
+	send_together(&x, 3);
+	get_together(&x, 3);
+	fdv_reset(x.f);
+	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sent),
+		cmocka_unit_test(test_received),
+		cmocka_unit_test(test_both),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
