@@ -50,12 +50,14 @@ static int ask_guest(struct change *c, const struct oci_disk *disks, size_t n, b
 static int take_away(struct change *c, const struct oci_disk *disks, size_t n, const char *what, struct err *e)
 {
 	struct err guest = ERR_INIT;
-	int rc = 0;
+	int rc;
 
 	if (!n)
 		return 0;
-	if (ask_guest(c, disks, n, true, &guest) < 0)
+	rc = ask_guest(c, disks, n, true, &guest);
+	if (rc < 0 && rc != -ESRCH) /* with no guest there is nobody to ask */
 		log_warn("%s: taken away without the guest's consent: %s", what, guest.msg);
+	rc = 0;
 	for (size_t i = 0; i < n; i++) {
 		int gone = ncl_device_remove(c->machine, disks[i].disk, MACHINE_TIMEOUT_MS, e);
 

@@ -292,6 +292,7 @@ static void lent(void **state)
 	static atomic_uint vector; /* both are there for as long as the device */
 	static struct pci_msix_lent l;
 	const uint64_t one = 1;
+	struct hv_msi last;
 	uint64_t n;
 
 	(void)state;
@@ -310,17 +311,23 @@ static void lent(void **state)
 	assert_true(pending(5));
 	wr(TABLE + 16 * 5 + 12, 4, 0);
 	assert_int_equal(data_at(raises(l.fd)), 0x55);
-	assert_int_equal(read(l.fd, &n, sizeof(n)), sizeof(n)); /* as the hypervisor does */
+	assert_int_equal(msis(&last), 1); /* it was looked at, and so has become the vector's own */
+	assert_int_equal(last.data, 0x55);
+	assert_int_equal(read(l.fd, &n, sizeof(n)), -1);
 	assert_false(pending(5));
 	/* Its route follows the entry, also through the function's mask. */
 	wr(TABLE + 16 * 5 + 8, 4, 0x56);
 	assert_int_equal(data_at(raises(l.fd)), 0x56);
 	control(ON | FM);
 	assert_int_equal(raises(l.fd), -1);
+	/* What nobody looked at is still there for the hypervisor. */
+	assert_int_equal(write(l.fd, &one, sizeof(one)), sizeof(one));
 	control(0);
 	assert_int_equal(raises(l.fd), -1);
 	control(ON);
 	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	assert_int_equal(msis(&last), 0);
+	assert_int_equal(read(l.fd, &n, sizeof(n)), sizeof(n)); /* as the hypervisor does */
 	/* Moved to another CPU, as drivers do it: masked, changed, unmasked. */
 	wr(TABLE + 16 * 5 + 12, 4, 1);
 	wr(TABLE + 16 * 5, 4, 0xfee01000);

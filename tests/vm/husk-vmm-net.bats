@@ -101,6 +101,45 @@ A=10.7.0.1
 	served put=6 bad=0
 }
 
+# How often the machine's thread NAME has slept, as last seen while process PID lived.
+sleeps() { # NAME PID
+	local task now last=0
+	while kill -0 "$2" 2>/dev/null; do
+		for task in $(cd /proc && grep -lx "$1" [0-9]*/task/*/comm 2>/dev/null); do
+			[ "$(cat "/proc/${task%%/*}/comm" 2>/dev/null)" = husk-machine ] || continue
+			now=$(sed -n 's/^voluntary_ctxt_switches:\t//p' "/proc/${task%comm}status" 2>/dev/null) || continue
+			[ -z "$now" ] || last=$now
+		done
+		sleep 0.1
+	done
+	echo "$last"
+}
+
+@test "vhost-net works with no thread of ours in between; a tap that goes meanwhile is noticed" {
+	[ -e /dev/vhost-net ] || modprobe vhost_net
+	serve
+	vmm net:10.7.0.2,turns:$A/7003/1000/64 --net tap=hv4,ip=$A,mask=255.255.255.0,vhost=on 3>&- &
+	local machine=$! n
+	n=$(sleeps io $machine)
+	wait $machine
+	cat out
+	grep -q 'turns: ok, 1000 of 1000' out
+	echo "slept $n times"
+	[ "$n" -gt 5 ] && [ "$n" -lt 300 ]
+
+	ip -n $NS tuntap add hv4 mode tap
+	vmm net:10.7.0.2,turns:$A/7003/1000000/64 --net tap=hv4,ip=$A,mask=255.255.255.0,vhost=on 3>&- &
+	machine=$!
+	for _ in $(seq 300); do ! grep -q 'net: ok' out || break; sleep 0.1; done
+	ip -n $NS link del hv4
+	for _ in $(seq 100); do ! grep -q 'its tap has gone' err || break; sleep 0.1; done
+	cat out err
+	grep -q 'its tap has gone' err
+	kill $(pgrep -x -P $machine husk-vmm || pgrep -x husk-vmm)
+	wait $machine || :
+	served bad=0
+}
+
 @test "devices that come and go while the guest runs, by exits and by memory" {
 	for how in '' memory; do
 		HUSK_LIBEXEC=$B/bin inside timeout 120 "$B/bin/net-hotplug" "$KERNEL" "$GUEST" 2 $how >out 2>&1 || { cat out; return 1; }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's end of the test guest's streams (tests/guest/net.c): net-server.py PORT
-Port PORT takes what "put" sends, compares it and answers "ok"; PORT + 1 is for "get"; PORT + 2 counts datagrams.
+Port PORT takes what "put" sends, compares it and answers "ok"; PORT + 1 is for "get"; PORT + 2 counts datagrams;
+PORT + 3 sends them back.
 Ends when its standard input does, and prints what it did."""
 import socket
 import sys
@@ -46,6 +47,11 @@ def datagrams(s):
         count["datagrams"] += 1
 
 
+def echo(s):
+    while True:
+        s.sendto(*s.recvfrom(65536))
+
+
 port = int(sys.argv[1])
 for i, fn in enumerate((take, give)):
     s = socket.socket()
@@ -53,9 +59,10 @@ for i, fn in enumerate((take, give)):
     s.bind(("", port + i))
     s.listen(16)
     threading.Thread(target=serve, args=(s, fn), daemon=True).start()
-u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-u.bind(("", port + 2))
-threading.Thread(target=datagrams, args=(u,), daemon=True).start()
+for i, fn in enumerate((datagrams, echo)):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", port + 2 + i))
+    threading.Thread(target=fn, args=(s,), daemon=True).start()
 print("ready", flush=True)
 sys.stdin.read()
 print(*(f"{k}={v}" for k, v in count.items()), flush=True)

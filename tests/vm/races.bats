@@ -106,3 +106,24 @@ gone='container (does not exist|not running)'
 		nothing_left
 	done
 }
+
+@test "update --device-add and kill, and delete --force" {
+	truncate -s 1M disk
+	for i in $(rounds); do
+		h run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
+		race "$((i * 5))" h update --device-add "$PWD/disk:/dev/disk" "$ID" -- h kill "$ID" KILL
+		[ "$b" = 0 ] && [ ! -s eb ]
+		lost "$a" ea "$gone|container has gone|husk-proxy has ended|machine has ended"
+		eventually is_status "$ID" stopped
+		h delete "$ID"
+		is_free disk
+		nothing_left
+		h run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
+		race "$((i * 5))" h update --device-add "$PWD/disk:/dev/disk" "$ID" -- h delete --force "$ID"
+		[ "$b" = 0 ] && [ ! -s eb ]
+		lost "$a" ea "$gone|container has gone|husk-proxy has ended|machine has ended"
+		root_empty
+		is_free disk
+		nothing_left
+	done
+}

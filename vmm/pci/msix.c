@@ -5,9 +5,9 @@
  * costs the hypervisor a grace period, and drivers write an entry in pieces, masked.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/pci/pci_internal.h"
 
@@ -55,14 +55,6 @@ static bool masked(const struct msix *m, const struct vector *v)
 static uint64_t pba_len(const struct msix *m)
 {
 	return (m->n + 63) / 64 * 8;
-}
-
-static bool has_written(const struct pci_msix_lent *l)
-{
-	struct pollfd p = { .fd = l->fd, .events = POLLIN };
-	const struct timespec now = { 0, 0 };
-
-	return ppoll(&p, 1, &now, NULL) == 1;
 }
 
 static void detach_locked(struct msix *m, struct pci_msix_lent *l)
@@ -207,16 +199,19 @@ unsigned msix_bar(const struct msix *m)
 	return m->bar;
 }
 
-/* A vector's own bit, or what others have written while it is masked. */
-static bool pending_locked(const struct msix *m, unsigned n)
+/* What others have written while it is masked is the vector's, too. */
+static bool pending_locked(struct msix *m, unsigned n)
 {
-	for (const struct pci_msix_lent *l = m->lent; l; l = l->next)
-		if (l->at == n && !l->attached && has_written(l))
-			return true;
+	for (const struct pci_msix_lent *l = m->lent; l; l = l->next) {
+		uint64_t count;
+
+		if (l->at == n && !l->attached && read(l->fd, &count, sizeof(count)) == sizeof(count))
+			m->vec[n].pending = true;
+	}
 	return m->vec[n].pending;
 }
 
-static uint32_t pba_word_locked(const struct msix *m, uint64_t off)
+static uint32_t pba_word_locked(struct msix *m, uint64_t off)
 {
 	uint32_t v = 0;
 
@@ -230,7 +225,7 @@ static uint32_t pba_word_locked(const struct msix *m, uint64_t off)
 }
 
 /* The word at @off of table or PBA; aligned. Beyond both: 0. */
-static uint32_t word_locked(const struct msix *m, uint64_t off)
+static uint32_t word_locked(struct msix *m, uint64_t off)
 {
 	uint64_t at = off - m->table_off;
 

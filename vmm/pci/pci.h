@@ -100,9 +100,9 @@ int pci_add_msix(struct pci_dev *d, unsigned n, unsigned bar, uint32_t table_off
 void pci_msix_notify(struct pci_dev *d, unsigned vector);
 
 /* Somebody else's eventfd that raises a vector by an irqfd of its own, without a thread of ours in between. While the vector
- * is masked, what is written stays in the eventfd, and is the vector's pending bit. */
+ * is masked, what is written stays in the eventfd or becomes the vector's pending bit, when that is looked at. */
 struct pci_msix_lent {
-	int fd;
+	int fd; /* non-blocking */
 	const atomic_uint *vector; /* one that the device does not have: nothing is raised, nothing is lost */
 	/* The hypervisor does not take it any more: @fd is the owner's to read again. Any thread, a lock held: no call back. */
 	void (*fallback)(void *arg);

@@ -100,7 +100,7 @@ static int net_create(struct vdev *d, const void *cfg_arg, struct err *e)
 	struct net *n = to_net(d);
 	int rc;
 
-	n->rate_timer.src.fd = n->announce_timer.src.fd = -1;
+	n->rate_timer.src.fd = n->announce_timer.src.fd = n->lent_timer.src.fd = -1;
 	rc = check_cfg(cfg, e);
 	if (rc < 0)
 		return rc;

@@ -128,7 +128,7 @@ struct net {
 	unsigned announces;    /* that are still to be made */
 	struct net_filter filter;
 	struct rate_limit rx_rate, tx_rate;
-	struct evtimer rate_timer, announce_timer;
+	struct evtimer rate_timer, announce_timer, lent_timer;
 	uint64_t rate_at;      /* when the first goes off; 0: not set */
 	uint64_t base_mac;     /* the one to go back to at a reset */
 	/* What config_read sees: any thread. */

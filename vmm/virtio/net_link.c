@@ -16,6 +16,8 @@
 #define ANNOUNCES	   3
 #define ANNOUNCE_FIRST_NS  50000000u /* its carrier is up by then */
 #define ANNOUNCE_PERIOD_NS 100000000u
+/* How late the end of a tap that vhost-net has is seen. */
+#define LENT_LOOK_NS	   1000000000u
 
 /* --- in the loop ------------------------------------------------------------------------------------- */
 
@@ -37,7 +39,7 @@ void net_watch(struct net_pair *p)
 	uint32_t events = 0;
 
 	if (p->lent) {
-		events = EPOLLPRI; /* that never comes: its end does */
+		events = EPOLLHUP;
 	} else if (net_runs(n) && net_linked(n, p->index)) {
 		events |= p->rx.starved || p->rx_held ? 0 : EPOLLIN;
 		events |= p->tx_full ? EPOLLOUT : 0;
@@ -50,6 +52,26 @@ void net_watch(struct net_pair *p)
 		vdev_needs_reset(&n->d, "a tap cannot be watched");
 	else
 		p->watched = events;
+	if (p->lent)
+		evtimer_set_ns(&n->lent_timer, LENT_LOOK_NS);
+}
+
+/*
+ * A tap tells of its end as of a frame, with EPOLLIN and EPOLLPRI: who waits for either is woken for each frame that vhost-net
+ * takes. So the loop waits for neither, and epoll is made to look now and then.
+ */
+static void look_at_lent(struct evtimer *t)
+{
+	struct net *n = container_of(t, struct net, lent_timer);
+
+	for (unsigned i = 0; i < n->pairs; i++) {
+		struct net_pair *p = &n->pair[i];
+
+		if (!p->lent || !p->watched)
+			continue;
+		evloop_mod(&p->tap, p->watched);
+		evtimer_set_ns(t, LENT_LOOK_NS);
+	}
 }
 
 static void failed(struct net *n, const struct net_pair *p, const char *what)
@@ -364,7 +386,7 @@ int net_link_init(struct net *n, struct err *e)
 {
 	int rc;
 
-	n->rate_timer.src.fd = n->announce_timer.src.fd = -1;
+	n->rate_timer.src.fd = n->announce_timer.src.fd = n->lent_timer.src.fd = -1;
 	for (unsigned i = 0; i < n->pairs; i++) {
 		n->pair[i].n = n;
 		n->pair[i].index = i;
@@ -374,6 +396,8 @@ int net_link_init(struct net *n, struct err *e)
 	rc = evtimer_init(n->d.loop, &n->rate_timer, "net-tokens", tokens_came);
 	if (rc == 0)
 		rc = evtimer_init(n->d.loop, &n->announce_timer, "net-announce", announce_now);
+	if (rc == 0)
+		rc = evtimer_init(n->d.loop, &n->lent_timer, "net-lent", look_at_lent);
 	return rc < 0 ? err_errno(e, -rc, "timer") : 0;
 }
 
@@ -387,6 +411,7 @@ void net_link_done(struct net *n)
 	}
 	evtimer_done(&n->rate_timer);
 	evtimer_done(&n->announce_timer);
+	evtimer_done(&n->lent_timer);
 }
 
 void net_link_start(struct net *n)
