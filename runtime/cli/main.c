@@ -85,6 +85,29 @@ static int open_log(struct cli_global *g, struct err *e)
 	return 0;
 }
 
+/* As runc reads it, with Go's words for a truth value. */
+static int read_rootless(struct cli_global *g, struct err *e)
+{
+	static const struct {
+		const char *word;
+		enum group_rootless means;
+	} words[] = {
+		{ "auto", GROUP_ROOTLESS_AUTO }, { "", GROUP_ROOTLESS_AUTO },
+		{ "true", GROUP_ROOTLESS_TRUE }, { "True", GROUP_ROOTLESS_TRUE }, { "TRUE", GROUP_ROOTLESS_TRUE },
+		{ "t", GROUP_ROOTLESS_TRUE }, { "T", GROUP_ROOTLESS_TRUE }, { "1", GROUP_ROOTLESS_TRUE },
+		{ "false", GROUP_ROOTLESS_FALSE }, { "False", GROUP_ROOTLESS_FALSE }, { "FALSE", GROUP_ROOTLESS_FALSE },
+		{ "f", GROUP_ROOTLESS_FALSE }, { "F", GROUP_ROOTLESS_FALSE }, { "0", GROUP_ROOTLESS_FALSE },
+	};
+
+	for (size_t i = 0; g->rootless && i < ARRAY_SIZE(words); i++) {
+		if (strcmp(g->rootless, words[i].word) != 0)
+			continue;
+		g->host.rootless = words[i].means;
+		return 0;
+	}
+	return g->rootless ? err_set(e, EINVAL, "--rootless: %s is not true, false or auto", g->rootless) : 0;
+}
+
 /* As runc: who is root by a user namespace alone has no place in /run, unless he says that he is root there. */
 static bool has_own_runtime_dir(const char *xdg)
 {
@@ -211,7 +234,7 @@ int main(int argc, char **argv)
 		if (rc == 0)
 			break;
 	}
-	if (open_log(&g, &e) < 0) {
+	if (open_log(&g, &e) < 0 || read_rootless(&g, &e) < 0) {
 		log_err("%s", e.msg);
 		return EXIT_USAGE;
 	}

@@ -486,7 +486,7 @@ static int make_all(struct creation *c, struct err *e)
 		rc = joins(c) ? join_enter(&c->join, root, c->req->id, &c->vm, e) : sandbox_begin(&c->vm, root, c->sandbox, e);
 	timeline_mark(joins(c) ? "machine joined" : "husk-machine started");
 	if (rc == 0)
-		rc = group_make(&c->group, c->spec, c->req->id, e);
+		rc = group_make(&c->group, c->spec, c->req->id, c->req->host->rootless, e);
 	if (rc == 0)
 		rc = start_proxy(c, e);
 	if (rc == 0)

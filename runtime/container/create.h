@@ -10,6 +10,7 @@
 #ifndef RUNTIME_CONTAINER_CREATE_H
 #define RUNTIME_CONTAINER_CREATE_H
 
+#include "runtime/container/group.h"
 #include "runtime/container/state.h"
 #include "runtime/io/console.h"
 #include "runtime/proxy/proxy.h"
@@ -17,6 +18,7 @@
 struct container_host { /* where and how: from the global options */
 	int root; /* folder of all containers */
 	bool systemd_cgroup;
+	enum group_rootless rootless;
 	const char *config; /* the operator's configuration (runtime/host/config.h), NULL: the usual one */
 	int log; /* for the machine and the proxies, -1: none */
 	bool log_json, debug;

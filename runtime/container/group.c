@@ -86,28 +86,30 @@ static int make_scope(struct container_group *g, const struct oci_spec *spec, co
 
 /* A user without a manager of their own may write to no group. As under crun the processes then stay in the caller's: inside
  * of the machine the limits hold all the same, and nothing on the host can take more than the machine has. */
-static int make_by_files(struct container_group *g, struct err *e)
+static int make_by_files(struct container_group *g, enum group_rootless rootless, struct err *e)
 {
 	struct err why = ERR_INIT;
 	int rc = cgroup_make(g->path, &g->fd, &why);
 
 	if (rc == 0)
 		return 0;
-	if ((rc != -EACCES && rc != -EPERM && rc != -EROFS) || !systemd_is_user())
+	if ((rc != -EACCES && rc != -EPERM && rc != -EROFS) || rootless == GROUP_ROOTLESS_FALSE ||
+	    (rootless == GROUP_ROOTLESS_AUTO && !systemd_is_user()))
 		return err_set(e, why.code, "%s", why.msg);
 	log_info("%s: it stays in the caller's, limits hold inside of the machine alone", why.msg);
 	g->path[0] = 0;
 	return 0;
 }
 
-int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e)
+int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, enum group_rootless rootless,
+	       struct err *e)
 {
 	int rc = 0;
 
 	if (*g->unit.name)
 		rc = make_scope(g, spec, id, e);
 	else if (*g->path)
-		rc = make_by_files(g, e);
+		rc = make_by_files(g, rootless, e);
 	if (rc < 0 || g->fd < 0)
 		return rc;
 	return cgroup_write(g->fd, &g->limits, e);

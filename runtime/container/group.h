@@ -26,15 +26,19 @@ struct container_group {
 	int fd; /* its directory, once made; -1 */
 };
 
+/* Whether a group that may not be made, by the file system, is done without. */
+enum group_rootless { GROUP_ROOTLESS_AUTO /* for whom is not the host's root */, GROUP_ROOTLESS_TRUE, GROUP_ROOTLESS_FALSE };
+
 void group_init(struct container_group *g);
 int group_plan(struct container_group *g, const struct oci_spec *spec, const char *id, bool systemd,
 	       uint64_t machine_memory, struct err *e);
 /* -EBUSY, in runc's words, for one that has members. */
 int group_check_free(const struct container_group *g, struct err *e);
-/* By the file system, where a user may make none: there is none then, g->path is "" and g->fd -1.
+/* Where it is done without one, g->path is "" and g->fd -1.
  * A unit that systemd did not make (-EEXIST: it has one of that name, which is somebody else's) is forgotten, with its name
  * in g->unit. */
-int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, struct err *e);
+int group_make(struct container_group *g, const struct oci_spec *spec, const char *id, enum group_rootless rootless,
+	       struct err *e);
 void group_release(struct container_group *g);
 void group_done(struct container_group *g);
 

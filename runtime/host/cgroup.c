@@ -77,6 +77,7 @@ static void delegate(int fd)
 int cgroup_make(const char *path, int *ret_fd, struct err *e)
 {
 	_cleanup_close_ int fd = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *all = path;
 
 	if (fd < 0)
 		return err_errno(e, errno, CGROUP_ROOT);
@@ -91,7 +92,7 @@ int cgroup_make(const char *path, int *ret_fd, struct err *e)
 		path += n;
 		delegate(fd);
 		if (mkdirat(fd, name, 0755) < 0 && errno != EEXIST)
-			return err_errno(e, errno, "cannot make the cgroup %s", name);
+			return err_errno(e, errno, "cannot make the cgroup %.*s", (int)(path - all), all);
 		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
 			return err_errno(e, errno, "cannot open the cgroup %s", name);

@@ -38,3 +38,10 @@ setup() { common_setup; }
 	says 'open /nonexistent/log: '
 	one_line
 }
+
+@test "--rootless takes a truth value or auto" {
+	for v in auto true False 1 f ''; do expect 0 husk --rootless "$v" list; done
+	expect 1 husk --rootless maybe list
+	says '--rootless: maybe is not true, false or auto'
+	one_line
+}

@@ -59,6 +59,8 @@ user() {
 		echo 'to the own server' | nsenter -t "$pid" -n socat -u - TCP:127.0.0.9:7001
 		wait
 		husk delete --force "$ID"
+		husk --rootless false create -b "$BUNDLE" "$ID" </dev/null 2>&1 && echo created
+		husk list -q
 	END
 	(
 		eventually test -e "$BUNDLE/pid"
@@ -78,5 +80,6 @@ joined hosts: files dns
 TCP:127.0.0.1 there
 TCP6:[::1] there
 datagrams 127.0.0.1 ::1
-to the own server" ]
+to the own server
+husk: create failed: cannot make the cgroup /husk: Permission denied" ]
 }
