@@ -87,9 +87,10 @@ terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }
 # What an engine may leave of a container: processes of husk, its control groups and mounts, its network namespaces.
 left_now() {
 	ps -eo comm= | grep -E '^(husk|conmon|containerd-shim)' | sort || :
-	find /sys/fs/cgroup -mindepth 1 -type d | grep -E 'libpod-[0-9a-f]{64}|/docker/[0-9a-f]{64}|/default/|/buildah-' || :
-	grep -cE ' (/var/lib/containers/storage/overlay/[^ ]+/merged|/var/lib/docker/overlay2/[^ ]+/merged|/run/containerd/[^ ]+/rootfs) ' /proc/self/mountinfo || :
+	find /sys/fs/cgroup -mindepth 1 -type d | grep -E 'libpod-[0-9a-f]{64}|/docker/[0-9a-f]{64}|/default/|/kubepods/.*[0-9a-f]{64}|/buildah-' || :
+	grep -cE ' (/var/lib/containers/storage/overlay/[^ ]+/merged|/var/lib/docker/overlay2/[^ ]+/merged|/run/containerd/[^ ]+/(rootfs|shm)) ' /proc/self/mountinfo || :
 	ls /run/husk 2>/dev/null || :
+	ls -d /run/netns/cni-* 2>/dev/null || :
 }
 same_as() { [ "$("$2")" = "$(cat "$1")" ]; }
 nothing_left() { eventually same_as "$LEFT_BEFORE" left_now || { diff "$LEFT_BEFORE" <(left_now) >&2; return 1; }; }

@@ -60,15 +60,57 @@ setup_docker() {
 	ENV
 }
 
+start_containerd() {
+	containerd >>"$WORK/containerd.log" 2>&1 &
+	echo $! >"$WORK/containerd.pid"
+	eventually ctr version
+}
+restart_containerd() {
+	local pid
+	pid=$(cat "$WORK/containerd.pid")
+	kill "$pid"
+	eventually not kill -0 "$pid"
+	start_containerd
+}
+not() { ! "$@"; }
+
+# An image for ctr and for pods; its command is what a pod's own first process is.
+containerd_image() { # NAMESPACE
+	busybox_tar
+	if [ ! -e "$WORK/bb-oci.tar" ]; then
+		command podman import -q -c 'ENV PATH=/bin:/sbin:/usr/bin:/usr/sbin' -c 'CMD ["/bin/sleep", "1000000"]' "$WORK/bb.tar" localhost/bb:1
+		command podman save -q --format oci-archive -o "$WORK/bb-oci.tar" localhost/bb:1
+	fi
+	ctr -n "$1" image import "$WORK/bb-oci.tar"
+}
+
 setup_ctr() {
 	install_husk
-	containerd >"$WORK/containerd.log" 2>&1 &
-	busybox_tar
-	command podman import -q -c 'ENV PATH=/bin:/sbin:/usr/bin:/usr/sbin' "$WORK/bb.tar" localhost/bb:1
-	command podman save -q --format oci-archive -o "$WORK/bb-oci.tar" localhost/bb:1
-	eventually ctr version
-	ctr image import "$WORK/bb-oci.tar"
+	start_containerd
+	containerd_image default
 	echo "RUN='--runc-binary $RUNTIME_PATH'" >"$WORK/ctr.env"
+}
+
+# containerd for pods: README.md's lines, the image that pods' own processes are of, and a network by CNI.
+setup_cri() { # [systemd]
+	install_husk
+	mkdir -p /etc/containerd /etc/cni/net.d "$WORK/cri"
+	{
+		from_readme /etc/containerd/config.toml | if [ -n "${1-}" ]; then sed 's/^# \(SystemdCgroup\)/\1/'; else cat; fi
+		printf '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "localhost/bb:1"\n'
+		printf '[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/usr/lib/cni"\n'
+	} >/etc/containerd/config.toml
+	cat >/etc/cni/net.d/10-pods.conflist <<-'CNI'
+		{ "cniVersion": "0.4.0", "name": "pods", "plugins": [
+			{ "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
+			  "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.90.0.0/16" }]], "routes": [{ "dst": "0.0.0.0/0" }] } },
+			{ "type": "portmap", "capabilities": { "portMappings": true } } ] }
+	CNI
+	if [ -e "$WORK/containerd.pid" ]; then restart_containerd; else start_containerd; fi
+	containerd_image k8s.io
+	echo ". $HERE/setup.bash; . $HERE/cri/client.bash; export -f not" >"$WORK/cri.env"
+	. "$HERE/cri/client.bash"
+	eventually ready
 }
 
 setup_build() { setup_podman && cp "$WORK/podman.env" "$WORK/build.env"; }
