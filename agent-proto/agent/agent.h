@@ -45,6 +45,8 @@ struct agent_config {
 	int (*find_disk)(const char *serial, struct disk_found *ret, struct err *e); /* NULL: disks_find() */
 	const char *sockets_dir;       /* an empty folder for sockets */
 	int (*mount_sockets)(struct err *e); /* called once, before the first container that has some; NULL: it is writable */
+	const char *common_dir;        /* for what containers have in common (common.h); NULL: they have nothing */
+	int (*mount_common)(struct err *e); /* called once, before the first that has something; NULL: it is writable */
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */
@@ -52,6 +54,7 @@ struct agent_config {
 	int (*add_entropy)(const void *data, size_t len);    /* 0 or -errno */
 };
 
+struct common;
 struct conn;
 struct container;
 struct stream_hub;
@@ -71,7 +74,9 @@ struct agent {
 	unsigned ncontainers;
 	int null;      /* /dev/null */
 	int own_pidns; /* the agent's own pid namespace, to come back to */
-	bool shares_mounted, sysfs_mounted, sockets_mounted;
+	struct common *common; /* common.h */
+	unsigned common_made;
+	bool shares_mounted, sysfs_mounted, sockets_mounted, common_mounted;
 	uint64_t born_ns; /* CLOCK_BOOTTIME */
 	void (*on_term)(struct agent *a); /* SIGTERM, SIGINT, SIGPWR; NULL: passed over */
 };

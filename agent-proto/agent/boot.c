@@ -41,7 +41,7 @@ static const struct {
 
 static const char *const folders[] = {
 	"/proc", "/dev", "/run", BOOT_SHARES, BOOT_ROOTFS, BOOT_CGROUP, BOOT_FUSE,
-	BOOT_SYS, BOOT_IMAGE, BOOT_SOCKETS,
+	BOOT_SYS, BOOT_IMAGE, BOOT_SOCKETS, BOOT_COMMON,
 };
 
 /* The kernel refuses to pivot from its first root. A bind mount of it, moved over it, will do; it is
@@ -124,6 +124,11 @@ void boot_remove_disk(const char *name)
 int boot_sockets(struct err *e)
 {
 	return mount("tmpfs", BOOT_SOCKETS, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
+}
+
+int boot_common(struct err *e)
+{
+	return mount("tmpfs", BOOT_COMMON, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
 }
 
 bool boot_shares_quiet(void)

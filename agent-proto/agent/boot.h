@@ -14,6 +14,7 @@
 #define BOOT_FUSE   "/run/fuse"
 #define BOOT_SYS    "/run/sys"
 #define BOOT_SOCKETS "/run/sockets"
+#define BOOT_COMMON "/run/common"
 
 /* A root that can be pivoted from, proc, dev, cgroup2. */
 int boot_world(struct err *e);
@@ -29,6 +30,7 @@ void boot_remove_device(const char *interface);
 void boot_remove_disk(const char *name);
 /* A tmpfs on BOOT_SOCKETS. */
 int boot_sockets(struct err *e);
+int boot_common(struct err *e); /* likewise on BOOT_COMMON */
 /* The kernel has no request to that device under way. */
 bool boot_shares_quiet(void);
 int boot_loopback(struct err *e);

@@ -246,13 +246,18 @@ static int check_block_node(const Husk__Agent__V1__Mount *m, struct err *e)
 	return n->mode & ~0777u ? invalid(e, "mounts.block_node.mode") : 0;
 }
 
+static bool may_be_common(const Husk__Agent__V1__Mount *m)
+{
+	return strcmp(m->type, "bind") == 0 || (strcmp(m->type, "own") == 0 && strcmp(m->source, "tmpfs") == 0);
+}
+
 static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V1__Mount *m, struct err *e)
 {
 	const struct {
 		const char *text, *field;
 	} texts[] = {
 		{ m->data, "mounts.data" },	  { m->type, "mounts.type" },	  { m->source, "mounts.source" },
-		{ m->subpath, "mounts.subpath" }, { m->origin, "mounts.origin" },
+		{ m->subpath, "mounts.subpath" }, { m->origin, "mounts.origin" }, { m->common, "mounts.common" },
 	};
 	int rc = check_path(m->destination, "mounts.destination", e);
 
@@ -272,6 +277,8 @@ static int check_mount(const Husk__Agent__V1__Container *c, const Husk__Agent__V
 		rc = many(e, "mounts.more_propagation");
 	if (rc == 0 && (m->follow > AGENT_MAX_FOLLOWING || (m->follow && strcmp(m->type, "bind") != 0)))
 		rc = invalid(e, "mounts.follow");
+	if (rc == 0 && *m->common && (*m->subpath || m->n_submounts || m->follow || m->flags & MS_REMOUNT || !may_be_common(m)))
+		rc = invalid(e, "mounts.common");
 	if (rc == 0)
 		rc = check_submounts(m->submounts, m->n_submounts, m->follow, e);
 	return rc == 0 ? check_id_maps(m, e) : rc;

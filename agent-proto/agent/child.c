@@ -130,6 +130,7 @@ static int make_root(const struct child_job *j, struct err *e)
 				 .root_dir = j->rootfs_dir,
 				 .shares_dir = j->shares_dir,
 				 .sockets = j->sockets,
+				 .common = j->common,
 				 .outside = j->mounts,
 				 .sync = j->sync,
 				 .own_cgroupns = j->ns_flags & CLONE_NEWCGROUP };

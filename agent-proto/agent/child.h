@@ -57,6 +57,7 @@ struct child_job {
 	int null;
 	const char *shares_dir, *rootfs_dir, *cgroup_dir;
 	int image; /* the root, when it is on a disk: detached; -1: it is a share */
+	const struct common *common; /* what it may use of what containers have in common */
 	const char *sockets; /* of the host: their paths but for the numbers */
 };
 

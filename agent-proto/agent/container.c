@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/common.h"
 #include "agent-proto/agent/child.h"
 #include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/disks.h"
@@ -90,6 +91,7 @@ static void container_free(struct container *ct)
 	freezer_done(&ct->freezer);
 	oom_done(&ct->oom);
 	sockets_done(&ct->sockets);
+	common_leave(ct);
 	cgroup_done(&ct->cgroup);
 	if (ct->kept)
 		husk__agent__v1__container__free_unpacked(ct->kept, NULL);
@@ -134,6 +136,7 @@ static void try_remove(struct container *ct)
 		return;
 	}
 	close_and_reset(&ct->mntns);
+	common_leave(ct);
 	if (image_busy(&ct->image) && ct->retries++ < QUIET_MAX) {
 		evtimer_set_ns(&ct->retry, QUIET_NS);
 		return;
@@ -332,6 +335,8 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 		rc = prepare_userns(ct, spec, e);
 	if (rc == 0)
 		rc = make_sockets(ct, spec, e);
+	if (rc == 0)
+		rc = common_take(ct, spec, e);
 	if (rc == 0)
 		rc = image_mount(&ct->image, spec, e);
 	if (rc == 0)

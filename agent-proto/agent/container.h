@@ -46,6 +46,8 @@ struct container {
 	int mntns;
 	int netns; /* its own network namespace; -1: the machine's */
 	struct follow *follow; /* of mounts that follow the host's; NULL: there are none */
+	struct common **common; /* what it has in common with others (common.h) */
+	size_t n_common;
 	struct image image; /* its root, when that is a disk: gone when nobody holds it */
 };
 

@@ -36,6 +36,8 @@ static int serve(struct evloop *l, struct err *e)
 				    .remove_disk = boot_remove_disk,
 				    .sockets_dir = BOOT_SOCKETS,
 				    .mount_sockets = boot_sockets,
+				    .common_dir = BOOT_COMMON,
+				    .mount_common = boot_common,
 				    .is_quiet = boot_shares_quiet,
 				    .rootfs_dir = BOOT_ROOTFS,
 				    .cgroup_dir = BOOT_CGROUP,

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent-proto/agent/common.h"
 #include "agent-proto/agent/resolve.h"
 #include "lib/cleanup.h"
 
@@ -80,10 +81,11 @@ int mount_flag_below(int tree, Husk__Agent__V1__Mount__Submount *const *below, s
 /* A bind mount keeps the attributes of what it shows but for those that are named. */
 static int make_bind(const struct mount_env *env, const Husk__Agent__V1__Mount *m, struct err *e)
 {
-	_cleanup_close_ int tree = mount_clone_share(env, m->source, m->subpath, m->flags & MS_REC, m->submounts,
-						     m->n_submounts, e);
+	_cleanup_close_ int tree = common_clone(env->common, m->common, e);
 	int rc;
 
+	if (tree == -ENOENT)
+		tree = mount_clone_share(env, m->source, m->subpath, m->flags & MS_REC, m->submounts, m->n_submounts, e);
 	if (tree < 0)
 		return tree;
 	rc = mount_flags(tree, m->flags, m->flags_clear);
@@ -145,6 +147,13 @@ static int make_own(const struct mount_env *env, const Husk__Agent__V1__Mount *m
 		return make_dev(m, e);
 	if (strcmp(m->source, "cgroup") == 0)
 		return mount_make_cgroup(env, data, m->flags, e);
+	tree = common_clone(env->common, m->common, e);
+	if (tree >= 0) {
+		rc = mount_flags(tree, m->flags, m->flags_clear);
+		return rc < 0 ? err_errno(e, -rc, "flags") : steal_fd(&tree);
+	}
+	if (tree != -ENOENT)
+		return tree;
 	whole = mount_new_fs(m->source, m->source, data, m->flags, e);
 	if (whole < 0 || !*m->subpath)
 		return whole < 0 ? whole : steal_fd(&whole);

@@ -30,6 +30,7 @@ struct mount_env {
 	const char *sockets;    /* likewise, those of the host: paths but for their numbers */
 	int cgroup;             /* O_PATH of the container's cgroup, seen from here */
 	bool own_cgroupns;
+	const struct common *common; /* what containers have in common, or NULL (common.h) */
 	const int *outside; /* struct mounts_outside; NULL: none */
 	int sync; /* to the agent */
 	struct mount_late *late;

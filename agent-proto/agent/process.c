@@ -225,6 +225,7 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 				 .null = a->null,
 				 .shares_dir = a->cfg.shares_dir,
 				 .sockets = p->ct->sockets.prefix,
+				 .common = p->ct->n_common ? a->common : NULL,
 				 .rootfs_dir = a->cfg.rootfs_dir,
 				 .cgroup_dir = p->ct->cgroup.dir,
 				 .image = ct_spec ? p->ct->image.root : -1 };

@@ -337,12 +337,12 @@ static int add_shares(struct creation *c, struct err *e)
 	for (size_t i = 0; rc == 0 && i < c->shares.n; i++)
 		rc = sandbox_share(&c->vm, c->shares.names[i], c->shares.fds[i],
 				   c->shares.readonly[i], c->shares.is_file[i],
-				   c->shares.nocache[i], e);
+				   c->shares.nocache[i], c->shares.common[i], e);
 	for (size_t i = 0; rc == 0 && i < c->follow.n; i++) {
 		const struct followed *f = &c->follow.v[i];
 
 		if (f->fd >= 0)
-			rc = sandbox_share(&c->vm, f->name, f->fd, false, f->is_file, false, e);
+			rc = sandbox_share(&c->vm, f->name, f->fd, false, f->is_file, false, 0, e);
 	}
 	return rc;
 }

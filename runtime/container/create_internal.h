@@ -58,6 +58,7 @@ struct share_list {
 	char (*names)[SHARE_NAME_MAX];
 	int *fds; /* dissolved */
 	bool *readonly, *is_file, *nocache;
+	uint32_t *common; /* source.h */
 	/* [0]: the root file system, [i + 1]: spec->mounts[i]. */
 	size_t n_sources;
 	size_t n_sockets; /* of them */

@@ -26,6 +26,7 @@ static void add_share(struct share_list *l, struct source *src)
 	l->is_file[l->n] = src->pack.is_file;
 	l->readonly[l->n] = src->readonly;
 	l->nocache[l->n] = src->nocache;
+	l->common[l->n] = src->common;
 	l->n++;
 	src->pack.name = share_name(l);
 }
@@ -46,9 +47,10 @@ static int alloc(struct share_list *l, size_t shares, size_t mounts)
 	l->readonly = calloc(shares, sizeof(*l->readonly));
 	l->is_file = calloc(shares, sizeof(*l->is_file));
 	l->nocache = calloc(shares, sizeof(*l->nocache));
+	l->common = calloc(shares, sizeof(*l->common));
 	l->sources = calloc(mounts + 1, sizeof(*l->sources));
 	l->packed = calloc(mounts + 1, sizeof(*l->packed));
-	if (!l->names || !l->fds || !l->readonly || !l->is_file || !l->nocache || !l->sources || !l->packed)
+	if (!l->names || !l->fds || !l->readonly || !l->is_file || !l->nocache || !l->common || !l->sources || !l->packed)
 		return -ENOMEM;
 	for (l->n_sources = 0; l->n_sources < mounts + 1; l->n_sources++)
 		l->sources[l->n_sources].fd = l->sources[l->n_sources].sock = -1;
@@ -140,6 +142,8 @@ static int open_source(struct share_list *l, const struct oci_spec *spec, size_t
 		rc = source_open(src, bundle, m, &l->mounts, e);
 	if (rc < 0)
 		return source_error(m, i, rc, e);
+	if (number >= 0)
+		source_alone(src);
 	if (src->fd >= 0)
 		add_share(l, src);
 	return src->sock >= 0 ? add_socket(l, src, m, i, e) : 0;
@@ -194,6 +198,7 @@ void share_list_close(struct share_list *l)
 	free(l->readonly);
 	free(l->is_file);
 	free(l->nocache);
+	free(l->common);
 	free(l->sources);
 	free(l->packed);
 	*l = (struct share_list){ .n = 0 };

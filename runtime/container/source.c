@@ -259,6 +259,36 @@ static int share(struct source *s, int fd, const char *path, const char *real, c
 	return 0;
 }
 
+/* A folder without mounts below it is one share for all containers of a machine that have it, and so is a tmpfs that the
+ * guest has in the place of the host's: sockets, named pipes, mapped pages and watches in it are between those containers
+ * then, as they are on the host. */
+static int find_common(struct source *s, int fd, const struct oci_mount *m, struct err *e)
+{
+	bool tmpfs = s->pack.type && strcmp(s->pack.type, "own") == 0 && strcmp(s->pack.name, "tmpfs") == 0;
+	bool folder = s->fd >= 0 && s->is_dir && !s->pack.n_below;
+	unsigned long long mnt;
+	struct statx st;
+
+	if (!(tmpfs || folder) || m->n_uid_mappings || m->n_gid_mappings || m->flags & MS_REMOUNT)
+		return 0;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0)
+		return err_errno(e, errno, "stat %s", m->source);
+	if (!(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id >= UINT32_MAX)
+		return 0;
+	mnt = tmpfs ? 0 : st.stx_mnt_id;
+	s->common = tmpfs ? 0 : (uint32_t)mnt + 1;
+	snprintf(s->common_key, sizeof(s->common_key), "%s%u:%u:%llu:%llu:%d%d", tmpfs ? "tmpfs:" : "", st.stx_dev_major,
+		 st.stx_dev_minor, (unsigned long long)st.stx_ino, mnt, s->readonly, s->nocache);
+	s->pack.common = s->common_key;
+	return 0;
+}
+
+void source_alone(struct source *s)
+{
+	s->common = 0;
+	s->pack.common = NULL;
+}
+
 /* Without a trace on the other side: such a connection is no more than an address kept. */
 static bool is_datagram(int fd)
 {
@@ -332,10 +362,12 @@ int source_open(struct source *s, int bundle, const struct oci_mount *m, struct 
 		s->sock = steal_fd(&fd);
 	}
 	if (rc != 0)
-		return min_t(int, rc, 0);
+		return rc < 0 || s->sock >= 0 ? min_t(int, rc, 0) : find_common(s, fd, m, e);
 	if (m->recursive && s->is_dir)
 		rc = find_below(s, real, mi, e);
-	return rc < 0 ? rc : share(s, fd, m->source, real, m, e);
+	if (rc == 0)
+		rc = share(s, fd, m->source, real, m, e);
+	return rc < 0 ? rc : find_common(s, fd, m, e);
 }
 
 int source_open_root(struct source *s, int bundle, const char *path, bool readonly,

@@ -23,6 +23,10 @@ struct source {
 	bool is_dir;
 	bool readonly; /* all of it, for the file server */
 	bool nocache;
+	/* What containers of a machine are to have in common: of a share the mount that it is of, by the kernel's number and 1
+	 * more; 0: it is this container's alone. pack.common says it to the guest, and that of a tmpfs of the guest's, too. */
+	uint32_t common;
+	char common_key[96];
 	struct oci_pack_source pack; /* its name is the caller's to give when it is a share or a socket */
 	char sub[4096], data[64];
 };
@@ -44,6 +48,8 @@ int source_found(struct source *s, const char *real, const struct stat *st, cons
 		 struct err *e);
 /* Takes @fd, dissolved. */
 void source_share(struct source *s, int fd);
+/* It is this container's alone. */
+void source_alone(struct source *s);
 void source_done(struct source *s);
 
 /* For tests: the decision alone. @real: where it is, links resolved; @fs_type: statfs(2)'s. 1: the guest's own

@@ -202,6 +202,7 @@ static void add_mount(struct packer *p, Husk__Agent__V1__Mount *to, const struct
 	}
 	to->copy_up = from->copy_up;
 	to->follow = src->follow;
+	to->common = str(src->common ? src->common : "");
 	to->n_submounts = src->n_below;
 	to->submounts = submounts(p, src);
 	to->n_uid_mappings = from->n_uid_mappings;

@@ -369,6 +369,7 @@ struct oci_pack_source {
 	const struct oci_pack_submount *below;
 	size_t n_below;
 	uint32_t follow; /* 1 and up: the host's mounts below come and go; 0 */
+	const char *common; /* what has the same words here is one in all containers of a machine; NULL: it is alone */
 	struct oci_pack_socket sock;
 };
 struct oci_pack_disk {

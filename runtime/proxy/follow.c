@@ -105,7 +105,7 @@ static int add_share(struct session *s, int fd, struct err *e)
 	if (fd < 0 || s->follow->live[ev->slot])
 		return err_set(e, EBADMSG, "malformed event");
 	share_name(s, ev->slot, name);
-	rc = ncl_share_add(s->machine, s->at.fs_device, name, fd, ev->is_file ? FS_SHARE_FILE : 0, MACHINE_TIMEOUT_MS, e);
+	rc = ncl_share_add(s->machine, s->at.fs_device, name, fd, ev->is_file ? FS_SHARE_FILE : 0, 0, MACHINE_TIMEOUT_MS, e);
 	s->follow->live[ev->slot] = rc == 0;
 	return rc;
 }

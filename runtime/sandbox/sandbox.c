@@ -257,12 +257,12 @@ int sandbox_devices(struct sandbox *s, int *ret_fd, struct err *e)
 }
 
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
-		  bool nocache, struct err *e)
+		  bool nocache, uint32_t common, struct err *e)
 {
 	uint32_t flags = (readonly ? FS_SHARE_READONLY : 0u) | (is_file ? FS_SHARE_FILE : 0u) |
 			 (nocache ? FS_SHARE_NOCACHE : 0u);
 
-	return ncl_share_add(s->ctl, SANDBOX_FS_DEVICE, name, fd, flags, CALL_TIMEOUT_MS, e);
+	return ncl_share_add(s->ctl, SANDBOX_FS_DEVICE, name, fd, flags, common, CALL_TIMEOUT_MS, e);
 }
 
 int sandbox_boot(struct sandbox *s, struct err *e)

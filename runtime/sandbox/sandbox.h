@@ -91,9 +91,9 @@ int sandbox_listen_net(struct sandbox *s, int *ret_fd, struct err *e);
 int sandbox_lifeline(struct sandbox *s, int *ret_fd, struct err *e);
 /* A client that may add and remove devices. */
 int sandbox_devices(struct sandbox *s, int *ret_fd, struct err *e);
-/* @fd: dissolved (lib/mounttree.h); stays the caller's. */
+/* @fd: dissolved (lib/mounttree.h); stays the caller's. @common: 0, or one number for all that may be the same share. */
 int sandbox_share(struct sandbox *s, const char *name, int fd, bool readonly, bool is_file,
-		  bool nocache, struct err *e);
+		  bool nocache, uint32_t common, struct err *e);
 int sandbox_boot(struct sandbox *s, struct err *e);
 /* Closes what this process holds; the machine lives on if it has another lifeline. */
 void sandbox_close(struct sandbox *s);

@@ -406,6 +406,26 @@ static void follow_share(struct ct_request *q) { follow_with(q, 1, "../m", 0, 0,
 static void follow_absolute(struct ct_request *q) { follow_with(q, 1, "m", 0, 0, "/a"); }
 static void follow_not(struct ct_request *q) { follow_with(q, 0, "m", 0, 0, "a"); }
 static void follow_type(struct ct_request *q) { request_mount(q, "/a", "tmpfs", "s", 0, "")->follow = 1; }
+static Husk__Agent__V1__Mount *with_common(struct ct_request *q, const char *type, const char *source)
+{
+	Husk__Agent__V1__Mount *m = request_mount(q, "/a", type, source, 0, "");
+
+	m->common = text("8:1:2:3:00");
+	return m;
+}
+static void common_bind(struct ct_request *q) { with_common(q, "bind", "s"); }
+static void common_tmpfs(struct ct_request *q) { with_common(q, "own", "tmpfs"); }
+static void common_own(struct ct_request *q) { with_common(q, "own", "proc"); }
+static void common_new(struct ct_request *q) { with_common(q, "tmpfs", "tmpfs"); }
+static void common_part(struct ct_request *q) { with_common(q, "bind", "s")->subpath = text("d"); }
+static void common_again(struct ct_request *q) { with_common(q, "bind", "s")->flags = MS_REMOUNT | MS_BIND; }
+static void common_follow(struct ct_request *q) { with_common(q, "bind", "s")->follow = 1; }
+static void common_long(struct ct_request *q) { with_common(q, "bind", "s")->common = longtext; }
+static void common_below(struct ct_request *q)
+{
+	with_below(q, "a/b", 1);
+	q->mounts[q->ct.n_mounts - 1].common = text("8:1:2:3:00");
+}
 static uint64_t steps[AGENT_MAX_PROPAGATION + 1];
 static void with_steps(struct ct_request *q, size_t n)
 {
@@ -611,6 +631,15 @@ static const struct {
 	{ "a place that is not below", follow_absolute, -EINVAL },
 	{ "a share of its own in a mount that does not follow", follow_not, -EINVAL },
 	{ "a tmpfs that follows", follow_type, -EINVAL },
+	{ "a share in common", common_bind, 0 },
+	{ "a tmpfs in common", common_tmpfs, 0 },
+	{ "something else in common", common_own, -EINVAL },
+	{ "a new tmpfs in common", common_new, -EINVAL },
+	{ "a part in common", common_part, -EINVAL },
+	{ "a remount in common", common_again, -EINVAL },
+	{ "a mount that follows in common", common_follow, -EINVAL },
+	{ "with mounts below it in common", common_below, -EINVAL },
+	{ "words in common too long", common_long, -ENOSPC },
 	{ "steps of propagation", steps_good, 0 },
 	{ "too many of them", steps_many, -ENOSPC },
 	{ "id mappings", ids_good, 0 },

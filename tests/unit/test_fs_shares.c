@@ -107,6 +107,78 @@ static void coming_and_going(void **state)
 	assert_int_equal(fc_lookup(&f->c, x.nodeid, "f", &made), 0);
 }
 
+static int add_common(struct fsfix *f, const char *name, const char *path, unsigned flags, uint32_t common)
+{
+	int fd = openat(f->share_fd, path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	int rc = fs_share_add_common(f->c.s, name, fd, flags, common, NULL);
+
+	if (rc < 0)
+		close(fd);
+	return rc;
+}
+
+static uint64_t number_of(struct fsfix *f, const char *name)
+{
+	struct fuse_entry_out x;
+
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, name, &x), 0);
+	return x.nodeid;
+}
+
+/* One share by several names: its nodes live as long as one of them. */
+static void several_names(void **state)
+{
+	static const struct {
+		const char *why, *path;
+		unsigned flags;
+		uint32_t common;
+	} others[] = {
+		{ "other-folder", "other", 0, 7 },
+		{ "other-flags", "dir", FS_SHARE_NOCACHE, 7 },
+		{ "other-number", "dir", 0, 8 },
+		{ "no-number", "dir", 0, 0 },
+	};
+	struct fsfix *f = *state;
+	struct fuse_entry_out made, x;
+	struct fuse_attr a;
+	unsigned before, n = 0;
+	uint64_t fh, dir;
+
+	assert_int_equal(mkdirat(f->share_fd, "dir", 0700), 0);
+	assert_int_equal(mkdirat(f->share_fd, "other", 0700), 0);
+	before = fsfix_count_fds();
+	assert_int_equal(add_common(f, "a", "dir", 0, 7), 0);
+	dir = number_of(f, "a");
+	assert_int_equal(fc_create(&f->c, dir, "f", O_RDWR, 0600, &made, &fh), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		check_row(others[i].why, add_common(f, others[i].why, others[i].path, others[i].flags, others[i].common) == 0);
+		check_row(others[i].why, number_of(f, others[i].why) != dir);
+		check_row(others[i].why, fs_share_remove(f->c.s, others[i].why, NULL) == 0);
+	}
+	assert_int_equal(add_common(f, "b", "dir", 0, 7), 0);
+	assert_int_equal(add_common(f, "c", "dir", 0, 7), 0);
+	assert_int_equal(add_common(f, "c", "dir", 0, 7), -EEXIST);
+	assert_int_equal(add_common(f, "b", "other", 0, 7), -EEXIST);
+	assert_int_equal(add_common(f, "s", "dir", 0, 7), -EEXIST);
+	assert_int_equal(number_of(f, "b"), dir);
+	assert_int_equal(number_of(f, "c"), dir);
+	/* It is listed once, beside the fixture's. */
+	assert_int_equal(fc_readdir(&f->c, FUSE_ROOT_ID, 0, false, 4096, count_names, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(fs_share_remove(f->c.s, "a", NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "a", &x), -ENOENT);
+	assert_int_equal(fs_share_remove(f->c.s, "b", NULL), 0);
+	assert_int_equal(fs_share_remove(f->c.s, "b", NULL), -ENOENT);
+	assert_int_equal(number_of(f, "c"), dir);
+	assert_int_equal(fc_write(&f->c, made.nodeid, fh, 0, "x", 1, 0, 0), 1);
+	assert_int_equal(fs_share_remove(f->c.s, "c", NULL), 0);
+	assert_int_equal(fsfix_count_fds(), before);
+	assert_int_equal(fc_getattr(&f->c, dir, &a), -ESTALE);
+	/* All of them go with the server. */
+	assert_int_equal(add_common(f, "a", "dir", 0, 7), 0);
+	assert_int_equal(add_common(f, "b", "dir", 0, 7), 0);
+}
+
 static void read_only(void **state)
 {
 	struct fsfix *f = *state;
@@ -342,7 +414,7 @@ static void locks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(coming_and_going), FS_TEST(read_only), FS_TEST(nested_mount),
+		FS_TEST(coming_and_going), FS_TEST(several_names), FS_TEST(read_only), FS_TEST(nested_mount),
 		FS_TEST(nested_kernel),
 		cmocka_unit_test(overlay), FS_TEST(locks),
 	};

@@ -518,7 +518,7 @@ static void a_connection_needs_a_guest(void **state)
 	bring_up(f, 1);
 	/* The driver never comes: the machine keeps the time. */
 	assert_int_equal(ncl_connect(f->c, 1, 50, &fd, &e), -ETIMEDOUT);
-	assert_int_equal(ncl_share_add(f->c, "nofs", "x", STDERR_FILENO, 0, CALL_MS, &e), -ENODEV);
+	assert_int_equal(ncl_share_add(f->c, "nofs", "x", STDERR_FILENO, 0, 0, CALL_MS, &e), -ENODEV);
 	assert_int_equal(ncl_host_port(f->c, 99, -1, -ECONNREFUSED, CALL_MS, &e), 0);
 }
 

@@ -373,8 +373,8 @@ static void conversation(void **state)
 	assert_int_equal(ncl_connect(c, 5, 100, &fd, &e), 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	close(fd);
-	assert_int_equal(ncl_share_add(c, "fs", "", STDERR_FILENO, 0, 2000, &e), -EINVAL);
-	assert_int_equal(ncl_share_add(c, "fs", "x", STDERR_FILENO, 0, 2000, &e), 0);
+	assert_int_equal(ncl_share_add(c, "fs", "", STDERR_FILENO, 0, 0, 2000, &e), -EINVAL);
+	assert_int_equal(ncl_share_add(c, "fs", "x", STDERR_FILENO, 0, 0, 2000, &e), 0);
 
 	lsock = listening_socket(&a);
 	assert_int_equal(ncl_client_add(c, lsock, NC_MAY_WATCH, true, 2000, &e), 0);

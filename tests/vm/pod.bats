@@ -26,17 +26,26 @@ member() {
 	bundle "$(args sleep 100000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"' '.linux.cgroupsPath = "/husk-pod-'$$'/'"$1"'"' \
 		'.hostname = "h-'"$1"'"' '.root.readonly = false' "${@:2}"
 }
+# What the volumes of a pod are: a folder, and the host's shared memory for it. $volumes gives a member them.
+share_volumes() {
+	mkdir vol shm
+	mount -t tmpfs -o size=1m shm shm
+	volumes='.mounts = [.mounts[] | select(.destination != "/dev/shm")] + [
+		{destination: "/vol", type: "bind", source: "'"$PWD/vol"'", options: ["rbind", "rprivate"]},
+		{destination: "/dev/shm", type: "bind", source: "'"$PWD/shm"'", options: ["rbind", "rprivate"]}]'
+}
 runs() { husk run -d -b "$PWD/$1" --pid-file "$PWD/$1.pid" "$1" </dev/null >/dev/null; } # NAME
 of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a namespace of a container's
 
 @test "containers of one network namespace share a machine: its network, and of each other what they ask for" {
 	veth eth0 10.77.0.2/24 10.77.0.1/24
-	member a '.linux.resources.memory.limit = 100000000'
+	share_volumes
+	member a '.linux.resources.memory.limit = 100000000' "$volumes"
 	runs a
 	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576)) ]
 	member b '(.linux.namespaces[] | select(.type == "ipc")).path = '"$(of a ipc)" \
 		'(.linux.namespaces[] | select(.type == "uts")).path = '"$(of a uts)" 'del(.hostname)' \
-		'.linux.resources.memory.limit = 60000000' '.linux.resources.pids.limit = 20'
+		'.linux.resources.memory.limit = 60000000' '.linux.resources.pids.limit = 20' "$volumes"
 	runs b
 	[ "$(machines)" = $(($(echo "$procs_before" | grep -c 'husk-machine$' || :) + 1)) ]
 	[ ! -e "$ROOT/@sandbox/b" ]
@@ -47,6 +56,10 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 		for n in ipc uts; do readlink /proc/self/ns/$n; done'
 	[ "$out" = $'h-a\n59998208\n1\n10.77.0.2/24\nby-a\n'"$(cat a.ns)" ] || { echo "$out"; false; }
 	reaches 10.77.0.2
+	# A folder and the shared memory of the pod are one in both: sockets and named pipes in them, too, and they outlive the first.
+	husk exec a sh -c 'mkfifo /vol/pipe; { echo through >/vol/pipe; } >/dev/null 2>&1 & echo shm >/dev/shm/f; stat -c %d:%i /vol /dev/shm' >a.ns
+	expect 0 husk exec b sh -c 'stat -c %d:%i /vol /dev/shm; cat /dev/shm/f /vol/pipe'
+	[ "$out" = "$(cat a.ns)"$'\nshm\nthrough' ] || { echo "$out"; false; }
 	# The machine is a's, and bounded by what it has, no more by what a may have.
 	in_group a "$(machine_of a)"
 	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576)) ]
@@ -98,6 +111,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force b
 	umount -R src
 	husk delete --force a
+	umount shm
 	[ -z "$(ls $GROUP | grep -v '\.')" ]
 }
 
@@ -106,14 +120,15 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	# With disks of each one's own, and one that comes later.
 	truncate -s 1M one two three
 	local one two
+	share_volumes
 	one=$(losetup -f --show one) two=$(losetup -f --show two)
 	rules() { jq -n '[{allow: false, access: "rwm"}, {allow: true, type: "b", major: $ARGS.positional[0], minor: $ARGS.positional[1], access: "rwm"}]' \
 		--jsonargs $(stat -c '%Hr %Lr' "$1"); }
 	member a ".mounts += [{destination: \"/dev/one\", type: \"bind\", source: \"$one\", options: [\"bind\"]}]" \
-		".linux.resources.devices = $(rules "$one")"
+		".linux.resources.devices = $(rules "$one")" "$volumes"
 	runs a
 	member b '.linux.resources.memory.limit = 60000000' ".linux.resources.devices = $(rules "$two")" \
-		".linux.devices = [.linux.resources.devices[1] | {path: \"/dev/two\", type, major, minor}]" '.process.capabilities[] += ["CAP_MKNOD"]'
+		".linux.devices = [.linux.resources.devices[1] | {path: \"/dev/two\", type, major, minor}]" '.process.capabilities[] += ["CAP_MKNOD"]' "$volumes"
 	runs b
 	expect 0 husk update --device-add "$PWD/three:/dev/three" a
 	expect 0 husk exec a sh -c 'echo a1 >/dev/one; echo a3 >/dev/three; sync; stat -c "0x%t 0x%T" /dev/one'
@@ -121,11 +136,19 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	echo "$out" "$err"
 	[ "$out" = $'head: /dev/n: Operation not permitted\n2' ]
 	[ "$(head -qc 2 "$one" "$two" three)" = a1b2a3 ]
+	# What they have in common stays: with one that had it first and goes, one that goes on with it, and one that comes then.
+	husk exec a sh -c 'echo of-a >/vol/f; echo shm-of-a >/dev/shm/f'
 	machine=$(machine_of a)
 	[ "$(cat "$(group_of b)/memory.max")" = $(((256 + 96) * 1048576)) ]
 	husk delete --force a
 	[ ! -e $GROUP/a ]
 	in_group b "$machine"
+	expect 0 husk exec b sh -c 'mkfifo /vol/pipe; { echo through >/vol/pipe; } >/dev/null 2>&1 & cat /vol/f /dev/shm/f'
+	[ "$out" = $'of-a\nshm-of-a' ]
+	member c "$volumes" "$(args sh -c 'cat /vol/pipe /dev/shm/f; echo of-c >/vol/g')"
+	expect 0 husk run -b c c
+	[ "$out" = $'through\nshm-of-a' ]
+	[ "$(cat vol/g)" = of-c ]
 	losetup -d "$one"
 	is_free one three
 	# Their places are good for others: the guest has let go.
@@ -159,6 +182,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 0 husk exec b sh -c 'ls /dev/two 2>&1; ls /sys/class/block | wc -l'
 	[[ $out == *'No such file'*2 ]]
 	husk delete --force b
+	umount shm
 	[ ! -e "/proc/$machine" ]
 	is_free one two three
 }

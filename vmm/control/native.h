@@ -199,7 +199,7 @@ struct nc_share {
 	char device[32];         /* id of the fs device */
 	char name[64];
 	uint32_t flags;          /* enum fs_share_flags */
-	uint32_t pad;
+	uint32_t common;         /* not 0: one with those of this number, flags and file (fs_share_add_common()) */
 };
 
 /* Commands that name a device and nothing else. */

@@ -288,10 +288,10 @@ int ncl_copy_name(char *dst, size_t size, const char *src, const char *what, str
 	return 0;
 }
 
-int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags,
+int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags, uint32_t common,
 		  int timeout_ms, struct err *e)
 {
-	struct nc_share req = { .flags = flags };
+	struct nc_share req = { .flags = flags, .common = common };
 	int rc;
 
 	rc = ncl_copy_name(req.device, sizeof(req.device), device, "device", e);

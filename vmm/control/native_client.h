@@ -52,7 +52,7 @@ int ncl_boot(struct ncl *c, int timeout_ms, struct err *e);
 int ncl_connect(struct ncl *c, uint32_t port, uint32_t timeout_ms, int *ret_fd, struct err *e);
 /* @fd: O_PATH descriptor of a dissolved mount (lib/mounttree.h); stays the caller's, who must close it
  * for the share to be free of it. @flags: enum fs_share_flags. */
-int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags,
+int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags, uint32_t common,
 		  int timeout_ms, struct err *e);
 int ncl_share_remove(struct ncl *c, const char *device, const char *name, int timeout_ms,
 		     struct err *e);

@@ -233,7 +233,7 @@ static int do_share_add(void *arg, struct control_request *r, struct err *e)
 	if (rc == 0)
 		rc = check_share(m, e);
 	if (rc == 0)
-		rc = machine_share_add(c->machine, m->device, m->name, r->fds[0], m->flags, e);
+		rc = machine_share_add(c->machine, m->device, m->name, r->fds[0], m->flags, m->common, e);
 	if (rc == 0)
 		r->fds[0] = -1;
 	return rc;

@@ -290,13 +290,13 @@ struct machine_dev *machine_find(struct machine *m, enum nc_dev_type type, const
 }
 
 int machine_share_add(struct machine *m, const char *device, const char *name, int fd,
-		      unsigned flags, struct err *e)
+		      unsigned flags, uint32_t common, struct err *e)
 {
 	struct machine_dev *d = machine_find(m, NC_DEV_FS, device);
 
 	if (!d)
 		return err_set(e, ENODEV, "there is no file system device %s", device);
-	return fs_share_add(d->fs, name, fd, flags, e);
+	return fs_share_add_common(d->fs, name, fd, flags, common, e);
 }
 
 int machine_share_remove(struct machine *m, const char *device, const char *name, struct err *e)

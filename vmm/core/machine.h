@@ -58,7 +58,7 @@ int machine_connect(struct machine *m, uint32_t port, uint64_t timeout_ns,
 int machine_host_port(struct machine *m, uint64_t token, int rc, int fd, struct err *e);
 /* @fd is the machine's on success. */
 int machine_share_add(struct machine *m, const char *device, const char *name, int fd,
-		      unsigned flags, struct err *e);
+		      unsigned flags, uint32_t common, struct err *e);
 int machine_share_remove(struct machine *m, const char *device, const char *name, struct err *e);
 
 /* A further device, in a slot of the bus that is told. The guest has to look for it. Of @fds those that

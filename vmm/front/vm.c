@@ -110,7 +110,7 @@ static int add_shares(struct vm *vm, struct err *e)
 		char id[32];
 		int rc = ncl_share_add(vm->ctl, files_fs_id(vm->opt, i, id, sizeof(id)),
 				       vm->opt->fs[i].tag, vm->files->fs[i],
-				       vm->opt->fs[i].readonly ? 1u : 0, CALL_MS, e);
+				       vm->opt->fs[i].readonly ? 1u : 0, 0, CALL_MS, e);
 
 		if (rc < 0)
 			return err_wrap(e, rc, "--fs tag=%s", vm->opt->fs[i].tag);

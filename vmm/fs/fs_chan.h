@@ -56,6 +56,9 @@ void fs_server_free(struct fs_server *s);
 /* @fd: an O_PATH descriptor of a dissolved detached mount (docs/architecture.md); becomes the
  * server's on success. -EEXIST, -ENOSPC, -EINVAL (name). */
 int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e);
+/* The same for what may be there already under other names: of @common, not 0, @flags and file alike the shares are one, with
+ * the nodes that the guest has of it, until the last of the names is removed. @fd is not kept then. -ENOSPC: too many names. */
+int fs_share_add_common(struct fs_server *s, const char *name, int fd, unsigned flags, uint32_t common, struct err *e);
 /* Returns when every descriptor under the share is closed; later requests to its nodes get
  * ESTALE. */
 int fs_share_remove(struct fs_server *s, const char *name, struct err *e);

@@ -110,6 +110,9 @@ struct fs_lock_wait {
 
 struct fs_share {
 	char name[FS_SHARE_NAME];
+	char (*also)[FS_SHARE_NAME]; /* its other names */
+	unsigned n_also;
+	uint32_t common; /* by which others are told to be the same; 0: it is alone */
 	unsigned flags;
 	bool btime; /* birth times tell inodes apart (on overlayfs copy-up changes them) */
 	bool overlay; /* numbers of directories last as long as their inodes */
@@ -118,6 +121,8 @@ struct fs_share {
 	uint32_t slot, serial; /* make its root's number */
 	struct fs_node root;
 };
+
+bool fs_share_has_name(const struct fs_share *share, const char *name);
 
 struct fs_handle {
 	struct fs_slot slot;

@@ -74,7 +74,7 @@ static struct fs_node *root_of(struct fs_server *s, unsigned slot, const char *n
 
 	pthread_mutex_lock(&s->lock);
 	share = s->share[slot];
-	if (share && !share->dying && (!name || !strcmp(share->name, name))) {
+	if (share && !share->dying && (!name || fs_share_has_name(share, name))) {
 		n = &share->root;
 		fs_node_ref_locked(n);
 		share->users++;

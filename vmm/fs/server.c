@@ -55,10 +55,19 @@ int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struc
 	return 0;
 }
 
+bool fs_share_has_name(const struct fs_share *share, const char *name)
+{
+	bool has = !strcmp(share->name, name);
+
+	for (unsigned i = 0; !has && i < share->n_also; i++)
+		has = !strcmp(share->also[i], name);
+	return has;
+}
+
 static struct fs_share *share_find(struct fs_server *s, const char *name, unsigned *ret_slot)
 {
 	for (unsigned i = 0; i < FS_MAX_SHARES; i++) {
-		if (s->share[i] && !s->share[i]->dying && !strcmp(s->share[i]->name, name)) {
+		if (s->share[i] && !s->share[i]->dying && fs_share_has_name(s->share[i], name)) {
 			if (ret_slot)
 				*ret_slot = i;
 			return s->share[i];
@@ -107,11 +116,65 @@ static int add_locked(struct fs_server *s, struct fs_share *share, const struct 
 	return 0;
 }
 
+static bool is_same(const struct fs_share *share, const struct fs_share *other, const struct statx *st)
+{
+	struct fs_ident id;
+
+	fs_ident_of(st, &id);
+	return share && !share->dying && share->common == other->common && share->flags == other->flags &&
+	       share->root.id.dev == id.dev && share->root.id.ino == id.ino && share->root.type == (st->stx_mode & S_IFMT);
+}
+
+/* The table lock is held. 1: @share, which is the caller's still, is another name of one that is there. */
+static int join_locked(struct fs_server *s, const struct fs_share *share, const struct statx *st)
+{
+	unsigned i = 0;
+	void *also;
+
+	if (!share->common)
+		return 0;
+	while (i < FS_MAX_SHARES && !is_same(s->share[i], share, st))
+		i++;
+	if (i == FS_MAX_SHARES)
+		return 0;
+	if (share_find(s, share->name, NULL))
+		return -EEXIST;
+	if (s->share[i]->n_also == FS_MAX_SHARES)
+		return -ENOSPC;
+	also = realloc(s->share[i]->also, (s->share[i]->n_also + 1) * sizeof(*share->also));
+	if (!also)
+		return -ENOMEM;
+	s->share[i]->also = also;
+	strcpy(s->share[i]->also[s->share[i]->n_also++], share->name);
+	return 1;
+}
+
+/* One of several names. The table lock is held. */
+static void drop_name(struct fs_share *share, const char *name)
+{
+	unsigned i = 0, last = share->n_also - 1;
+
+	if (strcmp(share->name, name) == 0) {
+		strcpy(share->name, share->also[last]);
+	} else {
+		while (strcmp(share->also[i], name) != 0)
+			i++;
+		memmove(share->also[i], share->also[last], FS_SHARE_NAME);
+	}
+	share->n_also--;
+}
+
 int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e)
+{
+	return fs_share_add_common(s, name, fd, flags, 0, e);
+}
+
+int fs_share_add_common(struct fs_server *s, const char *name, int fd, unsigned flags, uint32_t common, struct err *e)
 {
 	struct fs_share *share;
 	struct statfs sfs;
 	struct statx st;
+	bool joined;
 	int rc;
 
 	if (!name_ok(name))
@@ -129,17 +192,21 @@ int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, 
 		return err_set(e, ENOMEM, "share '%s': no memory", name);
 	strcpy(share->name, name);
 	share->flags = flags;
+	share->common = common;
 	share->overlay = sfs.f_type == OVERLAYFS_SUPER_MAGIC;
 	share->btime = !share->overlay;
 
 	pthread_mutex_lock(&s->lock);
-	rc = add_locked(s, share, &st, fd);
+	rc = join_locked(s, share, &st);
+	joined = rc > 0;
+	if (rc == 0)
+		rc = add_locked(s, share, &st, fd);
 	pthread_mutex_unlock(&s->lock);
-	if (rc < 0) {
+	if (joined)
+		close(fd);
+	if (joined || rc < 0)
 		free(share);
-		return err_errno(e, -rc, "share '%s'", name);
-	}
-	return 0;
+	return rc < 0 ? err_errno(e, -rc, "share '%s'", name) : 0;
 }
 
 /* Everything below @share; the table lock is held and no request works there. */
@@ -172,12 +239,18 @@ int fs_share_remove(struct fs_server *s, const char *name, struct err *e)
 		pthread_mutex_unlock(&s->lock);
 		return err_set(e, ENOENT, "share '%.64s' does not exist", name);
 	}
+	if (share->n_also) {
+		drop_name(share, name);
+		pthread_mutex_unlock(&s->lock);
+		return 0;
+	}
 	share->dying = true;
 	while (share->users)
 		pthread_cond_wait(&s->idle, &s->lock);
 	kill_locked(s, share);
 	s->share[slot] = NULL;
 	pthread_mutex_unlock(&s->lock);
+	free(share->also);
 	free(share);
 	return 0;
 }
@@ -241,7 +314,7 @@ void fs_server_free(struct fs_server *s)
 		return;
 	fs_server_drop(s);
 	for (unsigned i = 0; i < FS_MAX_SHARES; i++)
-		if (s->share[i])
+		while (s->share[i])
 			fs_share_remove(s, s->share[i]->name, NULL);
 	fs_slots_done(&s->nodes);
 	fs_slots_done(&s->handles);
