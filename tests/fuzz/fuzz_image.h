@@ -20,7 +20,7 @@ static int fuzz_file(const void *p, size_t len)
 
 static inline void fuzz_image(const uint8_t *data, size_t size, bool initramfs, bool map)
 {
-	const struct gmem_region r[2] = { { { 0 }, MIB(20) }, { { GIB(4) }, MIB(2) } };
+	const struct gmem_region r[2] = { { { 0 }, MIB(20), false }, { { GIB(4) }, MIB(2), false } };
 	struct arch_payload p = { .kernel_fd = fuzz_file(data, size), .initramfs_fd = -1,
 				  .cmdline = "console=hvc0", .map_files = map };
 	struct arch_boot b = { .kernel_end = gpa(0) };

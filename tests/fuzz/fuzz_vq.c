@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct gmem_region r[2] = { { gpa(0), RAM }, { gpa(HIGH), RAM } };
+	const struct gmem_region r[2] = { { gpa(0), RAM, false }, { gpa(HIGH), RAM, false } };
 	struct bytes in = { data, size }, patch;
 	struct vq_layout at = { .desc = gpa(0) };
 	unsigned options, steps;

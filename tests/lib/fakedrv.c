@@ -135,7 +135,7 @@ static const struct fdv_mode raw_mode = {
 
 void fdv_init(struct fakedrv *f, const struct fdv_opts *o)
 {
-	struct gmem_region r[2];
+	struct gmem_region r[3];
 
 	memset(f, 0, sizeof(*f));
 	f->mode = &raw_mode;
@@ -145,7 +145,8 @@ void fdv_init(struct fakedrv *f, const struct fdv_opts *o)
 		f->opts.ram_low = FDV_RAM_LOW;
 	r[0] = (struct gmem_region){ .base = gpa(0), .size = f->opts.ram_low };
 	r[1] = (struct gmem_region){ .base = gpa(FDV_RAM_HIGH), .size = FDV_RAM_HIGH_LEN };
-	bug_on(gmem_new(&f->mem, r, 2, GMEM_ANON, NULL) < 0);
+	r[2] = (struct gmem_region){ .base = gpa(FDV_LATER), .size = f->opts.later, .later = true };
+	bug_on(gmem_new(&f->mem, r, f->opts.later ? 3 : 2, GMEM_ANON, NULL) < 0);
 	bug_on(evloop_new(&f->loop, NULL) < 0);
 	if (!f->opts.no_decoy) {
 		fill_decoys(f, r[0].base, r[0].size);

@@ -18,6 +18,7 @@
 #define FDV_RAM_LOW      MIB(4)
 #define FDV_RAM_HIGH     GIB(4)
 #define FDV_RAM_HIGH_LEN MIB(1)
+#define FDV_LATER        GIB(8) /* fdv_opts.later bytes, never filled */
 #define FDV_HOLE         (FDV_RAM_LOW + MIB(16))
 /* Decoy descriptors point here. */
 #define FDV_DECOY        KIB(4)
@@ -27,6 +28,7 @@ struct fakedrv;
 struct fdv_opts {
 	uint64_t ram_low;    /* bytes of the low region; 0: FDV_RAM_LOW */
 	unsigned queue_size; /* 0: the smaller of 64 and the class's largest */
+	uint64_t later;      /* bytes that a memory device can hand out */
 	bool no_decoy;       /* leave RAM zero (a fuzz target that fills it itself) */
 };
 

@@ -22,9 +22,10 @@
 
 static struct fakedrv *begin(const struct vdev_suite *s, struct fakedrv *f)
 {
+	const struct fdv_opts o = { .later = s->later };
 	struct err e = ERR_INIT;
 
-	fdv_init(f, NULL);
+	fdv_init(f, &o);
 	if (fdv_create(f, s->cls, s->cfg ? s->cfg() : NULL, &e) < 0)
 		fail_msg("create: %s", e.msg);
 	if (s->created)

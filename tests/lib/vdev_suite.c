@@ -38,10 +38,12 @@ static bool by_pci;
 
 static struct fakedrv *begin(const struct vdev_suite *s, struct bench *x)
 {
+	const struct fdv_opts o = { .later = s->later };
+
 	if (by_pci)
-		fdv_pci_init(&x->p, NULL);
+		fdv_pci_init(&x->p, &o);
 	else
-		fdv_init(&x->p.f, NULL);
+		fdv_init(&x->p.f, &o);
 	create(s, &x->p.f);
 	return &x->p.f;
 }

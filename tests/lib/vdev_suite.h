@@ -14,6 +14,7 @@ struct vdev_suite {
 	 * the device made of it is gone (close the test's own ends). Either may be NULL. */
 	const void *(*cfg)(void);
 	void (*cfg_done)(void);
+	uint64_t later; /* fdv_opts.later */
 	/* What a device needs beyond create() to be at work. May be NULL. */
 	void (*created)(struct fakedrv *f);
 	/* Does what drivers typically do with a started device and asserts the outcome. Rings may be

@@ -66,6 +66,41 @@ static void windows_lie_beside_ram(void **state)
 	assert_int_equal(arch_pci_window(1, GIB(1), 40, &w, NULL), -EINVAL);
 }
 
+/* Behind all RAM, aligned for the guest's kernel, and with room left for the devices above it. */
+static void what_comes_later_lies_behind_ram(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t size, ram_end;
+		unsigned bits;
+		uint64_t base, want;
+	} tab[] = {
+		{ "beside little RAM", GIB(8), MIB(256), 40, GIB(4), GIB(8) },
+		{ "behind RAM above the hole", GIB(8), GIB(5) + MIB(2), 40, GIB(6), GIB(8) },
+		{ "none", 0, MIB(256), 40, GIB(4), 0 },
+		{ "not whole granules", GIB(1) + MIB(130), MIB(256), 40, GIB(4), GIB(1) + MIB(128) },
+		{ "less than one", MIB(126), MIB(256), 40, GIB(4), 0 },
+		{ "all that 36 bits leave", GIB(56), MIB(256), 36, GIB(4), GIB(56) },
+		{ "more than that", GIB(57), MIB(256), 36, GIB(4), GIB(56) },
+		{ "beside as much RAM as there can be", GIB(1), GIB(60), 36, GIB(60), 0 },
+		{ "of a CPU with 32 bits", GIB(1), MIB(256), 32, GIB(4), 0 },
+		{ "more than any CPU", 1ull << 62, MIB(256), 52, GIB(4), (1ull << 46) - GIB(8) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tab); i++) {
+		struct gmem_region r;
+		struct pci_seg_cfg w;
+
+		arch_later_region(tab[i].size, tab[i].ram_end, tab[i].bits, &r);
+		check_row(tab[i].why, r.base.v == tab[i].base && r.size == tab[i].want && r.later);
+		if (!r.size)
+			continue;
+		check_row(tab[i].why, arch_pci_window(0, r.base.v + r.size, tab[i].bits, &w, NULL) == 0);
+		check_row(tab[i].why, w.mmio64_len >= GIB(4) && w.mmio64_base >= r.base.v + r.size);
+	}
+}
+
 /* ---- a machine on the fake ---- */
 
 struct fix {
@@ -407,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ram_around_the_hole),
 		cmocka_unit_test(windows_lie_beside_ram),
+		cmocka_unit_test(what_comes_later_lies_behind_ram),
 		cmocka_unit_test(platform_answers),
 		cmocka_unit_test(platform_state),
 		cmocka_unit_test(descriptors_stay_with_a_failed_caller),

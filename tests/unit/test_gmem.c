@@ -33,17 +33,17 @@ static void bad_regions_are_refused(void **state)
 		struct gmem_region r[2];
 		int rc;
 	} tab[] = {
-		{ "none", 0, { { { 0 }, MIB(2) } }, -EINVAL },
-		{ "too many", GMEM_MAX_REGIONS + 1, { { { 0 }, MIB(2) } }, -EINVAL },
-		{ "empty", 1, { { { 0 }, 0 } }, -EINVAL },
-		{ "size is not whole pages", 1, { { { 0 }, 4097 } }, -EINVAL },
-		{ "base is not whole pages", 1, { { { 1 }, 4096 } }, -EINVAL },
-		{ "wraps", 1, { { { 0xfffffffffffff000 }, 8192 } }, -EINVAL },
-		{ "overlap", 2, { { { 0 }, 8192 }, { { 4096 }, 4096 } }, -EINVAL },
-		{ "descending", 2, { { { 8192 }, 4096 }, { { 0 }, 4096 } }, -EINVAL },
-		{ "no such address space", 1, { { { 0 }, 1ull << 62 } }, -ENOMEM },
-		{ "sum too large", 2, { { { 0 }, 1ull << 61 }, { { 1ull << 61 }, 1ull << 61 } }, -ENOMEM },
-		{ "adjacent is fine", 2, { { { 0 }, 4096 }, { { 4096 }, 4096 } }, 0 },
+		{ "none", 0, { { { 0 }, MIB(2), false } }, -EINVAL },
+		{ "too many", GMEM_MAX_REGIONS + 1, { { { 0 }, MIB(2), false } }, -EINVAL },
+		{ "empty", 1, { { { 0 }, 0, false } }, -EINVAL },
+		{ "size is not whole pages", 1, { { { 0 }, 4097, false } }, -EINVAL },
+		{ "base is not whole pages", 1, { { { 1 }, 4096, false } }, -EINVAL },
+		{ "wraps", 1, { { { 0xfffffffffffff000 }, 8192, false } }, -EINVAL },
+		{ "overlap", 2, { { { 0 }, 8192, false }, { { 4096 }, 4096, false } }, -EINVAL },
+		{ "descending", 2, { { { 8192 }, 4096, false }, { { 0 }, 4096, false } }, -EINVAL },
+		{ "no such address space", 1, { { { 0 }, 1ull << 62, false } }, -ENOMEM },
+		{ "sum too large", 2, { { { 0 }, 1ull << 61, false }, { { 1ull << 61 }, 1ull << 61, false } }, -ENOMEM },
+		{ "adjacent is fine", 2, { { { 0 }, 4096, false }, { { 4096 }, 4096, false } }, 0 },
 	};
 
 	(void)state;
@@ -65,7 +65,7 @@ static void regions_are_counted(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
-		r[i] = (struct gmem_region){ gpa(i * 8192), 4096 };
+		r[i] = (struct gmem_region){ .base = gpa(i * 8192), .size = 4096 };
 	assert_int_equal(gmem_new(&m, r, GMEM_MAX_REGIONS + 1, GMEM_ANON, NULL), -EINVAL);
 	assert_int_equal(gmem_new(&m, r, GMEM_MAX_REGIONS, GMEM_ANON, NULL), 0);
 	gmem_free(m);
@@ -105,6 +105,28 @@ static void pointers_only_within_one_region(void **state)
 	}
 	assert_int_equal(gmem_nregions(m), 2);
 	assert_int_equal(gmem_total(m), LOW + MIB(2));
+	gmem_free(m);
+}
+
+/* Memory like all other, but that the guest does not begin with it. */
+static void what_comes_later(void **state)
+{
+	const struct gmem_region r[2] = { { .base = { 0 }, .size = LOW }, { .base = { HIGH }, .size = MIB(4), .later = true } };
+	struct gmem_region at;
+	struct gmem *m;
+	uint64_t off;
+	void *host;
+	int fd;
+
+	(void)state;
+	assert_int_equal(gmem_new(&m, r, 2, GMEM_ANON, NULL), 0);
+	assert_int_equal(gmem_total(m), LOW);
+	assert_int_equal(gmem_nregions(m), 2);
+	gmem_region_at(m, 0, &at, &host, &fd, &off);
+	assert_false(at.later);
+	gmem_region_at(m, 1, &at, &host, &fd, &off);
+	assert_true(at.later && at.size == MIB(4));
+	assert_ptr_equal(gmem_ptr(m, gpa(HIGH), MIB(4)), host);
 	gmem_free(m);
 }
 
@@ -266,6 +288,7 @@ int main(void)
 		cmocka_unit_test(bad_regions_are_refused),
 		cmocka_unit_test(regions_are_counted),
 		cmocka_unit_test(pointers_only_within_one_region),
+		cmocka_unit_test(what_comes_later),
 		cmocka_unit_test(accessors_agree),
 		cmocka_unit_test(file_pages_are_private),
 		cmocka_unit_test(own_writes_are_tracked),

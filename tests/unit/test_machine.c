@@ -309,6 +309,18 @@ static void same_slot(struct nc_create *m) { m->dev[0].slot = m->dev[1].slot = 7
 static void low_cid(struct nc_create *m) { m->dev[2].vsock.cid = 2; }
 static void high_cid(struct nc_create *m) { m->dev[2].vsock.cid = UINT32_MAX; }
 static void two_vsocks(struct nc_create *m) { m->dev[0].type = NC_DEV_VSOCK; m->dev[0].vsock.cid = 4; }
+static void later(struct nc_device *d, uint64_t size, uint64_t requested)
+{
+	d->type = NC_DEV_MEM;
+	d->mem.size = size;
+	d->mem.requested = requested;
+}
+static void no_later(struct nc_create *m) { later(&m->dev[0], 0, 0); }
+static void odd_later(struct nc_create *m) { later(&m->dev[0], MIB(192), 0); }
+static void endless_later(struct nc_create *m) { later(&m->dev[0], 1ull << 62, 0); }
+static void odd_request(struct nc_create *m) { later(&m->dev[0], MIB(256), MIB(64)); }
+static void large_request(struct nc_create *m) { later(&m->dev[0], MIB(256), MIB(384)); }
+static void two_laters(struct nc_create *m) { later(&m->dev[0], MIB(128), 0); later(&m->dev[1], MIB(128), 0); }
 
 static void refused_descriptions(void **state)
 {
@@ -332,6 +344,10 @@ static void refused_descriptions(void **state)
 		{ "slot 32", slot_32 },			    { "a slot twice", same_slot },
 		{ "the host's cid", low_cid },		    { "cid for any", high_cid },
 		{ "two vsocks", two_vsocks },
+		{ "no memory to come", no_later },	    { "half a granule to come", odd_later },
+		{ "more to come than addresses", endless_later },
+		{ "half a granule asked for", odd_request }, { "more asked for than can come", large_request },
+		{ "two memory devices", two_laters },
 	};
 	struct fix *f = *state;
 
@@ -346,6 +362,39 @@ static void refused_descriptions(void **state)
 	}
 	describe(f, 1); /* and what was not spoilt is taken after all that */
 	assert_int_equal(ncl_create(f->c, f->d, CALL_MS, NULL), 0);
+}
+
+static void memory_that_comes_later(void **state)
+{
+	const struct {
+		const char *why;
+		uint64_t size, got;
+	} rows[] = {
+		{ "none", 0, 0 },
+		{ "a granule", MIB(128), MIB(128) },
+		/* Of the fake's 40 bits, what RAM below 4 GiB and device windows leave. */
+		{ "more than the guest's addresses hold", 1ull << 44, (1ull << 40) - GIB(8) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct nc_memory_reply reply;
+		struct nc_info_reply info;
+		struct fix *f;
+
+		setup((void **)&f);
+		describe(f, 1);
+		if (rows[i].size)
+			later(ncl_desc_device(f->d, NC_DEV_MEM, "memory"), rows[i].size, rows[i].size);
+		assert_int_equal(ncl_memory(f->c, &reply, CALL_MS, NULL), -EINVAL); /* no machine */
+		assert_int_equal(ncl_create(f->c, f->d, CALL_MS, NULL), 0);
+		assert_int_equal(ncl_memory(f->c, &reply, CALL_MS, NULL), 0);
+		check_row(rows[i].why, reply.boot == MIB(64) && reply.later == rows[i].got && reply.plugged == 0);
+		assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
+		assert_int_equal(info.memory, MIB(64));
+		assert_int_equal(info.ndevices, rows[i].got ? 4 : 3);
+		teardown((void **)&f);
+	}
 }
 
 static void an_unused_descriptor_is_refused(void **state)
@@ -704,6 +753,7 @@ int main(void)
 		cmocka_unit_test(moves),
 		cmocka_unit_test_setup_teardown(commands_in_each_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_descriptions, setup, teardown),
+		cmocka_unit_test(memory_that_comes_later),
 		cmocka_unit_test_setup_teardown(an_unused_descriptor_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hypervisor_that_fails, setup, teardown),
 		cmocka_unit_test(each_end_is_told_apart),

@@ -37,6 +37,12 @@
 int arch_ram_regions(uint64_t size, unsigned phys_bits,
 		     struct gmem_region ret[ARCH_MAX_RAM_REGIONS], size_t *ret_n, struct err *e);
 
+/* Where @size bytes that come later lie, behind RAM that ends at @ram_end: aligned to the largest memory block of a guest's
+ * kernel, and as many as guest-physical addresses hold beside the device windows, of whole ARCH_LATER_GRANULEs; 0 bytes:
+ * none. */
+#define ARCH_LATER_GRANULE MIB(128)
+void arch_later_region(uint64_t size, uint64_t ram_end, unsigned phys_bits, struct gmem_region *ret);
+
 /* ECAM and BAR windows of PCI segment @number, for pci_seg_new(). @ram_end: end of all memory that the
  * machine can ever have. */
 int arch_pci_window(uint16_t number, uint64_t ram_end, unsigned phys_bits,

@@ -43,7 +43,8 @@ enum nc_cmd {
 	NC_DEVICE_ADD = 19, /* nc_device_add + its descriptors, answered by nc_device_place */
 	NC_DEVICE_REMOVE = 20, /* nc_named */
 	NC_BALLOON = 21,    /* resize a balloon, and what is known of it: nc_balloon, answered by nc_balloon_reply */
-	/* The next free number is 22. */
+	NC_MEMORY = 22,     /* what the machine has and can have: answered by nc_memory_reply */
+	/* The next free number is 23. */
 	NC_CONSOLE = 40,    /* the first console: nc_console + one or two stream sockets */
 	NC_LEAVE = 41,      /* of a lifeline, which stops being one; the last one ends the machine as NC_QUIT does.
 			     * Answered by nc_leave_reply first */
@@ -84,6 +85,7 @@ enum nc_dev_type {
 	NC_DEV_NET = 5,
 	NC_DEV_DISK = 8,
 	NC_DEV_BALLOON = 9,
+	NC_DEV_MEM = 10,
 };
 
 /* A token bucket: size tokens at most, filled from empty in refill_ms; burst more are there once, at
@@ -146,6 +148,8 @@ struct nc_device {
 		struct nc_net net;
 		struct nc_disk disk;
 		struct { uint64_t size; uint32_t flags; } balloon; /* bytes; NC_BALLOON_… */
+		struct { uint64_t size, requested; } mem; /* bytes, whole NC_MEM_GRANULEs: what can come beyond nc_create's
+							   * memory, and how much of it the guest is asked to take */
 		uint8_t pad[192];
 	};
 };
@@ -274,6 +278,15 @@ struct nc_balloon_reply {
 	uint64_t stat[16];       /* VIRTIO 1.2, 5.5.6.4, as last told; each question brings new ones */
 	uint32_t stat_set;       /* bit n: stat[n] is known */
 	uint32_t pad;
+};
+
+/* There is one such device at most. Its size is cut to what the guest's addresses hold and the host lets be reserved, down to
+ * none: then there is no device. */
+#define NC_MEM_GRANULE  (128u << 20)
+struct nc_memory_reply {
+	struct nc_hdr hdr;
+	uint64_t boot;           /* bytes that the machine began with */
+	uint64_t later, plugged; /* what can come beyond them, and how much of it the guest has taken */
 };
 
 struct nc_client_add {

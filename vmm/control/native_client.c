@@ -336,6 +336,23 @@ int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct er
 	return rc;
 }
 
+int ncl_memory(struct ncl *c, struct nc_memory_reply *ret, int timeout_ms, struct err *e)
+{
+	struct nc_memory_reply got;
+	const struct ncl_reply want = { .data = &got, .size = sizeof(got) };
+	struct nc_info_reply info;
+	struct nc_simple req;
+	int rc = ncl_transact(c, NC_MEMORY, &req.hdr, sizeof(req), NULL, 0, &want, timeout_ms, e);
+
+	if (rc == -ENOSYS) {
+		rc = ncl_info(c, &info, timeout_ms, e);
+		got = (struct nc_memory_reply){ .boot = rc == 0 ? info.memory : 0 };
+	}
+	if (rc == 0)
+		*ret = got;
+	return rc;
+}
+
 int ncl_leave(struct ncl *c, unsigned *ret_left, int timeout_ms, struct err *e)
 {
 	struct nc_leave_reply got;

@@ -73,6 +73,8 @@ int ncl_device_add(struct ncl *c, const struct nc_device *dev, const int *fds, s
 /* The guest should have let go of it before. */
 int ncl_device_remove(struct ncl *c, const char *device, int timeout_ms, struct err *e);
 int ncl_info(struct ncl *c, struct nc_info_reply *ret, int timeout_ms, struct err *e);
+/* What the machine has and can have. One that is older than the command has what it began with. */
+int ncl_memory(struct ncl *c, struct nc_memory_reply *ret, int timeout_ms, struct err *e);
 /* Resizes the balloon to @size bytes (NC_BALLOON_KEEP: does not); *ret (may be NULL): what is known of it. */
 int ncl_balloon(struct ncl *c, const char *device, uint64_t size, struct nc_balloon_reply *ret,
 		int timeout_ms, struct err *e);

@@ -50,6 +50,7 @@ void ncl_device_init(struct nc_device *dev, enum nc_dev_type type, const char *i
 	case NC_DEV_FS:
 	case NC_DEV_NET:
 	case NC_DEV_BALLOON:
+	case NC_DEV_MEM:
 	case NC_DEV_NONE:
 		break;
 	}

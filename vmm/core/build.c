@@ -24,16 +24,53 @@ static void advise(struct machine *m, void *host, uint64_t size)
 			log_debug("memory: no %s here: %s", advices[a].name, strerror(errno));
 }
 
+static struct machine_device *mem_device(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->cfg->ndevices; i++)
+		if (m->cfg->dev[i].type == NC_DEV_MEM)
+			return &m->cfg->dev[i];
+	return NULL;
+}
+
+/* @r: *n regions of RAM, and room for one more, that of what comes later: as much as is wanted, and as the guest's addresses
+ * hold, and as the host lets be reserved. The description then says how much that is. */
+static int make_memory(struct machine *m, struct gmem_region *r, size_t *n, unsigned bits, struct err *e)
+{
+	struct machine_device *d = mem_device(m);
+	struct gmem_region *later = &r[*n];
+	int rc;
+
+	arch_later_region(d ? d->mem.size : 0, r[*n - 1].base.v + r[*n - 1].size, bits, later);
+	for (;; later->size = align_down64(later->size / 2, ARCH_LATER_GRANULE)) {
+		rc = gmem_new(&m->mem, r, *n + (later->size ? 1 : 0), GMEM_ANON, e);
+		if (rc != -ENOMEM || !later->size)
+			break;
+		log_debug("memory: %s", e ? e->msg : "");
+	}
+	if (rc < 0 || !d)
+		return rc;
+	*n += later->size ? 1 : 0;
+	if (later->size < d->mem.size)
+		log_info("memory: %llu MiB can come later, not %llu", (unsigned long long)(later->size >> 20),
+			 (unsigned long long)(d->mem.size >> 20));
+	d->mem.size = later->size;
+	d->mem.requested = min_t(uint64_t, d->mem.requested, later->size);
+	if (!later->size)
+		d->type = NC_DEV_NONE;
+	return 0;
+}
+
 static int build_memory(struct machine *m, struct err *e)
 {
-	struct gmem_region r[ARCH_MAX_RAM_REGIONS];
+	struct gmem_region r[ARCH_MAX_RAM_REGIONS + 1];
 	unsigned bits = m->setup.hv->ops->phys_bits(m->setup.hv);
 	size_t n;
 	int rc;
 
+	_Static_assert(NC_MEM_GRANULE == ARCH_LATER_GRANULE, "one unit");
 	rc = arch_ram_regions(m->cfg->memory, bits, r, &n, e);
 	if (rc == 0)
-		rc = gmem_new(&m->mem, r, n, GMEM_ANON, e);
+		rc = make_memory(m, r, &n, bits, e);
 	if (rc == 0)
 		rc = arch_pci_window(0, r[n - 1].base.v + r[n - 1].size, bits, &m->pci_cfg, e);
 	if (rc < 0)

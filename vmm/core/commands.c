@@ -374,6 +374,7 @@ static const struct control_cmd cmds[] = {
 	{ NC_DEVICE_REMOVE, sizeof(struct nc_named), 0, 0, NC_MAY_DEVICES, do_device_remove },
 	{ NC_CONSOLE, sizeof(struct nc_console), 1, 2, NC_MAY_WATCH, do_console },
 	{ NC_BALLOON, sizeof(struct nc_balloon), 0, 0, NC_MAY_DEVICES, do_balloon },
+	{ NC_MEMORY, SIMPLE, 0, 0, NC_MAY_WATCH, do_memory },
 };
 
 static const struct control_ops control_ops = {

@@ -93,6 +93,19 @@ int do_device_remove(void *arg, struct control_request *r, struct err *e)
 	return rc < 0 ? rc : machine_device_remove(c->machine, m->device, e);
 }
 
+int do_memory(void *arg, struct control_request *r, struct err *e)
+{
+	struct nc_memory_reply reply = { .boot = 0 };
+	struct commands *c = arg;
+	int rc = commands_need_machine(c, e);
+
+	if (rc < 0)
+		return rc;
+	machine_memory(c->machine, &reply);
+	control_reply(r->ctl, &r->token, &reply, sizeof(reply), -1);
+	return CONTROL_REPLIED;
+}
+
 int do_balloon(void *arg, struct control_request *r, struct err *e)
 {
 	const struct nc_balloon *m = r->msg;

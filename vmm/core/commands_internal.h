@@ -26,5 +26,6 @@ int do_net_info(void *arg, struct control_request *r, struct err *e);
 int do_device_add(void *arg, struct control_request *r, struct err *e);
 int do_device_remove(void *arg, struct control_request *r, struct err *e);
 int do_balloon(void *arg, struct control_request *r, struct err *e);
+int do_memory(void *arg, struct control_request *r, struct err *e);
 
 #endif

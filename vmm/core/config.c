@@ -137,6 +137,20 @@ static int parse_balloon(const struct nc_device *d, struct fd_set_in *in, struct
 	return 0;
 }
 
+static int parse_mem(const struct nc_device *d, struct fd_set_in *in, struct machine_device *ret, struct err *e)
+{
+	(void)in;
+	if (!d->mem.size || d->mem.size % NC_MEM_GRANULE || d->mem.size > (uint64_t)INT64_MAX / 4)
+		return err_set(e, EINVAL, "memory: %llu bytes to come are not whole 128 MiB",
+			       (unsigned long long)d->mem.size);
+	if (d->mem.requested % NC_MEM_GRANULE || d->mem.requested > d->mem.size)
+		return err_set(e, EINVAL, "memory: %llu bytes asked for are not whole 128 MiB up to %llu",
+			       (unsigned long long)d->mem.requested, (unsigned long long)d->mem.size);
+	ret->mem.size = d->mem.size;
+	ret->mem.requested = d->mem.requested;
+	return 0;
+}
+
 static const struct {
 	enum nc_dev_type type;
 	const char *name;
@@ -150,6 +164,7 @@ static const struct {
 	{ NC_DEV_NET, "net", parse_net },
 	{ NC_DEV_DISK, "disk", parse_disk },
 	{ NC_DEV_BALLOON, "balloon", parse_balloon },
+	{ NC_DEV_MEM, "memory", parse_mem },
 };
 
 static int check_place(const struct machine_config *c, const struct nc_device *d, struct err *e)
@@ -167,6 +182,8 @@ static int check_place(const struct machine_config *c, const struct nc_device *d
 		/* Guests know one vsock device, and commands do not name it. */
 		if (c->dev[i].type == NC_DEV_VSOCK && d->type == NC_DEV_VSOCK)
 			return err_set(e, EINVAL, "there can be one vsock device");
+		if (c->dev[i].type == NC_DEV_MEM && d->type == NC_DEV_MEM)
+			return err_set(e, EINVAL, "there can be one memory device");
 	}
 	return 0;
 }
@@ -316,6 +333,7 @@ static void close_device(struct machine_device *d)
 	case NC_DEV_FS:
 	case NC_DEV_NET:
 	case NC_DEV_BALLOON:
+	case NC_DEV_MEM:
 	case NC_DEV_NONE:
 		break;
 	}

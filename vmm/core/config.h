@@ -39,6 +39,9 @@ struct machine_device {
 			uint64_t size;
 			uint32_t flags;
 		} balloon;
+		struct {
+			uint64_t size, requested;
+		} mem;
 	};
 };
 

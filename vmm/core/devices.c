@@ -11,6 +11,7 @@
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
+#include "vmm/virtio/mem.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
@@ -154,6 +155,21 @@ static int make_balloon(struct machine *m, struct machine_dev *d, struct machine
 	return vdev_new(&d->vdev, &balloon_class, c->id, &cfg, m->mem, m->io.loop, e);
 }
 
+static int make_mem(struct machine *m, struct machine_dev *d, struct machine_device *c, struct err *e)
+{
+	struct mem_cfg cfg = { .requested = c->mem.requested };
+	struct gmem_region r;
+	uint64_t off;
+	void *host;
+	int fd;
+
+	/* The last region is what comes later: build.c has made it so. */
+	gmem_region_at(m->mem, gmem_nregions(m->mem) - 1, &r, &host, &fd, &off);
+	cfg.base = r.base;
+	cfg.size = r.size;
+	return vdev_new(&d->vdev, &mem_class, c->id, &cfg, m->mem, m->io.loop, e);
+}
+
 static const struct {
 	enum nc_dev_type type;
 	int (*make)(struct machine *m, struct machine_dev *d, struct machine_device *c,
@@ -167,6 +183,7 @@ static const struct {
 	{ NC_DEV_NET, make_net, true },
 	{ NC_DEV_DISK, make_disk, true },
 	{ NC_DEV_BALLOON, make_balloon, false },
+	{ NC_DEV_MEM, make_mem, false },
 };
 
 static int add_device(struct machine *m, unsigned index, struct err *e)
@@ -190,7 +207,8 @@ int machine_add_devices(struct machine *m, struct err *e)
 	int rc = m->cfg->flags & NC_CREATE_DISKS_COME ? evloop_new(&m->disk.loop, e) : 0;
 
 	for (unsigned i = 0; rc == 0 && i < m->cfg->ndevices; i++)
-		rc = add_device(m, i, e);
+		if (m->cfg->dev[i].type != NC_DEV_NONE)
+			rc = add_device(m, i, e);
 	return rc;
 }
 
@@ -329,6 +347,15 @@ int machine_balloon(struct machine *m, const char *device, uint64_t size, struct
 	ret->stat_set = info.stat_set;
 	memcpy(ret->stat, info.stat, sizeof(ret->stat));
 	return 0;
+}
+
+void machine_memory(struct machine *m, struct nc_memory_reply *ret)
+{
+	const struct machine_dev *d = machine_find(m, NC_DEV_MEM, NULL);
+
+	ret->boot = gmem_total(m->mem);
+	ret->later = d ? d->cfg->mem.size : 0;
+	ret->plugged = d ? mem_plugged(d->vdev) : 0;
 }
 
 /* The first console: where a kernel's messages go. */

@@ -5,7 +5,7 @@
  *
  * Threads: `control` runs the loop given to machine_new(); every function here is called on it (or before
  * it runs), and every callback comes on it. The machine's own threads, made by machine_boot(): one a
- * vCPU; `io` for vsock, console, rng, balloon and legacy ports; `fs` when there is a file server; `disk` when
+ * vCPU; `io` for vsock, console, rng, balloon, memory and legacy ports; `fs` when there is a file server; `disk` when
  * there are disks.
  */
 #ifndef VMM_CORE_MACHINE_H
@@ -73,6 +73,7 @@ int machine_net_detach(struct machine *m, const char *device, struct err *e);
 int machine_net_link(struct machine *m, const char *device, bool up, struct err *e);
 /* All but the header. */
 int machine_net_info(struct machine *m, const char *device, struct nc_net_info *ret, struct err *e);
+void machine_memory(struct machine *m, struct nc_memory_reply *ret); /* all but the header */
 /* Resizes (@size NC_BALLOON_KEEP: does not), and fills in all but the header. */
 int machine_balloon(struct machine *m, const char *device, uint64_t size, struct nc_balloon_reply *ret,
 		    struct err *e);

@@ -23,7 +23,7 @@
 
 enum jail_role {
 	JAIL_CONTROL, /* the native socket, events, shares */
-	JAIL_IO,      /* vsock, console, rng, balloon */
+	JAIL_IO,      /* vsock, console, rng, balloon, memory */
 	JAIL_VCPU,
 	JAIL_FS,      /* the file server and its workers */
 	JAIL_DISK,    /* disks and their workers */

@@ -25,7 +25,7 @@ struct gmem {
 	int fd;
 	void *window;
 	uint64_t window_len;
-	uint64_t total;
+	uint64_t total, later; /* bytes */
 	size_t n;
 	struct mapped at[GMEM_MAX_REGIONS];
 };
@@ -66,6 +66,7 @@ static uint64_t lay_out(struct gmem *m, const struct gmem_region *r, size_t n)
 			return 0;
 		m->at[i] = (struct mapped){ .r = r[i], .host = NULL, .fd_off = m->total };
 		m->total += r[i].size;
+		m->later += r[i].later ? r[i].size : 0;
 		off = align_up64(start + r[i].size, WINDOW_ALIGN) + WINDOW_ALIGN;
 		if (off > (uint64_t)INT64_MAX / 2)
 			return 0;
@@ -180,7 +181,7 @@ void gmem_region_at(const struct gmem *m, size_t i, struct gmem_region *ret, voi
 
 uint64_t gmem_total(const struct gmem *m)
 {
-	return m->total;
+	return m->total - m->later;
 }
 
 int gmem_advise(struct gmem *m, unsigned advice, struct err *e)

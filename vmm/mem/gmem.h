@@ -33,6 +33,9 @@ struct gmem;
 struct gmem_region {
 	gpa_t base;
 	uint64_t size; /* both multiples of the page size of the backing */
+	/* Not in the memory map that the guest boots with: a memory device hands it out (vmm/virtio/mem.h). Memory like
+	 * any other here: what a device is told to put where nothing is plugged is the guest's own loss. */
+	bool later;
 };
 
 enum gmem_backing {
@@ -52,7 +55,7 @@ size_t gmem_nregions(const struct gmem *m);
 /* The i-th region and where it is mapped, for memory slots; nobody else needs the pointer. */
 void gmem_region_at(const struct gmem *m, size_t i, struct gmem_region *ret, void **ret_host,
 		    int *ret_fd, uint64_t *ret_fd_off);
-uint64_t gmem_total(const struct gmem *m);
+uint64_t gmem_total(const struct gmem *m); /* what the guest boots with */
 
 /* Policy for all memory: transparent huge pages, merging of equal pages (KSM). The kernel's own setting
  * holds where nothing is said. -ENOTSUP for what this kernel lacks. */

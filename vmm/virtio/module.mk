@@ -9,6 +9,7 @@ VMM_RNG_OBJS := vmm/virtio/rng
 VMM_NET_OBJS := $(addprefix vmm/virtio/,net net_link net_rx net_tx net_ctrl net_filter net_state net_vhost) \
 	$(VMM_RATE_OBJS) $(VMM_TAP_OBJS) vmm/backend/vhost
 VMM_BALLOON_OBJS := vmm/virtio/balloon
+VMM_MEM_DEV_OBJS := vmm/virtio/mem
 VMM_BLK_OBJS = vmm/virtio/blk vmm/virtio/blk_req $(VMM_DISK_OBJS) $(VMM_RATE_OBJS)
 VMM_CONSOLE_OBJS := vmm/virtio/console vmm/virtio/console_tail vmm/virtio/console_watch
 
@@ -56,6 +57,11 @@ UNIT_TESTS += balloon
 balloon_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_BALLOON_OBJS)
 FUZZ_TARGETS += balloon
 balloon_FUZZ_OBJS = $(FDV_OBJS) $(VMM_BALLOON_OBJS)
+
+UNIT_TESTS += mem_dev
+mem_dev_TEST_OBJS = $(VDEV_TEST_OBJS) $(VMM_MEM_DEV_OBJS)
+FUZZ_TARGETS += mem_dev
+mem_dev_FUZZ_OBJS = $(FDV_OBJS) $(VMM_MEM_DEV_OBJS)
 
 UNIT_TESTS += disk blk blk_batch
 disk_TEST_OBJS = $(LIB_BASE) $(VMM_DISK_OBJS) lib/diskfile

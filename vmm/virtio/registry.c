@@ -2,6 +2,7 @@
 #include "vmm/virtio/balloon.h"
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
+#include "vmm/virtio/mem.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
@@ -11,6 +12,7 @@ const struct vdev_class *const vdev_classes[] = {
 	&balloon_class,
 	&blk_class,
 	&console_class,
+	&mem_class,
 	&net_class,
 	&rng_class,
 	&vsock_class,

@@ -34,6 +34,7 @@ enum vdev_id {
 	VDEV_RNG = 4,
 	VDEV_BALLOON = 5,
 	VDEV_VSOCK = 19,
+	VDEV_MEM = 24,
 	VDEV_FS = 26,
 };
 
@@ -54,6 +55,9 @@ struct vdev_class {
 	uint64_t features;         /* device bits; transport bits are added by the transport */
 	uint16_t snap_ver;
 	enum vdev_loop loop;
+	/* Kicked a few times in its life: each comes as an exit, and the start need not wait until the hypervisor has taken
+	 * in one more eventfd (a grace period). */
+	bool rare_kicks;
 	size_t size;               /* of the instance struct whose first member is struct vdev */
 	/* @cfg: the class's own config struct (descriptors, never paths); descriptors in it become the
 	 * device's on success. Sets d->nqueues (and may narrow d->offered). */

@@ -112,7 +112,7 @@ void vpci_unbind(struct virtio_pci *t)
 void vpci_bind(struct virtio_pci *t)
 {
 	vpci_unbind(t);
-	for (unsigned i = 0; i < t->d->nqueues && t->bar_base; i++) {
+	for (unsigned i = 0; i < t->d->nqueues && t->bar_base && !t->d->cls->rare_kicks; i++) {
 		struct vpci_queue *q = &t->q[i];
 		uint64_t at = t->bar_base + AT_NOTIFY + i * NOTIFY_MULTIPLIER;
 

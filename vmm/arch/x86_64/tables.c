@@ -43,7 +43,7 @@ static void build_map(struct memory_map *t, const struct gmem *m, const struct p
 
 		gmem_region_at(m, i, &r, &host, &fd, &off);
 		cut = r.base.v < X86_HIGH_RAM ? X86_HIGH_RAM - r.base.v : 0;
-		if (r.size > cut)
+		if (r.size > cut && !r.later)
 			map_add(t, r.base.v + cut, r.size - cut, MAP_RAM);
 		/* Behind low RAM, before high: in ascending order. */
 		for (size_t j = 0; i == 0 && j < npci; j++)
