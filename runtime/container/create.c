@@ -477,13 +477,19 @@ static int join_machine(struct creation *c, struct err *e)
 	return rc < 0 ? rc : stand_in_wait(&c->proxy, ATTACH_TIMEOUT_MS, e);
 }
 
+static uint64_t memory_limit(const struct oci_resources *r)
+{
+	return r->has_memory_limit && r->memory_limit > 0 ? (uint64_t)r->memory_limit : UINT64_MAX;
+}
+
 static int make_all(struct creation *c, struct err *e)
 {
 	int root = c->req->host->root;
 	int rc = container_state_save(c->dir, &c->st, e);
 
 	if (rc == 0)
-		rc = joins(c) ? join_enter(&c->join, root, c->req->id, &c->vm, e) : sandbox_begin(&c->vm, root, c->sandbox, e);
+		rc = joins(c) ? join_enter(&c->join, root, c->req->id, memory_limit(&c->spec->res), &c->vm, e) :
+				sandbox_begin(&c->vm, root, c->sandbox, e);
 	timeline_mark(joins(c) ? "machine joined" : "husk-machine started");
 	if (rc == 0)
 		rc = group_make(&c->group, c->spec, c->req->id, c->req->host->rootless, e);

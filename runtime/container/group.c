@@ -2,6 +2,7 @@
 #include "runtime/container/group.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,19 +174,38 @@ static bool is_limited(int fd, const char *file)
 	return io_read_file(fd, file, 4096, &text, NULL) == 0 && strncmp(text, "max", 3) != 0;
 }
 
-int group_share(const struct container_state *s, uint64_t memory, struct err *e)
+static uint64_t memory_of(int fd)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (io_read_file(fd, "memory.max", 4096, &text, NULL) < 0 || strncmp(text, "max", 3) == 0)
+		return UINT64_MAX;
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t group_memory(const struct container_state *s)
+{
+	_cleanup_close_ int fd = -1;
+
+	return !*s->cgroup || cgroup_open(s->cgroup, &fd) < 0 ? UINT64_MAX : memory_of(fd);
+}
+
+int group_share(const struct container_state *s, uint64_t memory, uint64_t more, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	char bytes[24];
 	struct oci_limit v[2];
 	struct oci_limits l = OCI_LIMITS_INIT;
+	uint64_t has, all = memory + OCI_LIMITS_MEMORY;
 
 	if (!*s->cgroup || cgroup_open(s->cgroup, &fd) < 0)
 		return 0;
-	snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)(memory + OCI_LIMITS_MEMORY));
+	has = memory_of(fd);
 	l.v = v;
-	if (is_limited(fd, "memory.max"))
+	if (has != UINT64_MAX) {
+		snprintf(bytes, sizeof(bytes), "%" PRIu64, more < all && has < all - more ? has + more : all);
 		v[l.n++] = (struct oci_limit){ .file = "memory.max", .value = bytes };
+	}
 	if (is_limited(fd, "cpu.max"))
 		v[l.n++] = (struct oci_limit){ .file = "cpu.max", .value = "max" };
 	return l.n ? group_set(s, &l, e) : 0;

@@ -151,7 +151,7 @@ bool join_is_shared(int root, const char *name)
 /* ---- in ---------------------------------------------------------------------------------------------------- */
 
 /* The group of the container @id bounds the machine, no more that one container. */
-static void widen(int root, const char *id, uint64_t memory)
+static void widen(int root, const char *id, const struct nc_memory_reply *m, uint64_t more)
 {
 	struct container_state st;
 	_cleanup_close_ int dir = -1;
@@ -159,15 +159,24 @@ static void widen(int root, const char *id, uint64_t memory)
 
 	if (!*id || container_find(root, id, &dir, &st, &e) < 0)
 		return;
-	if (group_share(&st, memory, &e) < 0)
+	if (group_share(&st, m->boot + m->later, more, &e) < 0)
 		log_warn("the limits of %s hold for the whole machine: %s", id, e.msg);
 	container_state_done(&st);
 }
 
-int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e)
+void join_widen(int root, const char *sandbox, const struct nc_memory_reply *machine, uint64_t more)
 {
+	_cleanup_close_ int dir = -1;
 	struct sandbox_record r;
-	struct nc_info_reply info;
+
+	if (sandbox_open(root, sandbox, true, &dir, NULL) == 0 && sandbox_load(dir, &r, NULL) == 0)
+		widen(root, r.host, machine, more);
+}
+
+int join_enter(const struct join *j, int root, const char *id, uint64_t limit, struct sandbox *vm, struct err *e)
+{
+	struct nc_memory_reply memory;
+	struct sandbox_record r;
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int sock = -1;
 	int rc = sandbox_open(root, j->sandbox, true, &dir, e);
@@ -182,11 +191,11 @@ int join_enter(const struct join *j, int root, const char *id, struct sandbox *v
 	if (rc < 0)
 		return err_wrap(e, rc, "cannot join the virtual machine of %s", j->sandbox);
 	sock = -1;
-	rc = ncl_info(vm->ctl, &info, CALL_TIMEOUT_MS, e);
+	rc = ncl_memory(vm->ctl, &memory, CALL_TIMEOUT_MS, e);
 	if (rc == 0)
 		rc = sandbox_enroll(dir, id, e);
 	if (rc == 0)
-		widen(root, r.host, info.memory);
+		widen(root, r.host, &memory, limit);
 	return rc;
 }
 
@@ -229,8 +238,10 @@ static void drop_shares(struct ncl *machine, const struct container_state *s)
 	}
 }
 
-/* The machine's group is to be removed: machine and husk-net go on in that of @to. */
-static int move(const struct sandbox_record *r, struct other *to, uint64_t memory, struct err *e)
+/* The machine's group, @from's, is to be removed: machine and husk-net go on in that of @to, bounded by no less than
+ * before. */
+static int move(const struct sandbox_record *r, const struct container_state *from, struct other *to,
+		const struct nc_memory_reply *m, struct err *e)
 {
 	_cleanup_close_ int group = -1;
 	_cleanup_close_ int proxy = -1;
@@ -241,7 +252,7 @@ static int move(const struct sandbox_record *r, struct other *to, uint64_t memor
 	rc = cgroup_open(to->st.cgroup, &group);
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot open the cgroup %s", to->st.cgroup);
-	rc = group_share(&to->st, memory, e);
+	rc = group_share(&to->st, m->boot + m->later, group_memory(from), e);
 	if (rc == 0)
 		rc = group_enter(&to->st, group, r->machine.pid, e);
 	if (rc == 0 && r->net.pid)
@@ -255,7 +266,7 @@ static int move(const struct sandbox_record *r, struct other *to, uint64_t memor
 static int leave_to(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int dir,
 		    struct sandbox_record *r, struct other *to, struct err *e)
 {
-	struct nc_info_reply info = { .memory = 0 };
+	struct nc_memory_reply memory;
 	struct ncl *machine;
 	int sock, rc = sandbox_join(h->root, name, &sock, NULL);
 
@@ -269,12 +280,12 @@ static int leave_to(const struct container_host *h, const char *id, const char *
 	}
 	drop_shares(machine, s);
 	container_devices_leave(machine, h->root, id);
-	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, NULL);
+	rc = ncl_memory(machine, &memory, CALL_TIMEOUT_MS, NULL);
 	ncl_free(machine);
 	if (rc < 0)
 		return 0;
 	if (strcmp(r->host, id) == 0 && s->cgroup && *s->cgroup) {
-		rc = move(r, to, info.memory, e);
+		rc = move(r, s, to, &memory, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "the virtual machine cannot leave the control group");
 		snprintf(r->host, sizeof(r->host), "%s", to->st.id);

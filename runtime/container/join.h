@@ -24,8 +24,11 @@ struct join {
  * configuration names by path: noted in @spec, which is good as long as @j is. What such a container cannot have is refused
  * by name. Nothing is changed. */
 int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct err *e);
-/* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline. */
-int join_enter(const struct join *j, int root, const char *id, struct sandbox *vm, struct err *e);
+/* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline.
+ * @limit: bytes of memory that it may use; UINT64_MAX: as many as it likes. */
+int join_enter(const struct join *j, int root, const char *id, uint64_t limit, struct sandbox *vm, struct err *e);
+/* The machine's control group is to hold @more bytes more, for one of several containers in it. What fails is logged. */
+void join_widen(int root, const char *sandbox, const struct nc_memory_reply *machine, uint64_t more);
 
 /* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's
  * control group. 1: others are in it; 0: none is, and it is to be removed. *ret_lock (-1: none) is held until that is

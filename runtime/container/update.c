@@ -26,8 +26,8 @@
 /* Everything of one update. */
 struct update {
 	struct container_state s;
-	int dir, sock, cgroup; /* cgroup -1: it has none on the host */
-	uint64_t machine; /* bytes of memory */
+	int root, dir, sock, cgroup; /* cgroup -1: it has none on the host */
+	struct nc_memory_reply machine; /* what it has and can have */
 	bool shared; /* the machine has had other containers, too */
 	struct oci_resources res;
 	struct oci_limits guest, host;
@@ -37,7 +37,6 @@ struct update {
 
 static int find(struct update *u, const struct container_host *h, const char *id, struct err *e)
 {
-	struct nc_info_reply info;
 	enum container_status status;
 	struct ncl *machine;
 	int fd = -1;
@@ -62,8 +61,7 @@ static int find(struct update *u, const struct container_host *h, const char *id
 		rc = ncl_new(&machine, fd, e);
 	if (rc < 0)
 		return rc;
-	rc = ncl_info(machine, &info, CALL_TIMEOUT_MS, e);
-	u->machine = info.memory;
+	rc = ncl_memory(machine, &u->machine, CALL_TIMEOUT_MS, e);
 	u->shared = join_is_shared(h->root, u->s.sandbox);
 	ncl_free(machine);
 	return rc;
@@ -71,15 +69,31 @@ static int find(struct update *u, const struct container_host *h, const char *id
 
 static int check_memory(const struct update *u, struct err *e)
 {
-	uint64_t room = sandbox_container_memory(u->machine);
+	uint64_t room = sandbox_container_memory(u->machine.boot + u->machine.later);
 
 	if (!u->res.has_memory_limit || u->res.memory_limit <= 0 ||
 	    (uint64_t)u->res.memory_limit <= room)
 		return 0;
 	return err_set(e, EINVAL,
 		       "memory limit %" PRId64 " is more than the %" PRIu64 " bytes that the container's "
-		       "machine has for it, and a machine cannot be given more while it runs",
+		       "machine can have for it",
 		       u->res.memory_limit, room);
+}
+
+/* What bounds the machine on the host: what the limit takes, and no less than it holds at this moment. The guest is to bring
+ * its container below the limit, which gives memory back a little later; the host's kernel would kill the machine at once. */
+static uint64_t machine_bound(const struct update *u)
+{
+	const struct oci_resources *r = &u->res;
+	_cleanup_free_ char *held = NULL;
+	uint64_t need = u->machine.boot;
+
+	if (!r->has_memory_limit || r->memory_limit <= 0)
+		return need;
+	need = sandbox_machine_memory(need, (uint64_t)r->memory_limit);
+	if (u->cgroup >= 0 && io_read_file(u->cgroup, "memory.current", MAX_FILE, &held, NULL) == 0)
+		need = max_t(uint64_t, need, strtoull(held, NULL, 10));
+	return need;
 }
 
 /* A period alone goes with the quota that there is, a quota with its period, as runc has it. */
@@ -146,7 +160,10 @@ static int write_host(struct update *u, struct err *e)
 {
 	int rc;
 
-	/* A machine that several share is bounded by what it has. */
+	/* What bounds a machine that several share is not this one's alone. */
+	if (u->shared && u->res.has_memory_limit)
+		join_widen(u->root, u->s.sandbox, &u->machine,
+			   u->res.memory_limit > 0 ? (uint64_t)u->res.memory_limit : UINT64_MAX);
 	if (u->cgroup < 0 || !u->host.n || u->shared)
 		return 0;
 	if (u->host.n > AGENT_MAX_VALUES)
@@ -186,6 +203,7 @@ int container_update(const struct container_host *h, const char *id, const struc
 	if (!u)
 		return err_set(e, ENOMEM, "out of memory");
 	u->dir = u->sock = u->cgroup = -1;
+	u->root = h->root;
 	u->res = *res;
 	rc = find(u, h, id, e);
 	if (rc == 0)
@@ -195,7 +213,7 @@ int container_update(const struct container_host *h, const char *id, const struc
 		rc = oci_limits_guest(&u->res, &u->guest, e);
 	}
 	if (rc == 0)
-		rc = oci_limits_host(&u->res, u->machine, &u->host, e);
+		rc = oci_limits_host(&u->res, machine_bound(u), &u->host, e);
 	if (rc == 0)
 		rc = write_host(u, e);
 	if (rc == 0) {

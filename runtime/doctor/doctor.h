@@ -36,6 +36,6 @@ void doctor_say(struct doctor_line *l, enum doctor_verdict v, const char *advice
 /* Lines of doctor_host(), in kernel.c and parts.c. */
 typedef void doctor_check(struct doctor_line *l, const char *config);
 doctor_check doctor_kvm, doctor_nx_huge_pages, doctor_calls, doctor_namespaces, doctor_cgroup, doctor_favordynmods,
-	doctor_limits, doctor_tun, doctor_vhost_net, doctor_programs, doctor_guest, doctor_config;
+	doctor_limits, doctor_memory, doctor_tun, doctor_vhost_net, doctor_programs, doctor_guest, doctor_config;
 
 #endif

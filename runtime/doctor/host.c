@@ -15,6 +15,7 @@ static const struct {
 	{ "cgroup", doctor_cgroup },
 	{ "cgroup favordynmods", doctor_favordynmods },
 	{ "limits", doctor_limits },
+	{ "memory", doctor_memory },
 	{ "/dev/net/tun", doctor_tun },
 	{ "/dev/vhost-net", doctor_vhost_net },
 	{ "programs", doctor_programs },

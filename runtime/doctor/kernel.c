@@ -15,6 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "runtime/doctor/doctor.h"
+#include "runtime/oci/spec.h"
+#include "runtime/sandbox/sandbox.h"
 #include "vmm/hv/kvm/probe.h"
 
 #define CGROUP_ROOT   "/sys/fs/cgroup"
@@ -209,6 +211,21 @@ void doctor_limits(struct doctor_line *l, const char *config)
 		doctor_say(l, DOCTOR_OK, NULL, "%llu open files, %llu KiB of locked memory",
 			   (unsigned long long)files.rlim_max,
 			   (unsigned long long)min_t(rlim_t, locked.rlim_max, RLIM_INFINITY / 2) >> 10);
+}
+
+void doctor_memory(struct doctor_line *l, const char *config)
+{
+	const struct oci_resources none = { .has_memory_limit = false };
+	const struct sandbox_shape s = sandbox_shape(&none);
+
+	(void)config;
+	if (sandbox_may_reserve())
+		doctor_say(l, DOCTOR_OK, NULL, "machines begin with %llu MiB and can grow by %llu",
+			   (unsigned long long)(s.memory >> 20), (unsigned long long)(s.later >> 20));
+	else
+		doctor_say(l, DOCTOR_WARNING, "sysctl vm.overcommit_memory=0",
+			   "machines do not grow beyond the %llu MiB that they begin with: reserved counts as used here",
+			   (unsigned long long)(s.memory >> 20));
 }
 
 static void device(struct doctor_line *l, const char *path, const char *advice, const char *without)

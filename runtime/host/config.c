@@ -56,6 +56,17 @@ static int read_memory(struct oci_ctx *c, const struct json *v, void *dst)
 	return oci_vm_memory(v->str, dst) < 0 ? oci_fail(c, v, "%s", bad) : 0;
 }
 
+static int read_choice(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	enum host_config_choice *choice = dst;
+	bool yes = false;
+	int rc = oci_read_bool(c, v, &yes);
+
+	if (rc == 0)
+		*choice = yes ? HOST_CONFIG_YES : HOST_CONFIG_NO;
+	return rc;
+}
+
 static const struct oci_field vcpus_fields[] = {
 	OCI_FIELD("default", OCI_HOST, struct host_config, vcpus, oci_read_vcpus),
 	OCI_FIELD("max", OCI_HOST, struct host_config, vcpus_max, oci_read_vcpus),
@@ -64,6 +75,7 @@ static const struct oci_field vcpus_fields[] = {
 static const struct oci_field memory_fields[] = {
 	OCI_FIELD("default", OCI_HOST, struct host_config, memory, read_memory),
 	OCI_FIELD("max", OCI_HOST, struct host_config, memory_max, read_memory),
+	OCI_FIELD("grow", OCI_HOST, struct host_config, memory_grow, read_choice),
 	OCI_END,
 };
 

@@ -19,6 +19,7 @@ struct host_config {
 	struct oci_strv kernel_parameters; /* added to husk's own */
 	uint32_t vcpus, vcpus_max; /* 0: not given */
 	uint64_t memory, memory_max; /* bytes, 0: not given */
+	enum host_config_choice { HOST_CONFIG_UNSAID, HOST_CONFIG_NO, HOST_CONFIG_YES } memory_grow;
 	struct oci_strv annotations; /* of dev.husk.*, that containers may use beyond vcpus and memory */
 	struct oci_strv paths; /* folders in which files that they name must lie */
 };

@@ -28,16 +28,21 @@ static int choose_shape(struct sandbox_shape *ret, const struct oci_spec *s, con
 	struct oci_resources res = s->res;
 	struct sandbox_shape shape;
 	char from[200];
+	uint64_t all;
 
 	oci_vm_pod(s, &res);
 	shape = sandbox_shape(&res);
+	all = shape.memory + shape.later;
 	shape.vcpus = max_t(uint32_t, shape.vcpus, cfg->vcpus);
 	shape.memory = max_t(uint64_t, shape.memory, cfg->memory);
 	/* A limit is no request: it is met by less. */
 	if (cfg->vcpus_max)
 		shape.vcpus = min_t(uint32_t, shape.vcpus, cfg->vcpus_max);
-	if (cfg->memory_max)
+	if (cfg->memory_max) {
 		shape.memory = min_t(uint64_t, shape.memory, cfg->memory_max);
+		all = min_t(uint64_t, all, cfg->memory_max);
+	}
+	shape.later = align_down64(all > shape.memory ? all - shape.memory : 0, NC_MEM_GRANULE);
 	if (w->vcpus && cfg->vcpus_max && w->vcpus > cfg->vcpus_max)
 		return err_set(e, EPERM, "%s: %u are more than the %u that %s allows",
 			       source(w->vcpus_from, from, sizeof(from)), w->vcpus, cfg->vcpus_max, cfg->file);
@@ -46,6 +51,9 @@ static int choose_shape(struct sandbox_shape *ret, const struct oci_spec *s, con
 			       source(w->memory_from, from, sizeof(from)), (unsigned long long)(w->memory >> 20),
 			       (unsigned long long)(cfg->memory_max >> 20), cfg->file);
 	shape.vcpus = w->vcpus ? w->vcpus : shape.vcpus;
+	/* Who says how much a machine is to have gets that. */
+	if (w->memory || cfg->memory_grow == HOST_CONFIG_NO)
+		shape.later = 0;
 	shape.memory = w->memory ? w->memory : shape.memory;
 	*ret = shape;
 	return 0;
@@ -124,6 +132,13 @@ static int choose_program(struct machine_choice *c, const struct host_config *cf
 	return 0;
 }
 
+/* Another kernel than husk's own would not wait until it needs the memory, but take all of it at its start. */
+static void choose_growth(struct machine_choice *c, const struct host_config *cfg)
+{
+	if ((c->kernel >= 0 && cfg->memory_grow != HOST_CONFIG_YES) || (c->shape.later && !sandbox_may_reserve()))
+		c->shape.later = 0;
+}
+
 int machine_choose(struct machine_choice *ret, const struct oci_spec *s, const struct host_config *cfg, struct err *e)
 {
 	struct oci_vm_wish w;
@@ -144,6 +159,8 @@ int machine_choose(struct machine_choice *ret, const struct oci_spec *s, const s
 	if (rc == 0)
 		rc = open_file(cfg, w.initramfs, w.initramfs_from, cfg->initramfs, "initramfs", "HUSK_INITRAMFS",
 			       &ret->initramfs, e);
+	if (rc == 0)
+		choose_growth(ret, cfg);
 	return rc;
 }
 

@@ -32,7 +32,9 @@ static const char cmdline[] =
 	"rcupdate.rcu_expedited=1 " /* namespaces and mounts without waiting for grace periods */
 	"cryptomgr.notests "      /* self-tests at every boot find nothing new */
 	"pci=lastbus=0,noearly "  /* one bus: no other need be probed, and none by ports */
-	"random.trust_cpu=on";    /* the pool is ready before the first process */
+	"random.trust_cpu=on "    /* the pool is ready before the first process */
+	"virtio_mem.on_demand=1 " /* what can come later comes when what is there runs short … */
+	"memory_hotplug.memmap_on_memory=1"; /* … and needs none of that to be described */
 /* clang-format on */
 
 static int open_data(const char *name, const char *env, int *ret_fd, struct err *e)
@@ -146,6 +148,15 @@ int sandbox_plug_disks(struct sandbox *s, struct err *e)
 	return rc < 0 ? err_wrap(e, rc, "disks") : 0;
 }
 
+/* All that there is for later is offered: how much of it is taken is the guest's to know. */
+static void describe_later(uint64_t later, struct ncl_desc *d)
+{
+	struct nc_device *mem = later ? ncl_desc_device(d, NC_DEV_MEM, "memory") : NULL;
+
+	if (mem)
+		mem->mem.size = mem->mem.requested = later;
+}
+
 static int describe(struct sandbox *s, struct ncl_desc *d, int ready, int log, struct err *e)
 {
 	struct nc_device *console = ncl_desc_device(d, NC_DEV_CONSOLE, "console");
@@ -196,6 +207,7 @@ int sandbox_build(struct sandbox *s, const char *name, const struct sandbox_shap
 	d->m.log_json = log_json;
 	snprintf(d->m.name, sizeof(d->m.name), "%s", name);
 	snprintf(d->m.cmdline, sizeof(d->m.cmdline), "%s%s", cmdline, s->parameters ? s->parameters : "");
+	describe_later(shape->later, d);
 	rc = describe(s, d, theirs, log, e);
 	if (rc == 0)
 		rc = ncl_create(s->ctl, d, CALL_TIMEOUT_MS, e);

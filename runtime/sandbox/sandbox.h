@@ -33,7 +33,8 @@
 
 struct sandbox_shape {
 	uint32_t vcpus;
-	uint64_t memory; /* bytes */
+	uint64_t memory; /* bytes that it begins with */
+	uint64_t later;  /* bytes that its guest takes beyond them when it needs them; whole NC_MEM_GRANULEs */
 };
 
 struct sandbox {
@@ -59,14 +60,20 @@ struct sandbox {
 	}
 
 /* What a container with these limits gets: the memory limit and what the guest itself needs, rounded up to one of a few
- * shapes; CPUs enough for its quota, and none that its set of the host's has no room for. */
+ * shapes, and what the host has beyond it for later; CPUs enough for its quota, and none that its set of the host's has no
+ * room for. */
 struct oci_resources;
 struct sandbox_shape sandbox_shape(const struct oci_resources *res);
-/* The largest memory limit for which a machine of @memory bytes would have been made. */
+/* The largest memory limit for which a machine of @memory bytes has room. */
 uint64_t sandbox_container_memory(uint64_t memory);
+/* Of a machine that began with @boot bytes, how many a container with that limit may make it use: bounds the machine. */
+uint64_t sandbox_machine_memory(uint64_t boot, uint64_t limit);
 /* The same on a host of so many CPUs and bytes of memory. */
 struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t host_cpus,
 				      uint64_t host_memory);
+/* Machines get nothing for later where the host counts as used what is reserved (vm.overcommit_memory is 2): one would take
+ * what the next needs to begin with. */
+bool sandbox_may_reserve(void);
 
 /* Opens /dev/kvm, and kernel and initramfs where they are not set: first of all, while nothing exists. */
 int sandbox_open_files(struct sandbox *s, struct err *e);

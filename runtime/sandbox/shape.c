@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/util.h"
 #include "runtime/oci/cpuset.h"
 #include "runtime/oci/spec.h"
@@ -40,7 +43,21 @@ struct sandbox_shape sandbox_shape_on(const struct oci_resources *res, uint64_t 
 		if (!(res->has_cpu_quota && res->cpu_quota > 0) || cpus < shape.vcpus)
 			shape.vcpus = (uint32_t)max_t(uint64_t, cpus, 1);
 	}
+	if (host_memory > shape.memory)
+		shape.later = align_down64(host_memory - shape.memory, NC_MEM_GRANULE);
 	return shape;
+}
+
+uint64_t sandbox_machine_memory(uint64_t boot, uint64_t limit)
+{
+	return limit > UINT64_MAX - GUEST_OVERHEAD ? limit : max_t(uint64_t, boot, limit + GUEST_OVERHEAD);
+}
+
+bool sandbox_may_reserve(void)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return io_read_file(AT_FDCWD, "/proc/sys/vm/overcommit_memory", 16, &text, NULL) < 0 || text[0] != '2';
 }
 
 uint64_t sandbox_container_memory(uint64_t memory)

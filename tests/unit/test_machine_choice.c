@@ -108,6 +108,48 @@ static void accepted(void **state)
 	}
 }
 
+/* What the machine can take beyond what it begins with. */
+static void growth(void **state)
+{
+	static const struct {
+		const char *why, *members, *config;
+		uint64_t mib; /* at most; UINT64_MAX: what the host has */
+	} rows[] = {
+		{ "nothing asked for", "}}", "{}", UINT64_MAX },
+		{ "beside a limit, for update", ", \"resources\": {\"memory\": {\"limit\": 400000000}}}}", "{}", UINT64_MAX },
+		{ "a default is what it begins with", "}}", "{\"memory\": {\"default\": \"512M\"}}", UINT64_MAX },
+		{ "a maximum holds for all of it", "}}", "{\"memory\": {\"max\": \"512M\"}}", 256 },
+		{ "in whole blocks", "}}", "{\"memory\": {\"max\": \"500M\"}}", 128 },
+		{ "a maximum that it begins with", "}}", "{\"memory\": {\"default\": \"1G\", \"max\": \"1G\"}}", 0 },
+		{ "not by the operator", "}}", "{\"memory\": {\"grow\": false}}", 0 },
+		{ "the operator's word", "}}", "{\"memory\": {\"grow\": true, \"max\": \"512M\"}}", 256 },
+		{ "who says how much has that", NOTE("memory", "300M"), "{}", 0 },
+		{ "in vm, too", VM("\"hwConfig\": {\"memory\": 536870912}"), PATHS, 0 },
+		{ "a kernel that is not husk's", VM("\"hwConfig\": {\"vcpus\": 1}"), PATHS, 0 },
+		{ "that is said to be good for it", VM("\"hwConfig\": {\"vcpus\": 1}"),
+		  "{\"paths\": [\"/nowhere\", \"@/\"], \"memory\": {\"grow\": true}}", UINT64_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct oci_resources none = { .has_memory_limit = false };
+		const struct sandbox_shape host = sandbox_shape(&none);
+		struct machine_choice c;
+		struct err e = ERR_INIT;
+		uint64_t all;
+
+		if (choose(rows[i].members, rows[i].config, &c, &e) < 0)
+			fail_msg("%s: %s", rows[i].why, e.msg);
+		all = host.memory + host.later;
+		all = align_down64(all > c.shape.memory ? all - c.shape.memory : 0, MIB(128));
+		if (!sandbox_may_reserve())
+			all = 0;
+		check_row(rows[i].why,
+			  c.shape.later == (rows[i].mib == UINT64_MAX ? all : min_t(uint64_t, all, rows[i].mib << 20)));
+		machine_choice_done(&c);
+	}
+}
+
 #define ALLOW_KERNEL "{\"annotations\": [\"dev.husk.kernel\"], \"paths\": [\"@\"]}"
 
 static void refused(void **state)
@@ -175,6 +217,8 @@ static void refused(void **state)
 		{ "the configuration: unknown annotation", "}}", "{\"annotations\": [\"dev.husk.frob\"]}",
 		  "annotations[0]: \"dev.husk.frob\" is not an annotation" },
 		{ "the configuration: folder", "}}", "{\"paths\": [\"x\"]}", "paths[0]: must be an absolute path" },
+		{ "the configuration: growth by a word", "}}", "{\"memory\": {\"grow\": \"no\"}}",
+		  "/etc/husk/config.json: memory.grow: must be" },
 		{ "the configuration: kind", "}}", "{\"vcpus\": 1}", "vcpus: must be an object" },
 		{ "the configuration: its kernel", "}}", "{\"kernel\": \"@/none\"}", "/etc/husk/config.json: kernel: @/none: " },
 		{ "the configuration: no object", "}}", "[]", "/etc/husk/config.json: must be an object" },
@@ -265,8 +309,8 @@ static int remove_dir(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted), cmocka_unit_test(refused),
-					    cmocka_unit_test(load) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted), cmocka_unit_test(growth),
+					    cmocka_unit_test(refused), cmocka_unit_test(load) };
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -60,9 +60,12 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk exec a sh -c 'mkfifo /vol/pipe; { echo through >/vol/pipe; } >/dev/null 2>&1 & echo shm >/dev/shm/f; stat -c %d:%i /vol /dev/shm' >a.ns
 	expect 0 husk exec b sh -c 'stat -c %d:%i /vol /dev/shm; cat /dev/shm/f /vol/pipe'
 	[ "$out" = "$(cat a.ns)"$'\nshm\nthrough' ] || { echo "$out"; false; }
-	# The machine is a's, and bounded by what it has, no more by what a may have.
+	# The machine is a's, and bounded by what both may have, no more by what a may have.
 	in_group a "$(machine_of a)"
-	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576)) ]
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576 + 60000000 / 4096 * 4096)) ]
+	expect 0 husk update --memory 300M b
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96 + 300) * 1048576 + 60000000 / 4096 * 4096)) ]
+	husk exec b dd if=/dev/zero of=/dev/null bs=250M count=1
 
 	# A pid namespace, too; and what a third one cannot bring, or join.
 	member c '(.linux.namespaces[] | select(.type == "pid")).path = '"$(of a pid)"
