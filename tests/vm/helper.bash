@@ -85,6 +85,15 @@ shared_teardown() { # (in teardown_file)
 group_of() { echo "/sys/fs/cgroup$(json_field cgroup "$(<"$ROOT/$1/state.json")")"; }
 machine_of() { json_field machinePid "$(<"$ROOT/@sandbox/$1/state.json")"; }
 
+# The process of that name has these capabilities, a list of system calls, and can get no more.
+locked_in() { # COMM CAPABILITIES
+	local line status
+	status=$(pgrep -x "$1") && status=$(cat "/proc/$status/status" 2>/dev/null) || return 1
+	for line in Seccomp:$'\t'2 NoNewPrivs:$'\t'1 CapPrm:$'\t'"$2" CapEff:$'\t'"$2" CapInh:$'\t'0000000000000000 CapAmb:$'\t'0000000000000000; do
+		[[ $'\n'$status$'\n' == *$'\n'"$line"$'\n'* ]] || { echo "$1: not $line: $status"; return 1; }
+	done
+}
+
 is_free() { # FILE…: nobody holds a lock on it
 	local f
 	for f; do ! grep -q ":$(stat -c %i "$f") " /proc/locks || { echo "$f is locked"; return 1; }; done

@@ -474,6 +474,7 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 	husk resume "$ID"
 	eventually shows /s/new/f paused
 	# Without the follower the container goes on as it is; one line says so.
+	locked_in husk-follower 0000000000200004 # CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH
 	kill -9 "$(pgrep -x husk-follower)"
 	umount "$SRC/s/new"
 	shows /s/new/f paused
@@ -536,7 +537,10 @@ uid 0
 two' ]
 	# another user
 	configure '.process.user = {uid: 1000, gid: 0} | .process.args[2] = "/l/ld-linux-x86-64.so.2 --library-path /l /l/socat - UNIX:/run/s </dev/null"'
+	# CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE: sockets may be another user's
+	(eventually locked_in husk-connector 00000000000000c2) >locked 2>&1 3>&- & watch=$!
 	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
 	[[ $out == *'uid 1000'* ]] || { echo "$out"; return 1; }
+	wait $watch || { cat locked; false; }
 	kill "$server" "$log"
 }
