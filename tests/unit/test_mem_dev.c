@@ -342,45 +342,88 @@ static void test_reset(void **state)
 	fdv_done(&f);
 }
 
+/* What a saved device of eleven blocks tells of them: 1, 3, 4, 6 and 9 are plugged. */
+static const uint8_t saved_bits[2] = { 0x5a, 0x02 };
+static const struct mem_cfg eleven = { .base = { FDV_LATER }, .size = 11 * MEM_BLOCK, .requested = 8 * MEM_BLOCK };
+
+static void begin_saved(struct fakedrv *f, struct buf *b)
+{
+	const struct fdv_opts o = { .later = REGION };
+	struct snap_w w = { .b = b };
+
+	fdv_init(f, &o);
+	assert_int_equal(fdv_create(f, &mem_class, &eleven, NULL), 0);
+	fdv_start(f, ~0ull);
+	for (unsigned i = 0; i < 11; i++)
+		if (saved_bits[i / 8] & 1u << i % 8)
+			assert_int_equal(ask(f, PLUG, at(i), 1, NULL), ACK);
+	assert_int_equal(fdv_quiesce(f, NULL), 0);
+	assert_int_equal(fdv_save(f, &w, NULL), 0);
+	fdv_destroy(f);
+}
+
+static int load_as(struct fakedrv *f, const struct mem_cfg *cfg, const struct buf *b)
+{
+	struct snap_r r;
+
+	assert_int_equal(fdv_create(f, &mem_class, cfg, NULL), 0);
+	assert_int_equal(snap_r_init(&r, b->data, b->len, NULL), 0);
+	return fdv_load(f, &r, NULL);
+}
+
 /* Saved, and found again by the same machine, but by no other. */
 static void test_saved(void **state)
 {
 	static const struct {
 		const char *why;
 		struct mem_cfg cfg;
-		bool ok;
+		int rc;
 	} rows[] = {
-		{ "the same", { { FDV_LATER }, REGION, REQUESTED * MEM_BLOCK }, true },
-		{ "a block less", { { FDV_LATER }, REGION - MEM_BLOCK, MEM_BLOCK }, false },
-		{ "elsewhere", { { FDV_LATER + MEM_BLOCK }, REGION - MEM_BLOCK, MEM_BLOCK }, false },
+		{ "the same", { { FDV_LATER }, 11 * MEM_BLOCK, 8 * MEM_BLOCK }, 0 },
+		{ "a block less", { { FDV_LATER }, 10 * MEM_BLOCK, 8 * MEM_BLOCK }, -EINVAL },
+		{ "a block more", { { FDV_LATER }, 12 * MEM_BLOCK, 8 * MEM_BLOCK }, -EINVAL },
+		{ "elsewhere", { { FDV_LATER + MEM_BLOCK }, 11 * MEM_BLOCK, 8 * MEM_BLOCK }, -EINVAL },
+		{ "much less", { { FDV_LATER }, MEM_BLOCK, MEM_BLOCK }, -EBADMSG },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct buf b = BUF_INIT(KIB(64));
-		struct snap_w w;
-		struct snap_r r;
 		struct fakedrv f;
 
-		begin(&f);
-		assert_int_equal(ask(&f, PLUG, at(1), 1, NULL), ACK);
-		assert_int_equal(ask(&f, PLUG, at(9), 3, NULL), ACK);
-		assert_int_equal(fdv_quiesce(&f, NULL), 0);
-		w = (struct snap_w){ .b = &b };
-		assert_int_equal(fdv_save(&f, &w, NULL), 0);
-		fdv_destroy(&f);
-		assert_int_equal(fdv_create(&f, &mem_class, &rows[i].cfg, NULL), 0);
-		assert_int_equal(snap_r_init(&r, b.data, b.len, NULL), 0);
-		check_row(rows[i].why, (fdv_load(&f, &r, NULL) == 0) == rows[i].ok);
-		assert_int_equal(mem_plugged(f.d), rows[i].ok ? 4 * MEM_BLOCK : 0);
-		if (rows[i].ok) {
+		begin_saved(&f, &b);
+		check_row(rows[i].why, load_as(&f, &rows[i].cfg, &b) == rows[i].rc);
+		assert_int_equal(mem_plugged(f.d), rows[i].rc ? 0 : 5 * MEM_BLOCK);
+		if (!rows[i].rc) {
 			fdv_resume(&f);
-			assert_int_equal(ask(&f, UNPLUG, at(9), 3, NULL), ACK);
-			assert_int_equal(ask(&f, UNPLUG, at(1), 1, NULL), ACK);
+			assert_int_equal(ask(&f, UNPLUG, at(3), 2, NULL), ACK);
+			assert_int_equal(ask(&f, UNPLUG, at(9), 1, NULL), ACK);
 		}
 		fdv_done(&f);
 		buf_free(&b);
 	}
+}
+
+/* Blocks that the region does not have. */
+static void test_saved_beyond(void **state)
+{
+	struct buf b = BUF_INIT(KIB(64));
+	struct fakedrv f;
+	uint8_t *bits;
+
+	(void)state;
+	begin_saved(&f, &b);
+	bits = memmem(b.data, b.len, saved_bits, sizeof(saved_bits));
+	assert_non_null(bits);
+	bits[1] |= 1u << 2; /* the eleventh, which there is */
+	assert_int_equal(load_as(&f, &eleven, &b), 0);
+	assert_int_equal(mem_plugged(f.d), 6 * MEM_BLOCK);
+	fdv_destroy(&f);
+	bits[1] |= 1u << 3;
+	assert_int_equal(load_as(&f, &eleven, &b), -EBADMSG);
+	assert_int_equal(mem_plugged(f.d), 0);
+	fdv_done(&f);
+	buf_free(&b);
 }
 
 int main(void)
@@ -396,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_saved),
+		cmocka_unit_test(test_saved_beyond),
 	};
 
 	return cmocka_run_group_tests_name("mem_dev", tests, NULL, NULL);
