@@ -46,19 +46,26 @@ engine() { # NAME
 	[ $failed = 0 ]
 }
 
-@test "a pod as containerd writes it: the first container, and another in its machine" {
+@test "a pod as containerd writes it: the first container, and others in its machine" {
+	local f name pid failed=0
 	unshare -n sleep 1000 3>&- &
 	netns=$!
 	engine cri-sandbox
-	# the profiles of these two are excerpts
-	configure '.process.args = ["sleep", "1000"]' 'del(.linux.seccomp)'
+	configure '.process.args = ["sleep", "1000"]'
+	cp "$BUNDLE/config.json" pause-config
 	expect 0 husk run -d --pid-file pause -b "$BUNDLE" pause </dev/null
-	BUNDLE=$PWD/second
-	engine cri-container
-	configure 'del(.linux.seccomp)' '(.linux.namespaces[] | select(.path) | .path) |= sub("/proc/[0-9]+/"; "/proc/'"$(cat pause)"'/")'
-	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
-	[ "$out" = "$(jq -r .process.user.uid "$BUNDLE/config.json") $(husk exec pause hostname) $(jq .linux.resources.memory.limit "$BUNDLE/config.json")" ] ||
-		{ echo "$out"; false; }
+	pid=$(cat pause)
+	for f in "$TOP"/tests/configs/cri-*.json; do
+		name=$(basename "$f" .json)
+		[ "$name" != cri-sandbox ] || continue
+		BUNDLE=$PWD/$name
+		engine "$name"
+		configure '(.linux.namespaces[] | select(.path) | .path) |= sub("/proc/[0-9]+/"; "/proc/'"$pid"'/")'
+		expect 0 husk run -b "$BUNDLE" "$ID" </dev/null &&
+			[ "$out" = "$(jq -r .process.user.uid "$BUNDLE/config.json") $(jq -r .hostname pause-config) $(jq -r '.linux.resources.memory.limit // "max"' "$BUNDLE/config.json")" ] ||
+			{ echo "$name: wrote $out"; failed=1; }
+	done
+	[ $failed = 0 ]
 	[ "$(ls "$ROOT/@sandbox")" = pause ]
 	husk delete --force pause
 }
