@@ -59,7 +59,7 @@ pod() {
 		printf 'config { %s }\0' "$text"
 	done >"$PODS/$name.pod"
 	mapfile -d '' -t text <"$PODS/$name.pod"
-	text=$(cri RunPodSandbox "runtime_handler: '$RUNTIME'" "${text[@]}") || return
+	text=$(cri RunPodSandbox "runtime_handler: '$([ "$RUNTIME" = husk ] && echo husk || echo runc)'" "${text[@]}") || return
 	field pod_sandbox_id <<<"$text" >"$PODS/$name.id"
 }
 
