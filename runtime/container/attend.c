@@ -23,13 +23,14 @@ static bool reaped(pid_t pid, int *ret_status)
 	pid_t got;
 	int st;
 
-	while ((got = waitpid(-1, &st, WNOHANG)) > 0) {
+	/* Until it says that there is no more: the signal that would come with it may have been taken already. */
+	while ((got = waitpid(-1, &st, WNOHANG)) > 0 || (got < 0 && errno == EINTR)) {
 		if (got != pid)
 			continue;
 		*ret_status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
 		return true;
 	}
-	return got < 0 && errno == ECHILD;
+	return got < 0;
 }
 
 int container_attend(struct container_made *m, int *ret_status, struct err *e)
