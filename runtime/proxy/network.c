@@ -225,6 +225,12 @@ int network_sync(struct session_client *c, void (*then)(struct session_client *c
 	return 1;
 }
 
+void network_ending(struct session *s)
+{
+	if (s->net.has && s->net.src.fd >= 0)
+		shutdown(s->net.src.fd, SHUT_WR);
+}
+
 void network_stop(struct session *s)
 {
 	struct pollfd p = { .fd = s->net.src.fd, .events = POLLIN };

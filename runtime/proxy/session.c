@@ -118,6 +118,7 @@ static void ended(struct session *s, int code)
 	listen_stop(s);
 	follow_idle(s);
 	sockets_ending(s);
+	network_ending(s);
 	output_await_end(s);
 }
 

@@ -210,6 +210,9 @@ void network_take(struct session *s, int fd);
 void network_begin(struct session *s);
 /* Has the namespace listed again and the guest's made so: 1, and @then is called later; 0: there is nothing to do; -errno. */
 int network_sync(struct session_client *c, void (*then)(struct session_client *c, int rc, const struct err *e), struct err *e);
+/* The container's process has ended: nobody new reaches it by the namespace. husk-net's end takes the host's kernel a while,
+ * where this was its last container, so it begins now. */
+void network_ending(struct session *s);
 /* Waits for husk-net to have taken away what it made. */
 void network_stop(struct session *s);
 
