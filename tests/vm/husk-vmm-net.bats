@@ -128,15 +128,16 @@ sleeps() { # NAME PID
 	[ "$n" -gt 5 ] && [ "$n" -lt 300 ]
 
 	ip -n $NS tuntap add hv4 mode tap
+	rm out err
 	vmm net:10.7.0.2,turns:$A/7003/1000000/64 --net tap=hv4,ip=$A,mask=255.255.255.0,vhost=on 3>&- &
 	machine=$!
-	for _ in $(seq 300); do ! grep -q 'net: ok' out || break; sleep 0.1; done
+	for _ in $(seq 300); do ! grep -qs 'net: ok' out || break; sleep 0.1; done
 	ip -n $NS link del hv4
 	for _ in $(seq 100); do ! grep -q 'its tap has gone' err || break; sleep 0.1; done
-	cat out err
-	grep -q 'its tap has gone' err
 	kill $(pgrep -x -P $machine husk-vmm || pgrep -x husk-vmm)
 	wait $machine || :
+	cat out err
+	grep -q 'its tap has gone' err
 	served bad=0
 }
 
