@@ -36,12 +36,28 @@ static void on_call(struct evsrc *src, uint32_t events)
 	d->transport->irq_queue(d, r->q);
 }
 
+/* One that is there refuses a frame that is shorter than its header. */
+static bool tap_has_gone(const struct net_pair *p)
+{
+	uint8_t byte = 0;
+	const struct iovec v = { &byte, sizeof(byte) };
+
+	return p->n->ops->writev(p->tap.fd, &v, 1) == -EBADFD;
+}
+
+/* A ring that it cannot go on with: the guest's doing, or the tap's end. */
 static void on_error(struct evsrc *src, uint32_t events)
 {
 	struct net_pair *p = container_of(src, struct net_pair, error);
 
 	(void)events;
 	clear(src);
+	if (p->n->tap_gone)
+		return;
+	if (tap_has_gone(p)) {
+		net_lost(p->n);
+		return;
+	}
 	vdev_needs_reset(&p->n->d, "vhost-net: a queue is malformed");
 	net_vhost_stop(p, false);
 }
