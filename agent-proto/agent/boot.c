@@ -121,14 +121,20 @@ void boot_remove_disk(const char *name)
 	io_write_str(AT_FDCWD, path, "1");
 }
 
+/* For names and places to mount on, not for data. */
+static int small_tmpfs(const char *dir, struct err *e)
+{
+	return mount("tmpfs", dir, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
+}
+
 int boot_sockets(struct err *e)
 {
-	return mount("tmpfs", BOOT_SOCKETS, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
+	return small_tmpfs(BOOT_SOCKETS, e);
 }
 
 int boot_common(struct err *e)
 {
-	return mount("tmpfs", BOOT_COMMON, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
+	return small_tmpfs(BOOT_COMMON, e);
 }
 
 bool boot_shares_quiet(void)

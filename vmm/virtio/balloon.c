@@ -139,8 +139,10 @@ static void ask_stats(void *arg)
 
 /* ---- the device ------------------------------------------------------------------------------------------ */
 
-static void serve_one(struct balloon *b, unsigned q)
+static void serve_one(struct vdev *d, unsigned q)
 {
+	struct balloon *b = to_balloon(d);
+
 	switch (role_of(b, q)) {
 	case INFLATE:
 		inflate(b);
@@ -159,23 +161,7 @@ static void serve_one(struct balloon *b, unsigned q)
 
 static int balloon_kick(struct vdev *d, unsigned qi)
 {
-	struct balloon *b = to_balloon(d);
-	struct vq *q = &d->vq[qi];
-	unsigned budget = q->at.size;
-	int rc;
-
-	do {
-		vq_disable_kicks(q);
-		for (rc = 1; rc > 0 && budget; budget--) {
-			rc = vq_pop(q, &b->chain);
-			if (rc > 0)
-				serve_one(b, qi);
-		}
-	} while (rc == 0 && budget && vq_enable_kicks(q));
-	vdev_signal(d, qi);
-	if (rc < 0)
-		return rc;
-	return budget ? 0 : 1;
+	return vdev_serve(d, qi, &to_balloon(d)->chain, serve_one);
 }
 
 static int balloon_create(struct vdev *d, const void *cfg_arg, struct err *e)

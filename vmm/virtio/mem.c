@@ -166,8 +166,10 @@ static struct resp answer(struct mem *m, const struct req *req)
 	}
 }
 
-static void serve_one(struct mem *m, struct vq *q)
+static void serve_one(struct vdev *d, unsigned qi)
 {
+	struct mem *m = to_mem(d);
+	struct vq *q = &d->vq[qi];
 	struct resp resp = { .type = RESP_ERROR };
 	struct req req;
 
@@ -179,23 +181,7 @@ static void serve_one(struct mem *m, struct vq *q)
 
 static int mem_kick(struct vdev *d, unsigned qi)
 {
-	struct mem *m = to_mem(d);
-	struct vq *q = &d->vq[qi];
-	unsigned budget = q->at.size;
-	int rc;
-
-	do {
-		vq_disable_kicks(q);
-		for (rc = 1; rc > 0 && budget; budget--) {
-			rc = vq_pop(q, &m->chain);
-			if (rc > 0)
-				serve_one(m, q);
-		}
-	} while (rc == 0 && budget && vq_enable_kicks(q));
-	vdev_signal(d, qi);
-	if (rc < 0)
-		return rc;
-	return budget ? 0 : 1;
+	return vdev_serve(d, qi, &to_mem(d)->chain, serve_one);
 }
 
 /* ---- the device ------------------------------------------------------------------------------------------ */

@@ -76,6 +76,26 @@ void vdev_signal(struct vdev *d, unsigned q)
 		d->transport->irq_queue(d, q);
 }
 
+int vdev_serve(struct vdev *d, unsigned qi, struct vq_chain *chain, void (*one)(struct vdev *d, unsigned q))
+{
+	struct vq *q = &d->vq[qi];
+	unsigned budget = q->at.size;
+	int rc;
+
+	do {
+		vq_disable_kicks(q);
+		for (rc = 1; rc > 0 && budget; budget--) {
+			rc = vq_pop(q, chain);
+			if (rc > 0)
+				one(d, qi);
+		}
+	} while (rc == 0 && budget && vq_enable_kicks(q));
+	vdev_signal(d, qi);
+	if (rc < 0)
+		return rc;
+	return budget ? 0 : 1;
+}
+
 void vdev_config_changed(struct vdev *d)
 {
 	if (d->transport)

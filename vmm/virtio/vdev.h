@@ -119,6 +119,9 @@ int vdev_new(struct vdev **ret, const struct vdev_class *cls, const char *id, co
 	     const struct gmem *mem, struct evloop *loop, struct err *e);
 void vdev_free(struct vdev *d);
 
+/* A kick of a queue whose chains are each served at once: @one for each, which is in *@chain, then the driver is told. At most
+ * one ring's worth; returns as kick() does. */
+int vdev_serve(struct vdev *d, unsigned q, struct vq_chain *chain, void (*one)(struct vdev *d, unsigned q));
 /* After vq_push(): interrupts the driver if it wants it. */
 void vdev_signal(struct vdev *d, unsigned q);
 void vdev_config_changed(struct vdev *d);
