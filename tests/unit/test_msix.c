@@ -318,6 +318,8 @@ static void lent(void **state)
 	/* Its route follows the entry, also through the function's mask. */
 	wr(TABLE + 16 * 5 + 8, 4, 0x56);
 	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	wr(TABLE + 16 * 5, 4, 0xfee02000);
+	assert_int_equal(address_at(raises(l.fd)), 0xfee02000);
 	control(ON | FM);
 	assert_int_equal(raises(l.fd), -1);
 	/* What nobody looked at is still there for the hypervisor. */
