@@ -73,7 +73,8 @@ PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session output attach ready serve 
 $(foreach t,proxy proxy_hostile proxy_ready,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
 	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_CLIENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
-UNIT_TESTS += proxy_resolver
+UNIT_TESTS += proxy_client proxy_resolver
+proxy_client_TEST_OBJS := runtime/proxy/client runtime/host/spawn runtime/host/proc $(LIB_BASE)
 proxy_resolver_TEST_OBJS := runtime/proxy/resolver $(LIB_BASE)
 UNIT_TESTS += proxy_udp
 proxy_udp_TEST_OBJS := runtime/proxy/udp runtime/proxy/udp_flows $(LIB_BASE)

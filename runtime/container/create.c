@@ -26,6 +26,7 @@
 #include "runtime/container/timeline.h"
 #include "runtime/host/namespace.h"
 #include "runtime/host/sock.h"
+#include "runtime/host/spawn.h"
 #include "runtime/proxy/client.h"
 #include "runtime/sandbox/choice.h"
 
@@ -515,45 +516,11 @@ static int make_all(struct creation *c, struct err *e)
 	return rc < 0 ? rc : stand_in_commit(&c->proxy, c->req->pid_file, e);
 }
 
-/* A proxy that failed in its set-up says why, whatever it was that we then could not send it. */
-static void better_reason(struct creation *c, int *rc, struct err *e)
-{
-	struct err said = ERR_INIT;
-	int got;
-
-	if (*rc != -EPIPE && *rc != -ECONNRESET)
-		return;
-	if (c->proxy.made.sock < 0)
-		return;
-	got = proxy_wait(c->proxy.made.sock, PROXY_ATTACH, NULL, 200, &said);
-	if (got < 0 && got != -EPIPE && got != -ETIMEDOUT) {
-		*rc = got;
-		*e = said;
-	}
-}
-
-/* How husk-machine itself ended, when it did so by no word of its own. */
-static void machine_reason(struct creation *c, struct err *e)
-{
-	struct err was = *e;
-	int st = 0;
-
-	if (!c->vm.machine.pid || waitpid(c->vm.machine.pid, &st, WNOHANG) != c->vm.machine.pid)
-		return;
-	c->vm.machine.pid = 0;
-	if (WIFSIGNALED(st))
-		err_set(e, was.code, "%s (husk-machine was killed by signal %d)", was.msg,
-			WTERMSIG(st));
-	else
-		err_set(e, was.code, "%s (husk-machine ended with status %d)", was.msg,
-			WEXITSTATUS(st));
-}
-
-static void undo(struct creation *c)
+static void undo(struct creation *c, struct err *why)
 {
 	struct err e = ERR_INIT;
 
-	stand_in_done(&c->proxy, true);
+	stand_in_done(&c->proxy, true, why);
 	network_done(&c->net, true);
 	group_release(&c->group);
 	sandbox_close(&c->vm);
@@ -594,19 +561,19 @@ int container_create(const struct container_request *r, struct container_made *r
 	if (rc == 0) {
 		rc = make_all(c, &local);
 		if (rc < 0) {
-			better_reason(c, &rc, &local);
-			machine_reason(c, &local);
-			undo(c);
+			/* When it did so by no word of its own. */
+			spawn_reap("husk-machine", &c->vm.machine, WNOHANG, &local);
+			undo(c, &local);
 		} else {
 			*ret = c->proxy.made;
 			ret->start_hooks = c->spec->hooks.of[OCI_START_CONTAINER].n ||
 					   c->spec->hooks.of[OCI_POSTSTART].n;
 		}
 	}
+	ret->program = c->proxy.made.program;
+	stand_in_done(&c->proxy, rc < 0, &local);
 	if (rc < 0 && e)
 		*e = local;
-	ret->program = c->proxy.made.program;
-	stand_in_done(&c->proxy, rc < 0);
 	network_done(&c->net, rc < 0);
 	share_list_close(&c->shares);
 	follow_close(&c->follow);

@@ -49,7 +49,8 @@ int stand_in_attach(struct stand_in *p, struct proxy_attach *m, const struct buf
 int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e);
 /* Gives the terminal's master away, tells the pid, commits. */
 int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e);
-void stand_in_done(struct stand_in *p, bool failed);
+/* @failed: ends the proxy. How one ended that had gone without a word is added to @e. */
+void stand_in_done(struct stand_in *p, bool failed, struct err *e);
 
 /* The container's files, as shares of the machine and as mounts of the proxy. */
 struct share_list {

@@ -95,7 +95,7 @@ int container_exec(const struct exec_request *r, struct container_made *ret, str
 		rc = begin(r, &p, &st, peer, e);
 	if (rc == 0)
 		rc = stand_in_commit(&p, r->pid_file, e);
-	stand_in_done(&p, rc < 0);
+	stand_in_done(&p, rc < 0, e);
 	ret->program = p.made.program;
 	if (rc == 0)
 		*ret = p.made;

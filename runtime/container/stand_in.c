@@ -205,7 +205,7 @@ int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e)
 	return rc;
 }
 
-void stand_in_done(struct stand_in *p, bool failed)
+void stand_in_done(struct stand_in *p, bool failed, struct err *e)
 {
 	close_and_reset(&p->stdio[0]);
 	p->stdio[1] = p->stdio[2] = -1;
@@ -216,8 +216,9 @@ void stand_in_done(struct stand_in *p, bool failed)
 	close_and_reset(&p->made.sock);
 	console_restore(&p->made.saved);
 	if (p->made.proxy.pid) {
+		struct err none = ERR_INIT;
+
 		proc_kill(&p->made.proxy, CALL_TIMEOUT_MS);
-		waitpid(p->made.proxy.pid, NULL, 0);
-		p->made.proxy.pid = 0;
+		spawn_reap("husk-proxy", &p->made.proxy, 0, e && e->code == EPIPE ? e : &none);
 	}
 }

@@ -99,7 +99,7 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 	struct clone_args ca = { .exit_signal = SIGCHLD, .flags = CLONE_VFORK };
 	struct proc_info info;
 	long pid;
-	int rc;
+	int rc, st;
 
 	if (s->cgroup >= 0) {
 		ca.flags |= CLONE_INTO_CGROUP;
@@ -110,7 +110,7 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 	pid = syscall(SYS_clone3, &ca, sizeof(ca));
 	if (pid == 0) {
 		child_exec(s, path, stdio, control);
-		_exit(127);
+		_exit(errno);
 	}
 	if (pid < 0)
 		return err_errno(e, errno, "cannot start %s", path);
@@ -120,8 +120,25 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 		waitpid((pid_t)pid, NULL, 0);
 		return err_errno(e, -rc, "cannot read /proc/%ld/stat", pid);
 	}
+	if (info.state == 'Z' && waitpid((pid_t)pid, &st, 0) == pid)
+		return WIFEXITED(st) ? err_errno(e, WEXITSTATUS(st), "cannot start %s", path) :
+				       err_set(e, EIO, "%s was killed by signal %d at its start", path, WTERMSIG(st));
 	*ret_id = info.id;
 	return 0;
+}
+
+void spawn_reap(const char *program, struct proc_id *id, int options, struct err *e)
+{
+	struct err was = *e;
+	int st = 0;
+
+	if (!id->pid || waitpid(id->pid, &st, options) != id->pid)
+		return;
+	id->pid = 0;
+	if (WIFSIGNALED(st))
+		err_set(e, was.code, "%s (%s was killed by signal %d)", was.msg, program, WTERMSIG(st));
+	else
+		err_set(e, was.code, "%s (%s ended with status %d)", was.msg, program, WEXITSTATUS(st));
 }
 
 int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, struct err *e)

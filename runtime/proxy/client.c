@@ -8,17 +8,6 @@
 
 #include "lib/io.h"
 
-int proxy_send(int sock, enum proxy_cmd cmd, void *packet, size_t size, const int *fds, size_t nfds,
-	       struct err *e)
-{
-	struct proxy_hdr *h = packet;
-	int rc;
-
-	*h = (struct proxy_hdr){ .version = PROXY_VERSION, .cmd = cmd, .size = (uint32_t)size };
-	rc = io_send_fds(sock, packet, size, fds, nfds);
-	return rc < 0 ? err_errno(e, -rc, "cannot speak to husk-proxy") : 0;
-}
-
 /* Until there is something to receive. */
 static int wait_for(int sock, uint64_t deadline, struct err *e)
 {
@@ -42,6 +31,36 @@ static bool is_well_formed(const struct proxy_hdr *h, size_t size)
 	return h->version == PROXY_VERSION && h->size == size && h->rc <= 0 && h->rc >= -4095;
 }
 
+/* Says what the proxy said last, or that it has ended. */
+static int has_ended(int sock, struct err *e)
+{
+	struct proxy_reply r;
+	ssize_t n;
+
+	do {
+		n = io_recv_fds(sock, &r, sizeof(r), NULL, NULL, MSG_DONTWAIT);
+		if (n == (ssize_t)sizeof(r) && is_well_formed(&r.hdr, sizeof(r)) && r.hdr.rc < 0) {
+			r.text[sizeof(r.text) - 1] = 0;
+			return err_set(e, -r.hdr.rc, "%s", r.text);
+		}
+		/* Reset: it left something unread. Said once, before what is there to read. */
+	} while (n > 0 || n == -ECONNRESET);
+	return err_set(e, EPIPE, "husk-proxy has ended");
+}
+
+int proxy_send(int sock, enum proxy_cmd cmd, void *packet, size_t size, const int *fds, size_t nfds,
+	       struct err *e)
+{
+	struct proxy_hdr *h = packet;
+	int rc;
+
+	*h = (struct proxy_hdr){ .version = PROXY_VERSION, .cmd = cmd, .size = (uint32_t)size };
+	rc = io_send_fds(sock, packet, size, fds, nfds);
+	if (rc == -EPIPE || rc == -ECONNRESET)
+		return has_ended(sock, e);
+	return rc < 0 ? err_errno(e, -rc, "cannot speak to husk-proxy") : 0;
+}
+
 /* One packet of exactly @size bytes into @p. */
 static int receive(int sock, void *p, size_t size, uint64_t deadline, struct err *e)
 {
@@ -55,7 +74,7 @@ static int receive(int sock, void *p, size_t size, uint64_t deadline, struct err
 		if (len == -EAGAIN)
 			continue;
 		if (len == 0 || len == -ECONNRESET)
-			return err_set(e, EPIPE, "husk-proxy has ended");
+			return has_ended(sock, e);
 		if (len == -EMSGSIZE || (len > 0 && (size_t)len != size)) {
 			/* Of another kind: an event, say. */
 			memset(p, 0, sizeof(struct proxy_hdr));

@@ -10,7 +10,7 @@
 #include "lib/err.h"
 #include "runtime/proxy/proxy.h"
 
-/* Fills in the header and sends. */
+/* Fills in the header and sends. When the proxy has gone, what it said last is the error, -EPIPE where it said nothing. */
 int proxy_send(int sock, enum proxy_cmd cmd, void *packet, size_t size, const int *fds, size_t nfds,
 	       struct err *e);
 /* Awaits the reply to @cmd (events and others are dropped). An error that the proxy reports is set in @e
