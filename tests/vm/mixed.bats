@@ -35,7 +35,7 @@ do_it() { # COMMAND ID
 	create) husk create -b "$BUNDLE" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- ;;
 	run) husk run -d -b "$BUNDLE" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- ;;
 	exec) [ "$(husk exec "$2" echo "$2" </dev/null)" = "$2" ] ;;
-	fails) rc=0; husk exec "$2" sh -c 'exit 42' </dev/null >/dev/null 2>&1 || rc=$?; [ $rc = 42 ] ;;
+	fails) local rc=0; husk exec "$2" sh -c 'exit 42' </dev/null >/dev/null 2>&1 || rc=$?; [ $rc = 42 ] ;;
 	kill) husk kill "$2" KILL >/dev/null 2>&1 && eventually is_status "$2" stopped ;;
 	delete) husk delete "$2" >/dev/null 2>&1 ;;
 	force) husk delete --force "$2" ;;
