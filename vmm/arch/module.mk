@@ -4,7 +4,7 @@ VMM_LEGACY_OBJS := vmm/bus/sink vmm/bus/serial vmm/bus/debugcon
 ifeq ($(ARCH),x86_64)
 VMM_ARCH_LOAD_OBJS := vmm/arch/x86_64/image vmm/arch/x86_64/elf vmm/arch/x86_64/bzimage \
 	vmm/arch/x86_64/payload
-VMM_ARCH_OBJS := $(VMM_ARCH_LOAD_OBJS) vmm/arch/x86_64/layout vmm/arch/x86_64/ioapic \
+VMM_ARCH_OBJS := $(VMM_ARCH_LOAD_OBJS) vmm/arch/later vmm/arch/x86_64/layout vmm/arch/x86_64/ioapic \
 	vmm/arch/x86_64/platform vmm/arch/x86_64/tables vmm/arch/x86_64/boot vmm/arch/x86_64/cpuid
 
 # Runs in a machine with KVM: tests/guest/hv_smoke.c.
@@ -13,7 +13,7 @@ hv-smoke_OBJS = tests/guest/hv_smoke tests/guest/hv_boot $(LIB_BASE) $(VMM_HV_KV
 	$(VMM_BUS_OBJS) $(VMM_LEGACY_OBJS) $(VMM_ACPI_OBJS) $(VMM_ARCH_OBJS) $(VMM_SNAP_OBJS) \
 	$(VMM_PCI_OBJS)
 else
-VMM_ARCH_OBJS := vmm/arch/aarch64/layout vmm/arch/aarch64/absent
+VMM_ARCH_OBJS := vmm/arch/later vmm/arch/aarch64/layout vmm/arch/aarch64/absent
 endif
 
 ifeq ($(ARCH),x86_64)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where RAM and device windows lie. */
 #include "vmm/arch/arch.h"
+#include "vmm/arch/later.h"
 #include "vmm/arch/x86_64/layout.h"
 
 #define RAM_GRANULE MIB(2)
-#define LATER_ALIGN GIB(2)
 
 static uint64_t address_end(unsigned phys_bits)
 {
@@ -36,12 +36,7 @@ int arch_ram_regions(uint64_t size, unsigned phys_bits,
 
 void arch_later_region(uint64_t size, uint64_t ram_end, unsigned phys_bits, struct gmem_region *ret)
 {
-	const uint64_t base = align_up64(max_t(uint64_t, ram_end, X86_RAM64), LATER_ALIGN);
-	/* The window above begins at such a boundary. */
-	const uint64_t top = address_end(phys_bits), room = top > base + X86_MMIO64_ALIGN ? top - X86_MMIO64_ALIGN - base : 0;
-
-	*ret = (struct gmem_region){ .base = gpa(base), .size = align_down64(min_t(uint64_t, size, room), ARCH_LATER_GRANULE),
-				     .later = true };
+	later_place(size, max_t(uint64_t, ram_end, X86_RAM64), address_end(phys_bits), X86_MMIO64_ALIGN, ret);
 }
 
 int arch_pci_window(uint16_t number, uint64_t ram_end, unsigned phys_bits,
