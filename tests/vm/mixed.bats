@@ -26,7 +26,7 @@ kill    created:stopped running:stopped paused:stopped
 delete  created:none stopped:none
 force   none:none created:none running:none paused:none stopped:none
 state   created:created running:running paused:paused stopped:stopped
-ps      created:created running:running paused:paused
+ps      created:created running:running paused:paused stopped:stopped
 update  created:created running:running paused:paused
 '
 
