@@ -275,7 +275,7 @@ static int start_proxy(struct creation *c, struct err *e)
 		{ OCI_NS_UTS, CLONE_NEWUTS },
 		{ OCI_NS_IPC, CLONE_NEWIPC },
 	};
-	struct proxy_setup m = { .flags = 0 };
+	struct proxy_setup m = { .flags = *c->group.unit.name ? PROXY_SETUP_UNIT : 0 };
 	_cleanup_close_ int listen = -1;
 	_cleanup_close_ int memory = -1;
 	const struct {

@@ -16,6 +16,13 @@
 
 #define CONTROL_FD 3
 
+/* What a child that cannot run its program says on its socket. No program's first packet is of this size. */
+struct no_exec {
+	char magic[3];
+	uint8_t errnum;
+};
+#define NO_EXEC_MAGIC { 'n', 'o', '!' }
+
 static int own_folder(char *out, size_t size, struct err *e)
 {
 	ssize_t n = readlink("/proc/self/exe", out, size - 1);
@@ -99,7 +106,8 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 	struct clone_args ca = { .exit_signal = SIGCHLD, .flags = CLONE_VFORK };
 	struct proc_info info;
 	long pid;
-	int rc, st;
+	struct no_exec no = { .magic = NO_EXEC_MAGIC };
+	int rc;
 
 	if (s->cgroup >= 0) {
 		ca.flags |= CLONE_INTO_CGROUP;
@@ -110,7 +118,9 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 	pid = syscall(SYS_clone3, &ca, sizeof(ca));
 	if (pid == 0) {
 		child_exec(s, path, stdio, control);
-		_exit(errno);
+		no.errnum = (uint8_t)errno;
+		send(control, &no, sizeof(no), MSG_NOSIGNAL);
+		_exit(127);
 	}
 	if (pid < 0)
 		return err_errno(e, errno, "cannot start %s", path);
@@ -120,11 +130,21 @@ static int start(const struct spawn *s, const char *path, const int stdio[3], in
 		waitpid((pid_t)pid, NULL, 0);
 		return err_errno(e, -rc, "cannot read /proc/%ld/stat", pid);
 	}
-	if (info.state == 'Z' && waitpid((pid_t)pid, &st, 0) == pid)
-		return WIFEXITED(st) ? err_errno(e, WEXITSTATUS(st), "cannot start %s", path) :
-				       err_set(e, EIO, "%s was killed by signal %d at its start", path, WTERMSIG(st));
 	*ret_id = info.id;
 	return 0;
+}
+
+/* The child has run its program by then, or has not and said so. */
+static int has_begun(int sock, const char *path, pid_t pid, struct err *e)
+{
+	static const char magic[] = NO_EXEC_MAGIC;
+	struct no_exec no;
+
+	if (recv(sock, &no, sizeof(no), MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC) != (ssize_t)sizeof(no) ||
+	    memcmp(no.magic, magic, sizeof(magic)) != 0)
+		return 0;
+	waitpid(pid, NULL, 0);
+	return err_errno(e, no.errnum, "cannot start %s", path);
 }
 
 void spawn_reap(const char *program, struct proc_id *id, int options, struct err *e)
@@ -145,6 +165,7 @@ int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, st
 {
 	_cleanup_close_ int null = s->detached ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
 	const int detached[3] = { null, null, null };
+	struct proc_id id = { 0, 0 };
 	char path[4096];
 	int pair[2], rc = 0;
 
@@ -156,11 +177,15 @@ int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, st
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
-	rc = start(s, s->path ? s->path : path, s->detached ? detached : s->stdio, pair[1], ret_id, e);
+	rc = start(s, s->path ? s->path : path, s->detached ? detached : s->stdio, pair[1], &id, e);
 	close(pair[1]);
-	if (rc < 0)
+	if (rc == 0)
+		rc = has_begun(pair[0], s->path ? s->path : path, id.pid, e);
+	if (rc < 0) {
 		close(pair[0]);
-	else
-		*ret_sock = pair[0];
-	return rc;
+		return rc;
+	}
+	*ret_id = id;
+	*ret_sock = pair[0];
+	return 0;
 }

@@ -2,6 +2,7 @@
 /* The last stage of privilege: one user without capabilities, and the system calls below. */
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,6 +31,7 @@ static const struct filter_call allowed[] = {
 	{ SYS_writev, "agent" },
 	{ SYS_readv, "agent" },
 	{ SYS_close, "connections end" },
+	{ SYS_close_range, "the same, all at once" },
 	{ SYS_shutdown, "end of standard input" },
 	{ SYS_accept4, "connections of husk" },
 	{ SYS_getsockname, "which port of the namespace was dialled" },
@@ -62,6 +64,8 @@ static const struct filter_arg allowed_with[] = {
 	{ SYS_prctl, 0, PR_SET_NAME, "the name tells the stage" },
 	{ SYS_mmap, 2, PROT_READ | PROT_WRITE, "memory" },
 	{ SYS_mprotect, 2, PROT_READ | PROT_WRITE, "memory" },
+	/* The last one, not for everybody. */
+	{ SYS_clone, 0, SIGCHLD, "what is left in a unit of systemd's, whose tasks are limited" },
 };
 
 static int drop_user(struct err *e)
@@ -83,7 +87,7 @@ static int drop_user(struct err *e)
 	return 0;
 }
 
-int drop_privileges(struct err *e)
+int drop_privileges(bool copies, struct err *e)
 {
 	struct rlimit no_core = { 0, 0 };
 	int rc;
@@ -98,5 +102,5 @@ int drop_privileges(struct err *e)
 	/* Nobody of the same user may look in, or have a core of it. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(e, errno, "PR_SET_DUMPABLE");
-	return filter_install(allowed, ARRAY_SIZE(allowed), allowed_with, ARRAY_SIZE(allowed_with), e);
+	return filter_install(allowed, ARRAY_SIZE(allowed), allowed_with, ARRAY_SIZE(allowed_with) - !copies, e);
 }

@@ -34,6 +34,7 @@ struct proxy {
 	int follower; /* pidfd of it */
 	void *request;
 	bool is_setup;
+	bool unit; /* its group is one of systemd's */
 };
 
 static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int *fds, size_t nfds,
@@ -63,6 +64,7 @@ static int receive_setup(struct proxy *p, const struct proxy_setup *m, const int
 	if (n != nfds || p->is_setup)
 		return err_set(e, EBADMSG, "setup: unexpected");
 	p->is_setup = true;
+	p->unit = m->flags & PROXY_SETUP_UNIT;
 	/* The C library looks for the time zone at the first time stamp, and once only. */
 	if (p->fds.log >= 0) {
 		tzset();
@@ -255,7 +257,7 @@ static int set_up(struct proxy *p, struct err *e)
 	if (p->fds.peer >= 0)
 		close(p->fds.peer);
 	rc = ncl_new(&p->session.machine, p->machine, e);
-	return rc < 0 ? rc : drop_privileges(e);
+	return rc < 0 ? rc : drop_privileges(p->unit && p->fds.memory >= 0, e);
 }
 
 int main(void)
@@ -295,6 +297,6 @@ int main(void)
 		close(p.ready);
 	if (!s->torn_down)
 		evloop_run(s->loop);
-	session_tell_oom(s, p.fds.memory);
+	session_tell_oom(s, p.fds.memory, p.unit);
 	return s->exit_code;
 }

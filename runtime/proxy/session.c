@@ -133,15 +133,6 @@ void session_waited(void *arg, const struct agent_reply *r)
 	ended(s, (int)(r->exit.status & 0xff));
 }
 
-void session_tell_oom(const struct session *s, int memory)
-{
-	/* The container itself lives on after an exec; and others in the machine would go with it. */
-	if (!s->oom || memory < 0 || is_exec(s) || !(s->alone || s->at.flags & PROXY_ATTACH_HOSTED))
-		return;
-	if (write(memory, "0", 1) < 0)
-		log_debug("the host's group is not told of the guest's OOM kill: %m");
-}
-
 bool session_machine_ended(struct session *s, int timeout_ms)
 {
 	int rc;

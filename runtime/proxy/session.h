@@ -146,8 +146,9 @@ void session_forward_signal(struct session *s, int signo);
 /* At the very end. Engines learn of an OOM kill from the container's group on the host, where the kernel alone writes; so it
  * is asked to: a group whose limit falls to nothing has its members killed for want of memory, and counted. By
  * then the container is gone and its group's members are to end anyway; this process would with status 137, which
- * is what its death by that signal looks like. @memory: PROXY_SETUP_MEMORY's descriptor or -1. */
-void session_tell_oom(const struct session *s, int memory);
+ * is what its death by that signal looks like. @memory: PROXY_SETUP_MEMORY's descriptor or -1. @unit: PROXY_SETUP_UNIT;
+ * waits up to a tenth of a second then. */
+void session_tell_oom(const struct session *s, int memory, bool unit);
 void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
 
 /* extra.c: descriptors beyond the three. */

@@ -29,6 +29,7 @@ int setup_namespaces(const struct proxy_setup *s, const struct setup_fds *fds, s
 int setup_mount(struct setup_mounts *m, const struct proxy_mount *msg, int tree, struct err *e);
 /* Without any mount: nothing is done, the process stays where it is. */
 int setup_enter(struct setup_mounts *m, struct err *e);
-int drop_privileges(struct err *e);
+/* @copies: may make copies of itself, for session_tell_oom(). */
+int drop_privileges(bool copies, struct err *e);
 
 #endif

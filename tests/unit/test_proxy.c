@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/net/wire.h"
@@ -616,14 +618,70 @@ static void the_hosts_group_is_told_of_an_oom_kill_only(void **state)
 		s->oom = rows[i].oom;
 		s->at.flags = rows[i].flags;
 		s->alone = rows[i].alone;
-		session_tell_oom(s, p[1]);
-		session_tell_oom(s, -1);
+		session_tell_oom(s, p[1], false);
+		session_tell_oom(s, -1, true);
 		close(p[1]);
 		check_row(rows[i].why, read(p[0], got, sizeof(got)) == rows[i].told);
 		check_row(rows[i].why, !strcmp(got, rows[i].told ? "0" : ""));
 		close(p[0]);
 		free(s);
 	}
+}
+
+static pid_t only_child(void)
+{
+	char path[64], text[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* In a unit of systemd's a copy stays behind, which holds nothing open and ends by itself or by the first signal. */
+static void one_stays_behind_in_a_unit(void **state)
+{
+	struct session s = { .oom = true, .alone = true };
+	char got[4] = "";
+	uint64_t begin;
+	int p[2], st;
+	pid_t proxy;
+
+	(void)state;
+	/* Those of the tests before. */
+	while (waitpid(-1, &st, 0) > 0)
+		continue;
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(pipe(p), 0);
+		proxy = fork();
+		if (proxy == 0) {
+			sigset_t all;
+
+			sigfillset(&all);
+			sigprocmask(SIG_SETMASK, &all, NULL);
+			session_tell_oom(&s, p[1], true);
+			_exit(137);
+		}
+		close(p[1]);
+		assert_int_equal(waitpid(proxy, &st, 0), proxy);
+		assert_int_equal(WEXITSTATUS(st), 137);
+		begin = io_now_ns();
+		/* The copy lives, and the pipe is at its end all the same. */
+		assert_int_equal(read(p[0], got, sizeof(got)), 1);
+		assert_int_equal(read(p[0], got, sizeof(got)), 0);
+		assert_int_equal(waitpid(-1, &st, WNOHANG), 0);
+		if (round == 1)
+			assert_int_equal(kill(only_child(), SIGTERM), 0);
+		assert_true(waitpid(-1, &st, 0) > 0);
+		assert_true(round == 1 ? WIFSIGNALED(st) && WTERMSIG(st) == SIGTERM : WIFEXITED(st) && WEXITSTATUS(st) == 0);
+		assert_true(round == 1 || io_now_ns() - begin > 200 * 1000000ull);
+		close(p[0]);
+	}
+	assert_int_equal(waitpid(-1, &st, WNOHANG), -1);
+	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
 
 static void malformed_commands_end_their_connection_only(void **state)
@@ -691,6 +749,7 @@ int main(void)
 		cmocka_unit_test(a_machine_that_dies),
 		cmocka_unit_test(husk_is_killed),
 		cmocka_unit_test(the_hosts_group_is_told_of_an_oom_kill_only),
+		cmocka_unit_test(one_stays_behind_in_a_unit),
 		cmocka_unit_test(malformed_commands_end_their_connection_only),
 	};
 
