@@ -489,6 +489,43 @@ static void test_full(void **state)
 	net_end(&x);
 }
 
+/* It goes while it is full: all that waited for it is dropped, however much that is, and the queue goes on with the next one. */
+static void test_full_and_gone(void **state)
+{
+	const struct fdv_opts o = { .queue_size = 512 };
+	struct net_cfg cfg = net_plain;
+	const unsigned frames = 300;
+	struct fdv_seg seg = { gpa(KIB(512)), 60000, false };
+	uint8_t *frame = calloc(1, 60000);
+	struct net_counters c;
+	struct net_fix x;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	cfg.queue_size = 512;
+	net_begin_opts(&x, &cfg, ~0ull, 1, &o);
+	net_frame(fdv_ptr(x.f, seg.at, seg.len), seg.len, own_mac, 1);
+	for (unsigned i = 0; i < frames; i++)
+		assert_true(fdv_add(x.f, 1, &seg, 1) >= 0);
+	fdv_kick(x.f, 1);
+	assert_true(net_counted(&x).tx_frames < 100);
+	assert_int_equal(net_detach(x.f->d, NULL), 0);
+	for (unsigned i = 0; i < frames; i++)
+		check_row("used, without another kick", fdv_wait_used(x.f, 1, &head, &len, 1000));
+	c = net_counted(&x);
+	assert_int_equal(c.tx_frames + c.tx_dropped, frames);
+	close(x.host[0]);
+	net_plug(&x, 1);
+	seg.len = 100;
+	assert_true(fdv_add(x.f, 1, &seg, 1) >= 0);
+	fdv_kick(x.f, 1);
+	assert_true(fdv_wait_used(x.f, 1, &head, &len, 1000));
+	assert_int_equal(net_host_get(&x, 0, frame, 60000), 100);
+	free(frame);
+	net_end(&x);
+}
+
 /* The tap goes: the link is down, frames are dropped, everything else goes on; another one comes. */
 static void test_lost(void **state)
 {
@@ -666,6 +703,7 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_write_errors),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full_and_gone),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_attach),
 		cmocka_unit_test(test_announce),

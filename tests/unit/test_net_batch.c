@@ -105,12 +105,27 @@ static void test_both(void **state)
 	net_end(&x);
 }
 
+/* Frames that came in company say nothing of a tap that has gone: none come any more that could end it. */
+static void test_detached(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	get_together(&x, 3);
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(net_detach(x.f->d, NULL), 0);
+	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sent),
 		cmocka_unit_test(test_received),
 		cmocka_unit_test(test_both),
+		cmocka_unit_test(test_detached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

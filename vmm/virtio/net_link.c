@@ -127,6 +127,19 @@ void net_hold(struct net *n, uint64_t ns)
 	evtimer_set_ns(&n->rate_timer, ns);
 }
 
+/* Where no doorbell asks for the rest of a turn, the timer does. */
+static void run_tx(struct net_pair *p)
+{
+	int rc = net_runs(p->n) ? net_tx_run(p) : 0;
+
+	if (rc < 0)
+		failed(p->n, p, "transmit");
+	if (rc > 0) {
+		p->tx_held = true;
+		net_hold(p->n, 1);
+	}
+}
+
 static void tokens_came(struct evtimer *t)
 {
 	struct net *n = container_of(t, struct net, rate_timer);
@@ -134,20 +147,13 @@ static void tokens_came(struct evtimer *t)
 	n->rate_at = 0;
 	for (unsigned i = 0; i < n->pairs; i++) {
 		struct net_pair *p = &n->pair[i];
-		int rc = 0;
 
 		if (!net_runs(n))
 			return; /* resume() is followed by kicks */
 		if (p->rx_held)
 			run_rx(p);
-		if (p->tx_held && net_runs(n))
-			rc = net_tx_run(p);
-		if (rc < 0)
-			failed(n, p, "transmit");
-		if (rc > 0) {
-			p->tx_held = true;
-			net_hold(n, 1);
-		}
+		if (p->tx_held)
+			run_tx(p);
 	}
 }
 
@@ -268,13 +274,14 @@ static void close_taps(struct net *n)
 		unwatch(&n->pair[i]);
 		close_and_reset(&n->pair[i].tap.fd);
 		n->pair[i].tx_full = false;
+		/* No frame comes that could say otherwise. */
+		batch_end(&n->pair[i].rx_batch, n->d.loop);
 	}
 	n->attached = n->vhost = false;
 	update_status(n);
 	/* Whoever waited for the tap to take frames: they are dropped from now on. */
 	for (unsigned i = 0; i < n->pairs; i++)
-		if (net_runs(n) && net_tx_run(&n->pair[i]) < 0)
-			failed(n, &n->pair[i], "transmit");
+		run_tx(&n->pair[i]);
 }
 
 static void lost_later(void *arg)

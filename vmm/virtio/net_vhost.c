@@ -180,6 +180,8 @@ void net_vhost_start(struct net_pair *p)
 	    !n->d.vq[2 * p->index].ready || !n->d.vq[2 * p->index + 1].ready)
 		return;
 	net_rx_return(p);
+	batch_end(&p->rx_batch, n->d.loop);
+	batch_end(&p->tx_batch, n->d.loop);
 	p->lent = true;
 	if (start(p, &e) < 0) {
 		/* Then we serve it ourselves. */
