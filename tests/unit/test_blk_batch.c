@@ -30,6 +30,16 @@ static void together(struct fakedrv *f, unsigned n)
 	fdv_free_all(f);
 }
 
+/* @n times one alone; @then: the policy after each. */
+static void alone(struct fakedrv *f, unsigned n, int then)
+{
+	for (unsigned i = 1; i <= n; i++) {
+		together(f, 1);
+		if (policy != then)
+			fail_msg("policy %d after %u of %u alone", policy, i, n);
+	}
+}
+
 static void begin(struct fakedrv *f, int with)
 {
 	struct blk_cfg c = { .fd = memfd_create("disk", MFD_CLOEXEC), .size = 4096, .block_size = 512, .queues = 1,
@@ -68,14 +78,65 @@ static void test_together(void **state)
 		together(&f, 2 + i % 20);
 	assert_int_equal(policy, SCHED_BATCH);
 	assert_int_equal(changes, 1);
-	together(&f, 1);
-	assert_int_equal(policy, SCHED_OTHER);
+	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+	alone(&f, 1, SCHED_OTHER);
 	assert_int_equal(changes, 2);
 	/* A driver that goes leaves the thread as it was. */
 	together(&f, 2);
 	assert_int_equal(policy, SCHED_BATCH);
 	fdv_reset(&f);
 	assert_int_equal(policy, SCHED_OTHER);
+	fdv_done(&f);
+}
+
+/* One alone in between does not end it, whichever it is; only as many in a row. */
+static void test_patience(void **state)
+{
+	struct fakedrv f;
+
+	(void)state;
+	begin(&f, SCHED_OTHER);
+	for (unsigned i = 0; i < 30; i++) {
+		together(&f, 2);
+		alone(&f, i % BATCH_PATIENCE, SCHED_BATCH);
+	}
+	assert_int_equal(changes, 1);
+	fdv_done(&f);
+}
+
+/* Where there was company, it is soon looked for again; less and less when there is none, as before at last. */
+static void test_trials(void **state)
+{
+	struct fakedrv f;
+
+	(void)state;
+	begin(&f, SCHED_OTHER);
+	for (unsigned again = 0; again < 2; again++) {
+		together(&f, 2);
+		alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+		for (unsigned n = BATCH_TRIAL_SOON; n < BATCH_TRIAL; n *= 2) {
+			alone(&f, n - 1, SCHED_OTHER);
+			alone(&f, 1, SCHED_BATCH);
+		}
+		for (unsigned i = 0; i < 3; i++) {
+			alone(&f, BATCH_TRIAL - 1, SCHED_OTHER);
+			alone(&f, 1, SCHED_BATCH);
+		}
+	}
+	/* A trial that finds it. */
+	together(&f, 2);
+	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+	alone(&f, BATCH_TRIAL_SOON - 1, SCHED_OTHER);
+	alone(&f, 1, SCHED_BATCH);
+	together(&f, 2);
+	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+	alone(&f, 1, SCHED_OTHER);
+	/* The next driver begins as the first did. */
+	together(&f, 2);
+	fdv_reset(&f);
+	fdv_start(&f, ~0ull);
+	alone(&f, BATCH_TRIAL - 1, SCHED_OTHER);
+	alone(&f, 1, SCHED_BATCH);
 	fdv_done(&f);
 }
 
@@ -101,6 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_trials),
 		cmocka_unit_test(test_set_by_others),
 	};
 

@@ -32,6 +32,15 @@ static void send_together(struct net_fix *x, unsigned n)
 	fdv_free_all(x->f);
 }
 
+/* Frames that come alone: the waiting goes on for some, and ends. */
+static void send_alone_until_over(struct net_fix *x)
+{
+	for (unsigned i = 1; i <= BATCH_PATIENCE; i++) {
+		assert_int_equal(policy, SCHED_BATCH);
+		send_together(x, 1);
+	}
+}
+
 /* @n frames to it that are there when it looks. */
 static void get_together(struct net_fix *x, unsigned n)
 {
@@ -65,8 +74,22 @@ static void test_sent(void **state)
 		send_together(&x, 2 + i);
 	assert_int_equal(policy, SCHED_BATCH);
 	assert_int_equal(changes, 0);
-	send_together(&x, 1);
+	send_alone_until_over(&x);
 	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
+/* A stream as TCP makes it: no more than two of its frames are with the device at a time. */
+static void test_stream(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	for (unsigned i = 0; i < 4 * BATCH_TRIAL; i++)
+		send_together(&x, 1 + (i % BATCH_PATIENCE == 0));
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(changes, 1);
 	net_end(&x);
 }
 
@@ -77,8 +100,10 @@ static void test_received(void **state)
 	(void)state;
 	begin(&x);
 	get_together(&x, 4);
-	assert_int_equal(policy, SCHED_BATCH);
-	get_together(&x, 1);
+	for (unsigned i = 1; i <= BATCH_PATIENCE; i++) {
+		assert_int_equal(policy, SCHED_BATCH);
+		get_together(&x, 1);
+	}
 	assert_int_equal(policy, SCHED_OTHER);
 	net_end(&x);
 }
@@ -93,9 +118,10 @@ static void test_both(void **state)
 	send_together(&x, 3);
 	get_together(&x, 3);
 	assert_int_equal(changes, 1);
-	send_together(&x, 1);
+	send_alone_until_over(&x);
 	assert_int_equal(policy, SCHED_BATCH);
-	get_together(&x, 1);
+	for (unsigned i = 0; i < BATCH_PATIENCE; i++)
+		get_together(&x, 1);
 	assert_int_equal(policy, SCHED_OTHER);
 	assert_int_equal(changes, 2);
 	send_together(&x, 3);
@@ -123,6 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sent),
+		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_received),
 		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_detached),
