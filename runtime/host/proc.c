@@ -97,8 +97,9 @@ int proc_open(const struct proc_id *id)
 	if (id->pid <= 0)
 		return -ESRCH;
 	fd = (int)syscall(SYS_pidfd_open, id->pid, 0);
+	/* EINVAL: it has gone, and left its number to a session or a group. */
 	if (fd < 0)
-		return -errno;
+		return errno == EINVAL ? -ESRCH : -errno;
 	/* Checked after opening: from here on the descriptor and the number mean the same process. */
 	alive = proc_alive(id, NULL);
 	if (alive <= 0) {

@@ -253,6 +253,8 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 			if (cmd == PROXY_COMMIT && c == s->first)
 				s->committed = true;
 			serve_reply(c, cmd, 0, "");
+			if (cmd == PROXY_COMMIT && s->unheard && c == s->first)
+				session_last_word(s);
 			return;
 		}
 		if (!s->agent || !s->created || s->state == PROXY_ST_ENDED) {
@@ -277,7 +279,9 @@ static void lost_first(struct session *s)
 	if (s->committed)
 		return;
 	s->committed = true;
-	if (s->at.flags & PROXY_ATTACH_EXEC && s->created)
+	if (s->unheard)
+		session_last_word(s);
+	else if (s->at.flags & PROXY_ATTACH_EXEC && s->created)
 		session_forward_signal(s, 9);
 	else
 		session_fail(s, -ECANCELED, &gone);

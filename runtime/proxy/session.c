@@ -79,6 +79,15 @@ static void finish(struct session *s)
 		tear_down_machine(s);
 	network_stop(s);
 	stamp(s, PROXY_T_TORN_DOWN);
+	/* A short command has ended before the husk that started it has asked for anything more: it is waited for. */
+	if (is_exec(s) && s->first && !s->committed && !s->why[0])
+		s->unheard = true;
+	else
+		session_last_word(s);
+}
+
+void session_last_word(struct session *s)
+{
 	if (s->first)
 		serve_reply(s->first, PROXY_EXITED, s->why[0] ? -EIO : 0, s->why);
 	else if (s->why[0])

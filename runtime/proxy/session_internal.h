@@ -53,6 +53,7 @@ int ready_wait(struct session *s, int ready, struct err *e);
 void session_drained(struct session *s); /* one more stream has */
 void session_out_done(struct relay *r);
 void session_err_done(struct relay *r);
+void session_last_word(struct session *s); /* tells the first client of the end, and stops the loop */
 void output_await_end(struct session *s); /* the process has ended: session_end() when all is written */
 void output_stop(struct session *s); /* what is left is given up */
 

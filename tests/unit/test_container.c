@@ -190,6 +190,20 @@ static void test_process_identity(void **state)
 	assert_int_equal(proc_open(&other), -ESRCH);
 	assert_int_equal(proc_kill(&other, 100), 0);
 
+	/* One that has gone and whose number is still a session's. */
+	child = fork();
+	if (child == 0) {
+		setsid();
+		if (fork() == 0)
+			pause();
+		_exit(0);
+	}
+	other.pid = child;
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(proc_open(&other), -ESRCH);
+	assert_int_equal(proc_kill(&other, 100), 0);
+	kill(-child, SIGKILL);
+
 	child = fork();
 	if (child == 0) {
 		pause();

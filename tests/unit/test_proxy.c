@@ -551,6 +551,43 @@ static void a_machine_that_dies(void **state)
 	}
 }
 
+/* Its end is told once husk has asked for it, and not lost in between. */
+static void an_exec_ends_before_husk_is_content(void **state)
+{
+	static const struct {
+		const char *why;
+		bool commit;
+	} rows[] = {
+		{ "husk was slow", true },
+		{ "husk has gone", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 7 };
+		struct bench *b = bench_new(&plan, PROXY_ATTACH_EXEC);
+		struct pollfd p = { .fd = b->husk, .events = POLLIN };
+		struct err e = ERR_INIT;
+
+		check_row(rows[i].why, proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL) == 0);
+		shutdown(b->stdio[0], SHUT_WR);
+		/* All of it is over by then, and nothing was said. */
+		assert_int_equal(read_to_end(b->stdio[1]), 0);
+		check_row(rows[i].why, poll(&p, 1, 200) == 0);
+		if (rows[i].commit) {
+			check_row(rows[i].why, proxy_call(b->husk, PROXY_COMMIT, NULL, WAIT_MS, &e) == 0);
+			check_row(rows[i].why, proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL) == 0);
+		} else {
+			close(b->husk);
+			b->husk = -1;
+		}
+		if (strcmp(bench_end(b), "create wait delete lost "))
+			fail_msg("%s: %s", rows[i].why, bench_end(b));
+		check_row(rows[i].why, b->s.exit_code == 7);
+		bench_free(b);
+	}
+}
+
 static void husk_is_killed(void **state)
 {
 	static const struct {
@@ -747,6 +784,7 @@ int main(void)
 		cmocka_unit_test(a_refused_create_is_told),
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),
+		cmocka_unit_test(an_exec_ends_before_husk_is_content),
 		cmocka_unit_test(husk_is_killed),
 		cmocka_unit_test(the_hosts_group_is_told_of_an_oom_kill_only),
 		cmocka_unit_test(one_stays_behind_in_a_unit),

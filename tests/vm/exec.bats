@@ -19,6 +19,13 @@ teardown_file() { shared_teardown; }
 	expect 137 husk exec "$ID" sh -c 'kill -9 $$'
 }
 
+@test "a command that has ended before a slow husk asks for more" {
+	rc=0
+	strace -o /dev/null -e trace=sendmsg -e inject=sendmsg:delay_enter=1500000 "$HUSK" --root "$ROOT" exec "$ID" sh -c 'echo hello; exit 7' >out 2>err </dev/null || rc=$?
+	cat err
+	[ $rc = 7 ] && [ "$(cat out)" = hello ] && [ ! -s err ]
+}
+
 @test "it runs inside the machine, in the container" {
 	expect 0 husk exec "$ID" uname -r
 	[ "$out" != "$(uname -r)" ]
