@@ -6,11 +6,15 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/net/net.h"
 
 #define MACHINE_TIMEOUT_MS 10000
 #define QUEUE_SIZE 256
+/* Doubled each time. */
+#define AGAIN_FIRST_NS UINT64_C(1000000000)
+#define AGAIN_LAST_NS  UINT64_C(64000000000)
 
 static int open_tun(void)
 {
@@ -127,6 +131,11 @@ static bool is_same_device(const struct net_link *a, const struct net_link *b)
 	return memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
 }
 
+static bool is_unchanged(const struct net_link *a, const struct net_link *b)
+{
+	return is_same_device(a, b) && strcmp(a->name, b->name) == 0 && a->mtu == b->mtu && a->no_arp == b->no_arp;
+}
+
 static void leave(struct net_links *n, struct net_slot *s, uint64_t number)
 {
 	mirror_remove(n->sk, s->link.index);
@@ -156,7 +165,75 @@ static int make(struct net_links *n, const struct net_link *l, struct err *e)
 	}
 	n->serial++;
 	s->life = LINK_HERE;
-	return plug(n, s, e);
+	rc = plug(n, s, e);
+	if (rc < 0) {
+		/* Its frames are nobody's, then. */
+		mirror_remove(n->sk, l->index);
+		unplug(n, s);
+	}
+	return rc;
+}
+
+/* ---- what failed ------------------------------------------------------------------------------------------- */
+
+static struct net_refusal *refusal_of(struct net_links *n, int index)
+{
+	for (size_t i = 0; i < NET_MAX_LINKS; i++)
+		if (n->refused[i].link.index == index)
+			return &n->refused[i];
+	return NULL;
+}
+
+static void refuse(struct net_links *n, const struct net_link *l, const struct err *why)
+{
+	struct net_refusal *r = refusal_of(n, l->index);
+
+	if (!r)
+		r = refusal_of(n, 0);
+	if (!r)
+		return;
+	r->pause_ns = r->pause_ns ? min_t(uint64_t, 2 * r->pause_ns, AGAIN_LAST_NS) : AGAIN_FIRST_NS;
+	r->again_ns = io_now_ns() + r->pause_ns;
+	r->link = *l;
+	r->why = *why;
+}
+
+/* Those of links that have gone, or are others now, are forgotten. */
+static void settle_refusals(struct net_links *n, const struct net_scan *s)
+{
+	for (size_t i = 0; i < NET_MAX_LINKS; i++) {
+		struct net_refusal *r = &n->refused[i];
+		const struct net_link *now = r->link.index ? in_scan(s, r->link.index) : NULL;
+
+		if (!now || !is_unchanged(now, &r->link))
+			*r = (struct net_refusal){ .link.index = 0 };
+	}
+}
+
+static void note_again(struct net_links *n, int index)
+{
+	const struct net_refusal *r = refusal_of(n, index);
+
+	if (r && (!n->again_ns || r->again_ns < n->again_ns))
+		n->again_ns = r->again_ns;
+}
+
+/* A tap that is made and goes again is an event like others: what was tried at each would be tried for ever. */
+static int try(struct net_links *n, const struct net_link *l, bool strict, struct err *e)
+{
+	struct net_refusal *r = refusal_of(n, l->index);
+	int rc;
+
+	if (r && !strict && io_now_ns() < r->again_ns) {
+		*e = r->why;
+		return -e->code;
+	}
+	rc = make(n, l, e);
+	if (rc < 0)
+		refuse(n, l, e);
+	else if (r)
+		*r = (struct net_refusal){ .link.index = 0 };
+	return rc;
 }
 
 static int keep(struct net_links *n, struct net_slot *s, const struct net_link *now, bool *changed, struct err *e)
@@ -165,7 +242,7 @@ static int keep(struct net_links *n, struct net_slot *s, const struct net_link *
 
 	if (s->link.mtu != now->mtu)
 		rc = mirror_set_mtu(n->sk, s->tap, now, e);
-	*changed |= memcmp(&s->link, now, sizeof(*now)) != 0;
+	*changed |= !is_unchanged(&s->link, now);
 	s->link = *now;
 	return rc;
 }
@@ -179,6 +256,7 @@ static void leave_out(struct net_scan *s, size_t i)
 /* What is new gets a tap. */
 static int make_new(struct net_links *n, bool strict, struct net_scan *s, bool *changed, struct err *e)
 {
+	settle_refusals(n, s);
 	for (size_t i = 0; i < s->n;) {
 		struct err why = ERR_INIT;
 		bool known = false;
@@ -186,13 +264,14 @@ static int make_new(struct net_links *n, bool strict, struct net_scan *s, bool *
 
 		for (size_t k = 0; k < NET_MAX_LINKS; k++)
 			known |= n->slot[k].life == LINK_HERE && n->slot[k].link.index == s->link[i].index;
-		rc = known ? 0 : make(n, &s->link[i], &why);
+		rc = known ? 0 : try(n, &s->link[i], strict, &why);
 		*changed |= !known && rc == 0;
 		if (rc < 0 && strict) {
 			*e = why;
 			return rc;
 		}
 		if (rc < 0) {
+			note_again(n, s->link[i].index);
 			net_go_without(s, &why);
 			leave_out(s, i);
 		} else {
@@ -209,6 +288,7 @@ int links_update(struct net_links *n, uint64_t number, bool strict, struct net_s
 	int rc = scan_links(n->sk, own, nown, strict, ret, e);
 
 	*ret_changed = false;
+	n->again_ns = 0;
 	for (size_t i = 0; rc == 0 && i < NET_MAX_LINKS; i++) {
 		struct net_slot *s = &n->slot[i];
 		const struct net_link *now = s->life == LINK_HERE ? in_scan(ret, s->link.index) : NULL;

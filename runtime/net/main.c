@@ -138,7 +138,8 @@ static int look(struct helper *h, bool strict, bool *changed, struct err *e)
 		rc = pack(h, &links, changed, e);
 	if (*changed)
 		h->number++;
-	h->look_at = h->look_by = 0;
+	h->look_at = h->links.again_ns;
+	h->look_by = 0;
 	return rc;
 }
 

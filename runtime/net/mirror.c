@@ -94,7 +94,7 @@ static int ingress(struct nl_sock *sk, int index, bool add)
 		return rc;
 	rtnl_tc_set_ifindex(TC_CAST(q), index);
 	rtnl_tc_set_parent(TC_CAST(q), TC_H_INGRESS);
-	rtnl_tc_set_handle(TC_CAST(q), TC_HANDLE(0xffff, 0));
+	rtnl_tc_set_handle(TC_CAST(q), TC_HANDLE(0xffffu, 0));
 	rc = rtnl_tc_set_kind(TC_CAST(q), "ingress");
 	if (rc == 0)
 		rc = add ? rtnl_qdisc_add(sk, q, NLM_F_CREATE | NLM_F_EXCL) : rtnl_qdisc_delete(sk, q);
@@ -108,7 +108,7 @@ static struct rtnl_cls *new_filter(int index)
 
 	if (c) {
 		rtnl_tc_set_ifindex(TC_CAST(c), index);
-		rtnl_tc_set_parent(TC_CAST(c), TC_HANDLE(0xffff, 0));
+		rtnl_tc_set_parent(TC_CAST(c), TC_HANDLE(0xffffu, 0));
 		rtnl_cls_set_prio(c, OWN_PRIO);
 		rtnl_cls_set_protocol(c, ETH_P_ALL);
 	}
@@ -176,7 +176,7 @@ static int leads_to(struct nl_sock *sk, int index)
 	struct nl_cache *cache = NULL;
 	int to = 0;
 
-	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffff, 0), &cache) < 0)
+	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffffu, 0), &cache) < 0)
 		return 0;
 	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
 		struct rtnl_cls *c = (struct rtnl_cls *)o;
@@ -253,7 +253,7 @@ void mirror_remove(struct nl_sock *sk, int index)
 	int left = 0;
 
 	remove_filter(sk, index);
-	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffff, 0), &cache) == 0) {
+	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffffu, 0), &cache) == 0) {
 		left = nl_cache_nitems(cache);
 		nl_cache_free(cache);
 	}

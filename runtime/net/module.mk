@@ -8,10 +8,15 @@ husk-net_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk-net_LIBS := -lnl-route-3 -lnl-3 -lm $(AGENT_PROTO_LIBS) -Wl,--no-warnings
 
 # Its headers include each other by names below this folder.
-$(B)/runtime/net/%.o $(B)/tests/unit/test_net_scan.o: ALL_CFLAGS += -idirafter /usr/include/libnl3
+$(B)/runtime/net/%.o $(B)/tests/unit/test_net_scan.o $(B)/tests/unit/test_net_links.o: ALL_CFLAGS += -idirafter /usr/include/libnl3
 
 UNIT_TESTS += net_scan
 net_scan_TEST_OBJS := runtime/net/scan runtime/net/devices $(addprefix agent-proto/agent/,rtn network_set network_check check devfilter limits) \
 	agent-proto/ttrpc/arena $(LIB_BASE)
 net_scan_TEST_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 net_scan_TEST_LIBS := -lnl-route-3 -lnl-3 $(AGENT_PROTO_LIBS)
+
+UNIT_TESTS += net_links
+net_links_TEST_OBJS := $(NET_OBJS) agent-proto/ttrpc/arena $(NATIVE_CLIENT_OBJS) $(LIB_BASE)
+net_links_TEST_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
+net_links_TEST_LIBS := -lnl-route-3 -lnl-3 $(AGENT_PROTO_LIBS)

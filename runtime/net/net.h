@@ -64,6 +64,13 @@ struct net_slot {
 	uint64_t gone_in; /* LINK_GOING: the number of the first state without it */
 };
 
+/* A link that could get no tap. */
+struct net_refusal {
+	struct net_link link; /* index 0: none */
+	uint64_t again_ns, pause_ns; /* when it is tried again, and how long that was put off */
+	struct err why;
+};
+
 struct net_links {
 	struct nl_sock *sk;
 	struct ncl *machine; /* NULL: none yet */
@@ -71,13 +78,16 @@ struct net_links {
 	int spare[NET_SPARE_TAPS];
 	size_t nspare;
 	unsigned serial;
+	struct net_refusal refused[NET_MAX_LINKS];
+	uint64_t again_ns; /* when links_update() is worth another try, though nothing happens; 0: it is not */
 };
 
 /* Opens the spares. */
 void links_init(struct net_links *n, struct nl_sock *sk);
 /* Lists the namespace's links, makes taps for new ones, gives them to the machine. *ret: what the guest is to have now.
  * @number: of the state that will say so. @strict: one that it cannot have is an error; a running container goes without.
- * *ret_changed: something is other than before. */
+ * *ret_changed: something is other than before. Not @strict, what failed is tried again when @n->again_ns has come or it is
+ * another link by then, and no sooner. */
 int links_update(struct net_links *n, uint64_t number, bool strict, struct net_scan *ret, bool *ret_changed, struct err *e);
 /* The machine has come: it gets all taps. */
 int links_plug(struct net_links *n, struct ncl *machine, struct err *e);
