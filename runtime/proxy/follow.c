@@ -121,14 +121,14 @@ static int ask_agent(struct session *s, struct err *e)
 	if (!s->agent || s->state == PROXY_ST_ENDED || s->follow->deaf)
 		return err_set(e, ESRCH, "the container is not there to be asked");
 	share_name(s, ev->slot, name);
-	rc = agent_change_mount(s->agent, s->at.container_id, &m, answered, s, e);
-	if (rc < 0)
-		return rc;
+	/* First: an answer to what counts as never asked would be taken for the next one's. */
 	s->follow->late.src.fd = -1;
 	rc = evtimer_init(s->loop, &s->follow->late, "follow", too_late);
 	if (rc == 0)
 		rc = evtimer_set_ns(&s->follow->late, UINT64_C(1000000) * (s->follow->wait_ms ? s->follow->wait_ms : LET_GO_MS));
-	return rc < 0 ? err_errno(e, -rc, "timer") : 0;
+	if (rc < 0)
+		return err_errno(e, -rc, "timer");
+	return agent_change_mount(s->agent, s->at.container_id, &m, answered, s, e);
 }
 
 static void settle(struct session *s, int fd)
