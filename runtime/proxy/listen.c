@@ -14,6 +14,8 @@
 #include "lib/log.h"
 #include "runtime/proxy/session_internal.h"
 
+#define AGAIN_NS UINT64_C(1000000000)
+
 static bool is_listener(const struct session_extra *x)
 {
 	return x->kind == PROXY_STREAM_LISTEN && x->listen.fd >= 0;
@@ -37,6 +39,11 @@ void listen_look(struct session *s)
 			set_on(&s->extra[i], on);
 }
 
+static void look_again(struct evtimer *t)
+{
+	listen_look(container_of(t, struct session, listen_again));
+}
+
 static void on_connection(struct evsrc *src, uint32_t events)
 {
 	struct session_extra *x = container_of(src, struct session_extra, listen);
@@ -46,12 +53,16 @@ static void on_connection(struct evsrc *src, uint32_t events)
 	(void)events;
 	if (host < 0) {
 		if (why != EAGAIN && why != EINTR && why != ECONNABORTED) {
-			/* Until a connection ends: what there is too little of may be there again then. */
-			log_warn("a preserved socket takes no more connections for now: error %d", why);
+			/* What there is too little of may be there again after a while. */
+			if (!x->failed)
+				log_warn("a preserved socket takes no more connections for now: error %d", why);
+			x->failed = true;
 			set_on(x, false);
+			evtimer_set_ns(&x->s->listen_again, AGAIN_NS);
 		}
 		return;
 	}
+	x->failed = false;
 	if (!x->s->agent || session_open_stream(x->s, x->token, &guest, &e) < 0 ||
 	    sockets_carry(x->s, host, guest, true) < 0) {
 		log_debug("connection to a preserved socket: %s", e.msg);
@@ -63,6 +74,8 @@ static void on_connection(struct evsrc *src, uint32_t events)
 
 void listen_begin(struct session *s)
 {
+	bool any = false;
+
 	for (unsigned i = 0; i < s->nextra; i++) {
 		struct session_extra *x = &s->extra[i];
 		int flags = is_listener(x) ? fcntl(x->listen.fd, F_GETFL) : -1;
@@ -75,12 +88,18 @@ void listen_begin(struct session *s)
 		fcntl(x->listen.fd, F_SETFL, flags | O_NONBLOCK);
 		x->listen.fn = on_connection;
 		x->listen.name = "preserved listener";
+		any = true;
 	}
+	s->listen_again.src.fd = -1;
+	if (any && evtimer_init(s->loop, &s->listen_again, "preserved listeners", look_again) < 0)
+		log_warn("preserved sockets: no timer");
 	listen_look(s);
 }
 
 void listen_stop(struct session *s)
 {
+	if (s->listen_again.fn)
+		evtimer_done(&s->listen_again);
 	for (unsigned i = 0; i < s->nextra; i++) {
 		struct session_extra *x = &s->extra[i];
 		int flags;

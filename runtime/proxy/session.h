@@ -36,7 +36,7 @@ struct session_extra {
 	struct relay_end host; /* prepared before privileges were given up */
 	struct relay *in, *out; /* host to guest, guest to host; NULL: not of this kind */
 	struct evsrc listen; /* PROXY_STREAM_LISTEN */
-	bool listens, was_blocking;
+	bool listens, was_blocking, failed /* the last accept() */;
 };
 
 /* One husk that is connected. Freed when its socket is closed and no call of it is in flight. */
@@ -132,6 +132,7 @@ struct session {
 	struct session_net net;
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
+	struct evtimer listen_again; /* after an accept() that failed (listen.c) */
 	struct session_sockets sockets;
 	struct session_follow *follow; /* NULL: there is no follower */
 };

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -190,6 +191,18 @@ static void datagrams(void **state)
 	assert_memory_equal(got, "two\n", 4);
 }
 
+/* None more for this process, or as before. */
+static void few_descriptors(bool few)
+{
+	static struct rlimit before;
+	struct rlimit now;
+
+	if (few)
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = (struct rlimit){ few ? 3 : before.rlim_cur, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
 /* The other way round: the process's own descriptor is taken and served in its place, an echo. */
 static void preserved_listener(void **state)
 {
@@ -209,8 +222,18 @@ static void preserved_listener(void **state)
 				 "    c.sendall(b + c.recv(1)); c.close()' ${p#/proc/} >/dev/null") == 0);
 	memset(data, 'd', sizeof(data));
 	for (int i = 0; i < 3; i++) {
+		const struct timeval patience = { .tv_sec = 20 };
+
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		/* One cannot be accepted at first, and no other ends meanwhile. */
+		if (i == 1)
+			few_descriptors(true);
 		assert_int_equal(connect(fd, (struct sockaddr *)&preserved_at, sizeof(preserved_at)), 0);
+		if (i == 1) {
+			usleep(300000);
+			few_descriptors(false);
+		}
 		assert_int_equal(io_write_full(fd, data, sizeof(data)), 0);
 		shutdown(fd, SHUT_WR);
 		assert_int_equal(io_read_full(fd, back, sizeof(back)), 0);
