@@ -130,7 +130,12 @@ static void test_trials(void **state)
 	alone(&f, 1, SCHED_BATCH);
 	together(&f, 2);
 	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
-	alone(&f, 1, SCHED_OTHER);
+	alone(&f, BATCH_TRIAL_SOON / 2, SCHED_OTHER);
+	/* Company that came by itself: the count begins again. */
+	together(&f, 2);
+	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+	alone(&f, BATCH_TRIAL_SOON - 1, SCHED_OTHER);
+	alone(&f, 1, SCHED_BATCH);
 	/* The next driver begins as the first did. */
 	together(&f, 2);
 	fdv_reset(&f);
