@@ -27,9 +27,10 @@ husk_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS)
 husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
-husk-proxy_OBJS := runtime/proxy/main runtime/proxy/setup runtime/proxy/drop runtime/proxy/relay \
-	$(addprefix runtime/proxy/,session oom output attach ready serve serve_client figures extra network resolver forward udp udp_flows sockets listen lockin connector unframe follow follower follow_table) runtime/host/filter \
-	$(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) lib/mounttree lib/mountinfo $(LIB_BASE)
+# What husk-proxy and the tests of it have in common.
+PROXY_OBJS := $(addprefix runtime/proxy/,session oom output attach ready serve serve_client figures extra network resolver forward \
+	udp udp_flows sockets listen lockin connector unframe follow follower follow_table relay setup) runtime/host/filter lib/mounttree lib/mountinfo
+husk-proxy_OBJS := runtime/proxy/main runtime/proxy/drop $(PROXY_OBJS) $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
@@ -67,7 +68,7 @@ events_json_TEST_OBJS := runtime/cli/events_json $(LIB_JSON) $(LIB_BASE)
 events_json_TEST_LIBS := $(LIB_JSON_LIBS)
 ps_format_TEST_OBJS := runtime/cli/ps_format $(LIB_BASE)
 relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
-PROXY_TEST_OBJS := $(addprefix runtime/proxy/,session oom output attach ready serve serve_client figures extra network resolver forward udp udp_flows sockets listen lockin connector unframe follow follower follow_table) runtime/host/filter runtime/proxy/relay runtime/proxy/client runtime/proxy/setup lib/mounttree lib/mountinfo \
+PROXY_TEST_OBJS := $(PROXY_OBJS) runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
 $(foreach t,proxy proxy_hostile proxy_ready,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \

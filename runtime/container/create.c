@@ -561,7 +561,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	if (rc == 0) {
 		rc = make_all(c, &local);
 		if (rc < 0) {
-			/* When it did so by no word of its own. */
+			/* When it has ended by no word of its own. */
 			spawn_reap("husk-machine", &c->vm.machine, WNOHANG, &local);
 			undo(c, &local);
 		} else {

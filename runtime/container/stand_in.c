@@ -216,9 +216,7 @@ void stand_in_done(struct stand_in *p, bool failed, struct err *e)
 	close_and_reset(&p->made.sock);
 	console_restore(&p->made.saved);
 	if (p->made.proxy.pid) {
-		struct err none = ERR_INIT;
-
 		proc_kill(&p->made.proxy, CALL_TIMEOUT_MS);
-		spawn_reap("husk-proxy", &p->made.proxy, 0, e && e->code == EPIPE ? e : &none);
+		spawn_reap("husk-proxy", &p->made.proxy, 0, e && e->code == EPIPE ? e : NULL);
 	}
 }

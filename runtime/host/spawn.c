@@ -149,7 +149,7 @@ static int has_begun(int sock, const char *path, pid_t pid, struct err *e)
 
 void spawn_reap(const char *program, struct proc_id *id, int options, struct err *e)
 {
-	struct err was = *e;
+	const struct err was = e ? *e : (struct err)ERR_INIT;
 	int st = 0;
 
 	if (!id->pid || waitpid(id->pid, &st, options) != id->pid)
@@ -165,22 +165,25 @@ int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, st
 {
 	_cleanup_close_ int null = s->detached ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
 	const int detached[3] = { null, null, null };
+	const char *program = s->path;
 	struct proc_id id = { 0, 0 };
 	char path[4096];
 	int pair[2], rc = 0;
 
 	if (s->detached && null < 0)
 		return err_errno(e, errno, "/dev/null");
-	if (!s->path)
+	if (!program) {
 		rc = spawn_find_program(s->program, path, sizeof(path), e);
+		program = path;
+	}
 	if (rc < 0)
 		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
-	rc = start(s, s->path ? s->path : path, s->detached ? detached : s->stdio, pair[1], &id, e);
+	rc = start(s, program, s->detached ? detached : s->stdio, pair[1], &id, e);
 	close(pair[1]);
 	if (rc == 0)
-		rc = has_begun(pair[0], s->path ? s->path : path, id.pid, e);
+		rc = has_begun(pair[0], program, id.pid, e);
 	if (rc < 0) {
 		close(pair[0]);
 		return rc;

@@ -24,8 +24,8 @@ struct spawn {
 /* Starts it with one end of a SEQPACKET socket pair as descriptor 3; *ret_sock is the other, close-on-exec.
  * *ret_id is written once the child runs the program. The child has default signal actions and no blocked signal. */
 int spawn_start(const struct spawn *s, struct proc_id *ret_id, int *ret_sock, struct err *e);
-/* Waits for the child @id (@options: as waitpid's) and adds how it ended to @e, in which there is a failure already. @id->pid
- * is 0 then. Nothing for one that lives or was waited for. */
+/* Waits for the child @id (@options: as waitpid's) and adds how it ended to @e, in which there is a failure already (NULL: it is
+ * waited for, no more). @id->pid is 0 then. Nothing for one that lives or was waited for. */
 void spawn_reap(const char *program, struct proc_id *id, int options, struct err *e);
 
 /* "husk-proxy" to the path of that program: PREFIX/libexec/husk beside the running program's

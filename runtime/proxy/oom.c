@@ -6,7 +6,6 @@
  * told that it has changed: whoever is the quicker. A process that the kernel kills for much memory takes a while to end;
  * this one takes none. So it leaves a copy of itself behind that does nothing but stay for a moment.
  */
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

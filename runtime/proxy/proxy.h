@@ -116,9 +116,9 @@ enum proxy_setup_flags {
 	PROXY_SETUP_UTSNS = 1u << 6, /* and that of the host's name */
 	PROXY_SETUP_LOG_JSON = 1u << 16, /* no descriptor */
 	PROXY_SETUP_DEBUG = 1u << 17,
-	PROXY_SETUP_UNIT = 1u << 19, /* its group is a unit of systemd's, which goes when it is empty */
 	PROXY_SETUP_CTTY = 1u << 18, /* descriptor 0 is a terminal of the proxy's own: make it the
 					* controlling one */
+	PROXY_SETUP_UNIT = 1u << 19, /* its group is a unit of systemd's, which goes when it is empty */
 };
 #define PROXY_SETUP_MAX_FDS 7
 

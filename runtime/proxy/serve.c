@@ -250,10 +250,11 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 		if (commands[i].cmd != cmd || commands[i].size != len)
 			continue;
 		if (!commands[i].fn) {
-			if (cmd == PROXY_COMMIT && c == s->first)
-				s->committed = true;
+			bool content = cmd == PROXY_COMMIT && c == s->first;
+
+			s->committed |= content;
 			serve_reply(c, cmd, 0, "");
-			if (cmd == PROXY_COMMIT && s->unheard && c == s->first)
+			if (content && s->unheard)
 				session_last_word(s);
 			return;
 		}
