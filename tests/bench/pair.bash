@@ -6,6 +6,7 @@
 #
 #   pair_start          starts both and waits for their consoles; what they said when it fails
 #   pair_ask WHO WORD   lets WHO's guest do WORD; sets `did` and `us`: what was done, how long it took
+#   pair_order I        sets `order`: who goes first in round I, by turns, so that what one leaves to the next hits both alike
 #   pair_end            powers both off
 declare -A to from pid
 
@@ -41,6 +42,8 @@ pair_ask() {
 	pair_line "$1" "^guest: ${2%%:*}: ok, ([0-9]+) .* ([0-9]+) us" || pair_errors || return 1
 	did=${BASH_REMATCH[1]} us=${BASH_REMATCH[2]}
 }
+
+pair_order() { if [ $(($1 % 2)) = 0 ]; then order=(husk qemu); else order=(qemu husk); fi; }
 
 pair_end() {
 	local who
