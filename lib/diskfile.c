@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -21,20 +22,27 @@ struct dio_align {
 };
 #define DIO_AT 152
 
+/* A machine that has just gone may have it still: the kernel takes its io_uring apart, and with it the file, in its own time. */
+#define PATIENCE_MS 500
+#define TURN_MS	    10
+
 static int lock(int fd, const char *path, unsigned flags, uint64_t size, struct err *e)
 {
 	struct flock l = { .l_type = flags & DISKFILE_READONLY ? F_RDLCK : F_WRLCK,
 			   .l_whence = SEEK_SET,
 			   .l_len = flags & DISKFILE_LOCK_RANGE ? (off_t)size : 0 };
 
-	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return err_set(e, EBUSY, "%s is in use by another machine%s", path,
-			       flags & DISKFILE_READONLY ? ", which writes to it" : "");
-	if (errno == EOPNOTSUPP || errno == ENOLCK || errno == ENOSYS)
-		return 0; /* a file system without locks: as safe as it is anyway */
-	return err_errno(e, errno, "%s: cannot lock it", path);
+	for (unsigned ms = 0; fcntl(fd, F_OFD_SETLK, &l) < 0; ms += TURN_MS) {
+		if (errno == EOPNOTSUPP || errno == ENOLCK || errno == ENOSYS)
+			return 0; /* a file system without locks: as safe as it is anyway */
+		if (errno != EAGAIN && errno != EACCES)
+			return err_errno(e, errno, "%s: cannot lock it", path);
+		if (ms >= PATIENCE_MS)
+			return err_set(e, EBUSY, "%s is in use by another machine%s", path,
+				       flags & DISKFILE_READONLY ? ", which writes to it" : "");
+		nanosleep(&(struct timespec){ .tv_nsec = TURN_MS * 1000000L }, NULL);
+	}
+	return 0;
 }
 
 /* What O_DIRECT transfers on a file must be multiples of. */

@@ -24,7 +24,7 @@ struct diskfile {
 
 /* Opens @dirfd/@path. An advisory lock (of the open file description: it lasts as long as any copy of the
  * descriptor) lets one writer, or readers alone, have it. Messages begin with @path.
- *   -EBUSY   somebody else has it
+ *   -EBUSY   somebody else has it, for half a second already
  *   -ENODATA it is empty, or there is no medium
  *   -EINVAL  no file or block device, or a medium whose blocks are larger than 4096 bytes */
 int diskfile_open(struct diskfile *ret, int dirfd, const char *path, unsigned flags, struct err *e);

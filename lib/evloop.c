@@ -2,14 +2,17 @@
 #include "lib/evloop.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "lib/evbatch.h"
+#include "lib/io.h"
 
 #define TURN_EVENTS 32
 
@@ -25,12 +28,15 @@ struct evloop {
 	atomic_bool stop;
 	atomic_bool running;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards posted list */
+	pthread_mutex_t lock; /* guards what is posted, and the end of running */
 	struct posted *first, **last;
+	struct posted *due; /* of it, what runs now: the thread's own */
 	/* Sources of the round that is being dispatched; evloop_del() clears entries in it. */
 	struct epoll_event round[TURN_EVENTS];
 	int round_len;
-	unsigned batch; /* sources that want it */
+	struct evbatches batches;
+	struct evsrc *resting; /* listeners, until then */
+	uint64_t rest_until_ns;
 };
 
 static void wake(struct evloop *l)
@@ -41,57 +47,51 @@ static void wake(struct evloop *l)
 	(void)rc;
 }
 
-static struct posted *next_posted(struct evloop *l)
+/* All that has been posted is due from now on; what comes later has its turn after the descriptors have had theirs, so that
+ * work which posts itself again keeps nobody from the loop. */
+static void take_posted_locked(struct evloop *l)
+{
+	struct posted **end = &l->due;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = l->first;
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void run_due(struct evloop *l)
 {
 	struct posted *p;
 
-	pthread_mutex_lock(&l->lock);
-	p = l->first;
-	if (p) {
-		l->first = p->next;
-		if (!l->first)
-			l->last = &l->first;
+	/* Each may cancel others. */
+	while ((p = l->due)) {
+		l->due = p->next;
+		p->fn(p->arg);
+		free(p);
 	}
-	pthread_mutex_unlock(&l->lock);
-	return p;
 }
 
-/* Up to a mark that is posted here: work that posts itself again must not keep the loop from its
- * descriptors. */
 static void run_posted(struct evsrc *src, uint32_t events)
 {
 	struct evloop *l = container_of(src, struct evloop, wake);
-	struct posted *p, *last;
 	uint64_t n;
 	ssize_t rc = read(src->fd, &n, sizeof(n));
 
 	(void)rc;
 	(void)events;
 	pthread_mutex_lock(&l->lock);
-	last = l->first ? container_of(l->last, struct posted, next) : NULL;
+	take_posted_locked(l);
 	pthread_mutex_unlock(&l->lock);
-	while (last && (p = next_posted(l))) {
-		bool done = p == last;
-
-		p->fn(p->arg);
-		free(p);
-		if (done)
-			break;
-	}
-	/* What came meanwhile, or stood behind a cancelled mark, has its turn next time. */
-	pthread_mutex_lock(&l->lock);
-	last = l->first;
-	pthread_mutex_unlock(&l->lock);
-	if (last)
-		wake(l);
+	run_due(l);
 }
 
-void evloop_cancel(struct evloop *l, const void *arg)
+/* The end of the list that is left. */
+static struct posted **cancel(struct posted **at, const void *arg)
 {
-	struct posted **at, *p;
+	struct posted *p;
 
-	pthread_mutex_lock(&l->lock);
-	for (at = &l->first; (p = *at);) {
+	while ((p = *at)) {
 		if (p->arg != arg) {
 			at = &p->next;
 			continue;
@@ -99,7 +99,14 @@ void evloop_cancel(struct evloop *l, const void *arg)
 		*at = p->next;
 		free(p);
 	}
-	l->last = at;
+	return at;
+}
+
+void evloop_cancel(struct evloop *l, const void *arg)
+{
+	cancel(&l->due, arg);
+	pthread_mutex_lock(&l->lock);
+	l->last = cancel(&l->first, arg);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -139,12 +146,13 @@ fail:
 
 void evloop_free(struct evloop *l)
 {
-	struct posted *p;
-
 	if (!l)
 		return;
-	while ((p = l->first)) {
-		l->first = p->next;
+	take_posted_locked(l);
+	while (l->due) {
+		struct posted *p = l->due;
+
+		l->due = p->next;
 		free(p);
 	}
 	if (l->wake.fd >= 0)
@@ -174,22 +182,94 @@ int evloop_mod(struct evsrc *src, uint32_t events)
 	return epoll_ctl(src->loop->epfd, EPOLL_CTL_MOD, src->fd, &ev) < 0 ? -errno : 0;
 }
 
+/* Where the list of those that rest has it, or ends. */
+static struct evsrc **resting_at(const struct evsrc *src)
+{
+	struct evsrc **at = &src->loop->resting;
+
+	while (*at && *at != src)
+		at = &(*at)->next_resting;
+	return at;
+}
+
 void evloop_del(struct evsrc *src)
 {
 	struct evloop *l = src->loop;
+	struct evsrc **at;
 
 	if (!l)
 		return;
 	epoll_ctl(l->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+	at = resting_at(src);
+	if (*at)
+		*at = src->next_resting;
 	for (int i = 0; i < l->round_len; i++)
 		if (l->round[i].data.ptr == src)
 			l->round[i].data.ptr = NULL;
 	src->loop = NULL;
 }
 
+/* ---- listeners that rest ---------------------------------------------------------------------------------- */
+
+int evloop_accept(struct evsrc *src, int flags)
+{
+	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | flags), why = errno;
+	struct evloop *l = src->loop;
+
+	if (fd >= 0)
+		return fd;
+	if (l && (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM) && evloop_mod(src, 0) == 0) {
+		if (!*resting_at(src)) {
+			src->next_resting = l->resting;
+			l->resting = src;
+		}
+		l->rest_until_ns = io_now_ns() + EVLOOP_REST_MS * UINT64_C(1000000);
+	}
+	return -why;
+}
+
+/* The time that may be waited: none rests beyond its time. */
+static int end_rests(struct evloop *l, int timeout_ms)
+{
+	uint64_t now;
+	int left;
+
+	if (!l->resting)
+		return timeout_ms;
+	now = io_now_ns();
+	if (now < l->rest_until_ns) {
+		left = (int)((l->rest_until_ns - now) / 1000000) + 1;
+		return timeout_ms < 0 ? left : min_t(int, timeout_ms, left);
+	}
+	for (struct evsrc *src = l->resting; src; src = src->next_resting)
+		evloop_mod(src, EPOLLIN);
+	l->resting = NULL;
+	return timeout_ms;
+}
+
+/* ---- turns --------------------------------------------------------------------------------------------- */
+
+void evloop_batch(struct evloop *l, struct evbatch *b, bool on)
+{
+	evbatches_set(&l->batches, b, on);
+}
+
+static int wait_for_events(struct evloop *l, int timeout_ms)
+{
+	int n;
+
+	if (!l->batches.first || (timeout_ms >= 0 && timeout_ms <= EVBATCH_IDLE_MS))
+		return epoll_wait(l->epfd, l->round, TURN_EVENTS, timeout_ms);
+	n = epoll_wait(l->epfd, l->round, TURN_EVENTS, EVBATCH_IDLE_MS);
+	if (n != 0)
+		return n;
+	evbatches_end(&l->batches);
+	return epoll_wait(l->epfd, l->round, TURN_EVENTS, timeout_ms < 0 ? -1 : timeout_ms - EVBATCH_IDLE_MS);
+}
+
 int evloop_turn(struct evloop *l, int timeout_ms)
 {
-	int n = epoll_wait(l->epfd, l->round, TURN_EVENTS, timeout_ms);
+	int n = wait_for_events(l, end_rests(l, timeout_ms));
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -201,6 +281,7 @@ int evloop_turn(struct evloop *l, int timeout_ms)
 			src->fn(src, l->round[i].events);
 	}
 	l->round_len = 0;
+	evbatches_look(&l->batches);
 	return 0;
 }
 
@@ -212,10 +293,16 @@ int evloop_run(struct evloop *l)
 	atomic_store(&l->running, true);
 	while (rc == 0 && !atomic_load(&l->stop))
 		rc = evloop_turn(l, -1);
-	atomic_store(&l->running, false);
-	atomic_store(&l->stop, false);
-	/* Whoever waits in evloop_call() must not wait for ever. */
+	/* Whoever waits in evloop_call() must not wait for ever: what is posted after this comes to be run by its caller. */
 	run_posted(&l->wake, 0);
+	pthread_mutex_lock(&l->lock);
+	atomic_store(&l->running, false);
+	take_posted_locked(l);
+	pthread_mutex_unlock(&l->lock);
+	run_due(l);
+	/* Whoever frees the sources may be another thread, with a policy of its own. */
+	evbatches_end(&l->batches);
+	atomic_store(&l->stop, false);
 	return rc;
 }
 
@@ -225,38 +312,37 @@ void evloop_stop(struct evloop *l)
 	wake(l);
 }
 
-void evloop_batch(struct evloop *l, bool on)
-{
-	const struct sched_param none = { .sched_priority = 0 };
-	bool was = l->batch;
-	int policy;
-
-	l->batch += on ? 1 : -1u;
-	if (was == !!l->batch)
-		return;
-	policy = sched_getscheduler(0);
-	if (policy == SCHED_OTHER || policy == SCHED_BATCH)
-		sched_setscheduler(0, on ? SCHED_BATCH : SCHED_OTHER, &none);
-}
-
 bool evloop_on_thread(const struct evloop *l)
 {
 	return atomic_load(&l->running) && pthread_equal(l->thread, pthread_self());
 }
 
-int evloop_post(struct evloop *l, void (*fn)(void *arg), void *arg)
+/* 1: posted; 0: not, as the loop does not run and @running asks for that; -ENOMEM. */
+static int post(struct evloop *l, void (*fn)(void *arg), void *arg, bool running)
 {
 	struct posted *p = malloc(sizeof(*p));
+	bool take;
 
 	if (!p)
 		return -ENOMEM;
 	*p = (struct posted){ .next = NULL, .fn = fn, .arg = arg };
 	pthread_mutex_lock(&l->lock);
-	*l->last = p;
-	l->last = &p->next;
+	take = !running || atomic_load(&l->running);
+	if (take) {
+		*l->last = p;
+		l->last = &p->next;
+	}
 	pthread_mutex_unlock(&l->lock);
-	wake(l);
-	return 0;
+	if (take)
+		wake(l);
+	else
+		free(p);
+	return take;
+}
+
+int evloop_post(struct evloop *l, void (*fn)(void *arg), void *arg)
+{
+	return min_t(int, post(l, fn, arg, false), 0);
 }
 
 struct waited {
@@ -289,8 +375,8 @@ int evloop_call(struct evloop *l, void (*fn)(void *arg), void *arg)
 	}
 	pthread_mutex_init(&w.lock, NULL);
 	pthread_cond_init(&w.cond, NULL);
-	rc = evloop_post(l, run_waited, &w);
-	if (rc == 0) {
+	rc = post(l, run_waited, &w, true);
+	if (rc > 0) {
 		pthread_mutex_lock(&w.lock);
 		while (!w.done)
 			pthread_cond_wait(&w.cond, &w.lock);
@@ -298,7 +384,10 @@ int evloop_call(struct evloop *l, void (*fn)(void *arg), void *arg)
 	}
 	pthread_cond_destroy(&w.cond);
 	pthread_mutex_destroy(&w.lock);
-	return rc;
+	/* It has ended meanwhile. */
+	if (rc == 0)
+		fn(arg);
+	return min_t(int, rc, 0);
 }
 
 static void timer_fired(struct evsrc *src, uint32_t events)

@@ -23,6 +23,7 @@ struct evsrc {
 	ev_fn *fn;
 	const char *name; /* for traces; a literal */
 	struct evloop *loop; /* set by evloop_add() */
+	struct evsrc *next_resting; /* the loop's */
 };
 
 struct evtimer {
@@ -37,6 +38,12 @@ int evloop_add(struct evloop *l, struct evsrc *src, uint32_t events);
 int evloop_mod(struct evsrc *src, uint32_t events);
 void evloop_del(struct evsrc *src); /* no-op for a source that is not added */
 
+/* accept4() on a listener that is a source of a loop, with SOCK_CLOEXEC and @flags: the connection or a negative errno. Where
+ * there is too little of something to take one (descriptors, memory), the listener would be ready in every turn and the thread
+ * do nothing else; it rests for EVLOOP_REST_MS, then is asked for EPOLLIN again. */
+#define EVLOOP_REST_MS 100
+int evloop_accept(struct evsrc *listener, int flags);
+
 /* Runs until evloop_stop(); returns 0 or a negative errno of epoll itself. */
 int evloop_run(struct evloop *l);
 /* One wait of at most @timeout_ms (-1: for ever) and its callbacks. */
@@ -44,7 +51,8 @@ int evloop_turn(struct evloop *l, int timeout_ms);
 /* From any thread and from signal handlers. */
 void evloop_stop(struct evloop *l);
 
-/* Runs @fn(@arg) on the loop's thread, in order of posting; from any thread. 0 or -ENOMEM. */
+/* Runs @fn(@arg) on the loop's thread, in order of posting; from any thread. What is posted meanwhile by those that run has
+ * its turn when other sources have had theirs. 0 or -ENOMEM. */
 int evloop_post(struct evloop *l, void (*fn)(void *arg), void *arg);
 /* The same and waits for it to have run; must not be called on the loop's own thread while it
  * runs (there it runs at once). */
@@ -54,10 +62,19 @@ int evloop_call(struct evloop *l, void (*fn)(void *arg), void *arg);
 void evloop_cancel(struct evloop *l, const void *arg);
 bool evloop_on_thread(const struct evloop *l);
 
-/* On the loop's thread: one more, or one fewer, of its sources would rather find more work than find it at once. While
- * there is any, the thread is of SCHED_BATCH, which takes the processor from nobody when it wakes up. A thread of another
- * policy than that and SCHED_OTHER stays as somebody made it. */
-void evloop_batch(struct evloop *l, bool on);
+/* On the loop's thread: @b, a source of it, would rather find more work than find it at once, or not any more. While there is
+ * any that would, the thread is of SCHED_BATCH, which takes the processor from nobody when it wakes up. A thread of another
+ * policy than that and SCHED_OTHER stays as somebody made it.
+ *
+ * Who is on says so again with each turn of its work, which costs nothing; where that stops, the loop takes it as over within
+ * about a tenth of a second, and puts @b off. @b is in the loop's hands while it is on: off before it is freed. */
+struct evbatch {
+	bool on;
+	/* the loop's */
+	bool used; /* since the loop looked */
+	struct evbatch *next;
+};
+void evloop_batch(struct evloop *l, struct evbatch *b, bool on);
 
 /* Timers by timerfd. */
 int evtimer_init(struct evloop *l, struct evtimer *t, const char *name,

@@ -13,6 +13,8 @@
 
 #include "lib/cleanup.h"
 
+#define MAX_LEFT 1000 /* temporary files of one name, by processes that were killed */
+
 int io_read_full(int fd, void *dst, size_t len)
 {
 	char *p = dst;
@@ -118,6 +120,11 @@ int io_read_file(int dirfd, const char *path, size_t cap, char **ret_data, size_
 	return 0;
 }
 
+bool io_may_work_later(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -EIO || rc == -EINTR;
+}
+
 int io_write_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
 {
 	static atomic_uint serial;
@@ -125,10 +132,13 @@ int io_write_file(int dirfd, const char *path, const void *data, size_t len, mod
 	char tmp[4096];
 	int rc;
 
-	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.%d.%u.tmp", path, getpid(),
-			     atomic_fetch_add(&serial, 1)) >= sizeof(tmp))
-		return -ENAMETOOLONG;
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	/* Whoever had this number as process id before may have been killed between the two. */
+	for (unsigned i = 0; fd < 0 && (i == 0 || (errno == EEXIST && i < MAX_LEFT)); i++) {
+		if ((size_t)snprintf(tmp, sizeof(tmp), "%s.%d.%u.tmp", path, getpid(),
+				     atomic_fetch_add(&serial, 1)) >= sizeof(tmp))
+			return -ENAMETOOLONG;
+		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	}
 	if (fd < 0)
 		return -errno;
 	rc = io_write_full(fd, data, len);
@@ -150,6 +160,13 @@ int io_write_str(int dirfd, const char *path, const char *text)
 		n = write(fd, text, strlen(text));
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+int io_flush_stdout(struct err *e)
+{
+	int why = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+
+	return why ? err_errno(e, why, "cannot write to standard output") : 0;
 }
 
 int io_send_fds(int sock, const void *data, size_t len, const int *fds, size_t nfds)

@@ -18,11 +18,16 @@ int io_pread_full(int fd, void *dst, size_t len, uint64_t off);
 /* The whole file at @dirfd/@path, at most @cap bytes (-EFBIG beyond), NUL-terminated. *ret_data is
  * the caller's to free. */
 int io_read_file(int dirfd, const char *path, size_t cap, char **ret_data, size_t *ret_len);
+/* Whether what could not be opened or read, with -errno @rc, may be readable later: then it is not to be taken for absent. */
+bool io_may_work_later(int rc);
 /* Replaces @dirfd/@path by rename from a temporary name beside it; fsync is not done (state
  * folders are in memory). */
 int io_write_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 /* One write(2) to an existing file such as a cgroup's or procfs's. */
 int io_write_str(int dirfd, const char *path, const char *text);
+
+/* Writes what stdio has for standard output, or says what it could not: what is read there must not end early without a word. */
+int io_flush_stdout(struct err *e);
 
 /* One message with descriptors. io_send_fds(): 0 or -errno. io_recv_fds(): bytes received, 0 at
  * end of file, or -errno; received descriptors are close-on-exec; *nfds in: room, out: count;

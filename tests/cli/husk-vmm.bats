@@ -2,7 +2,7 @@
 # husk-vmm where no machine is needed: what it refuses, and how.
 load helper
 
-VMM=${VMM:-$TOP/build/$(uname -m)/bin/husk-vmm}
+VMM=${VMM:-$BUILT/bin/husk-vmm}
 
 setup() { common_setup; }
 
@@ -20,6 +20,15 @@ refuses() { # STATUS TEXT ARG…
 	[[ $out == *--kernel* && $out == *"Exit status"* ]]
 	expect 0 "$VMM" --version
 	[[ $out == "husk-vmm "[0-9]* ]]
+}
+
+@test "what standard output does not take is no success" {
+	full() { "$VMM" "$@" >/dev/full; }
+	for o in --help --version; do
+		expect 1 full $o
+		says 'cannot write to standard output: No space left on device'
+		one_line
+	done
 }
 
 @test "wrong options have status 2" {
@@ -47,6 +56,6 @@ refuses() { # STATUS TEXT ARG…
 }
 
 @test "husk-machine is for husk and husk-vmm to start" {
-	expect 1 "$TOP/build/$(uname -m)/bin/husk-machine" --kernel x
+	expect 1 "$BUILT/bin/husk-machine" --kernel x
 	says "started by husk or husk-vmm"
 }

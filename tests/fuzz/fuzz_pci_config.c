@@ -103,7 +103,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes in = { data, size };
 	/* Somebody else's that is lent for the first device's first to eighth vector, of which there are five. */
 	atomic_uint vector = (unsigned)take(&in, 1) % 8;
-	struct pci_msix_lent lent = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .vector = &vector, .fallback = taken_back };
+	const struct pci_msix_lender by = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .vector = &vector,
+					    .fallback = taken_back };
+	struct pci_msix_lent lent = { .is_lent = false };
 	struct bus *mmio, *pio;
 	struct pci_dev *dev[2];
 	struct pvpanic *pv;
@@ -111,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct hv_vm *vm;
 	struct hv *hv;
 
-	bug_on(lent.fd < 0);
+	bug_on(by.fd < 0);
 	bug_on(hv_fake_open(&hv, NULL) < 0 || hv->ops->vm_new(hv, &vm, NULL) < 0);
 	bug_on(bus_new(&mmio, NULL) < 0 || bus_new(&pio, NULL) < 0);
 	bug_on(pci_seg_new(&s, &cfg, vm, mmio, pio, NULL) < 0);
@@ -122,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bug_on(pci_add_msix(dev[i], 5, 2, 0x1000, 0x2000, NULL) < 0);
 	}
 	bug_on(pvpanic_new(&pv, s, 3, panicked, NULL, NULL) < 0);
-	bug_on(pci_msix_lend(dev[0], &lent) < 0);
+	bug_on(pci_msix_lend(dev[0], &lent, &by) < 0);
 	for (unsigned i = 0; in.len && i < 300; i++)
 		act(mmio, pio, dev, &in);
 	for (int i = 0; i < 2; i++)
@@ -133,6 +135,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bus_free(pio);
 	vm->ops->vm_free(vm);
 	hv->ops->close(hv);
-	close(lent.fd);
+	close(by.fd);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "tests/lib/fakedrv.h"
 #include "tests/unit/sched_seen.h"
 #include "vmm/virtio/batch.h"
@@ -145,6 +146,36 @@ static void test_trials(void **state)
 	fdv_done(&f);
 }
 
+/* Nothing comes, but what is left of what came. A time, not a number of turns: the kernel ends one for each ring of the tests
+ * before, when it gets round to taking that apart. */
+static void silence(struct fakedrv *f)
+{
+	uint64_t end = io_now_ns() + 750 * UINT64_C(1000000);
+
+	while (io_now_ns() < end)
+		evloop_turn(f->loop, 150);
+	assert_int_equal(policy, SCHED_OTHER);
+}
+
+/* Requests that end without a last one alone. What comes after is served at once, and waited for as soon as there is company. */
+static void test_silence(void **state)
+{
+	struct fakedrv f;
+
+	(void)state;
+	begin(&f, SCHED_OTHER);
+	together(&f, 2);
+	assert_int_equal(policy, SCHED_BATCH);
+	silence(&f);
+	alone(&f, BATCH_TRIAL_SOON - 1, SCHED_OTHER);
+	alone(&f, 1, SCHED_BATCH);
+	silence(&f);
+	together(&f, 2);
+	alone(&f, BATCH_PATIENCE - 1, SCHED_BATCH);
+	alone(&f, 1, SCHED_OTHER);
+	fdv_done(&f);
+}
+
 /* What somebody has set for this thread is not ours to change. */
 static void test_set_by_others(void **state)
 {
@@ -169,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_trials),
+		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_set_by_others),
 	};
 

@@ -3,9 +3,11 @@
 #include "tests/unit/check.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -305,6 +307,32 @@ static void test_lock(void **state)
 	unlink(name);
 }
 
+static void *close_later(void *arg)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	close(*(int *)arg);
+	return NULL;
+}
+
+/* A machine that has ended, whose file the kernel still has for a moment. */
+static void test_lock_of_the_dead(void **state)
+{
+	char name[] = "/var/tmp/husk-disk-XXXXXX";
+	int fd = mkostemp(name, O_CLOEXEC);
+	struct diskfile a = { .fd = -1 }, b = { .fd = -1 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	close(fd);
+	assert_int_equal(diskfile_open(&a, AT_FDCWD, name, 0, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, close_later, &a.fd), 0);
+	assert_int_equal(diskfile_open(&b, AT_FDCWD, name, 0, NULL), 0);
+	pthread_join(thread, NULL);
+	close_and_reset(&b.fd);
+	unlink(name);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_unaligned),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_lock_of_the_dead),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_lock),
 	};

@@ -91,7 +91,7 @@ static void files_are_replaced_whole_and_capped(void **state)
 {
 	char dir[] = "/tmp/husk-test-XXXXXX";
 	_cleanup_close_ int dfd = -1;
-	char *text;
+	char *text, left[64];
 	size_t len;
 
 	(void)state;
@@ -103,6 +103,16 @@ static void files_are_replaced_whole_and_capped(void **state)
 	assert_int_equal(len, 3);
 	assert_string_equal(text, "bye");
 	free(text);
+	/* What others of this number left when they were killed. */
+	for (int i = 0; i < 20; i++) {
+		snprintf(left, sizeof(left), "f.%d.%d.tmp", getpid(), i);
+		assert_int_equal(mknodat(dfd, left, S_IFREG | 0600, 0), 0);
+	}
+	assert_int_equal(io_write_file(dfd, "f", "bye", 3, 0600), 0);
+	for (int i = 0; i < 20; i++) {
+		snprintf(left, sizeof(left), "f.%d.%d.tmp", getpid(), i);
+		assert_int_equal(unlinkat(dfd, left, 0), 0);
+	}
 	assert_int_equal(io_read_file(dfd, "f", 2, &text, &len), -EFBIG);
 	assert_int_equal(io_read_file(dfd, "g", 2, &text, &len), -ENOENT);
 	assert_int_equal(io_read_file(dfd, ".", 2, &text, &len), -EISDIR);

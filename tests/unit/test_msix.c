@@ -291,6 +291,7 @@ static void lent(void **state)
 {
 	static atomic_uint vector; /* both are there for as long as the device */
 	static struct pci_msix_lent l;
+	const struct pci_msix_lender by = { .fd = eventfd(0, EFD_NONBLOCK), .vector = &vector, .fallback = fell_back };
 	const uint64_t one = 1;
 	struct hv_msi last;
 	uint64_t n;
@@ -298,54 +299,53 @@ static void lent(void **state)
 	(void)state;
 	fallbacks = 0;
 	atomic_store(&vector, 5);
-	l = (struct pci_msix_lent){ .fd = eventfd(0, EFD_NONBLOCK), .vector = &vector, .fallback = fell_back };
 	control(ON);
 	wr(TABLE + 16 * 5, 4, 0xfee00000);
 	wr(TABLE + 16 * 5 + 8, 4, 0x55);
 	entry(6, 0xfee00000, 0x66, 0);
-	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	assert_int_equal(pci_msix_lend(m.d, &l, &by), 0);
 	/* Masked: kept, and seen. */
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	assert_false(pending(5));
-	assert_int_equal(write(l.fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(write(by.fd, &one, sizeof(one)), sizeof(one));
 	assert_true(pending(5));
 	wr(TABLE + 16 * 5 + 12, 4, 0);
-	assert_int_equal(data_at(raises(l.fd)), 0x55);
+	assert_int_equal(data_at(raises(by.fd)), 0x55);
 	assert_int_equal(msis(&last), 1); /* it was looked at, and so has become the vector's own */
 	assert_int_equal(last.data, 0x55);
-	assert_int_equal(read(l.fd, &n, sizeof(n)), -1);
+	assert_int_equal(read(by.fd, &n, sizeof(n)), -1);
 	assert_false(pending(5));
 	/* Its route follows the entry, also through the function's mask. */
 	wr(TABLE + 16 * 5 + 8, 4, 0x56);
-	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	assert_int_equal(data_at(raises(by.fd)), 0x56);
 	wr(TABLE + 16 * 5, 4, 0xfee02000);
-	assert_int_equal(address_at(raises(l.fd)), 0xfee02000);
+	assert_int_equal(address_at(raises(by.fd)), 0xfee02000);
 	control(ON | FM);
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	/* What nobody looked at is still there for the hypervisor. */
-	assert_int_equal(write(l.fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(write(by.fd, &one, sizeof(one)), sizeof(one));
 	control(0);
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	control(ON);
-	assert_int_equal(data_at(raises(l.fd)), 0x56);
+	assert_int_equal(data_at(raises(by.fd)), 0x56);
 	assert_int_equal(msis(&last), 0);
-	assert_int_equal(read(l.fd, &n, sizeof(n)), sizeof(n)); /* as the hypervisor does */
+	assert_int_equal(read(by.fd, &n, sizeof(n)), sizeof(n)); /* as the hypervisor does */
 	/* Moved to another CPU, as drivers do it: masked, changed, unmasked. */
 	wr(TABLE + 16 * 5 + 12, 4, 1);
 	wr(TABLE + 16 * 5, 4, 0xfee01000);
 	wr(TABLE + 16 * 5 + 12, 4, 0);
-	assert_int_equal(address_at(raises(l.fd)), 0xfee01000);
+	assert_int_equal(address_at(raises(by.fd)), 0xfee01000);
 	/* Another vector, none, one that is masked. */
 	atomic_store(&vector, 6);
 	pci_msix_lent_moved(m.d, &l);
-	assert_int_equal(data_at(raises(l.fd)), 0x66);
+	assert_int_equal(data_at(raises(by.fd)), 0x66);
 	atomic_store(&vector, 0xffff);
 	pci_msix_lent_moved(m.d, &l);
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	wr(TABLE + 16 * 6 + 12, 4, 1);
 	atomic_store(&vector, 6);
 	pci_msix_lent_moved(m.d, &l);
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	assert_int_equal(fallbacks, 0);
 	/* The hypervisor takes no more: whoever owns it is told, once. */
 	fake_fail_next(m.hv, "irqfd", ENOMEM);
@@ -356,9 +356,9 @@ static void lent(void **state)
 	pci_msix_reclaim(m.d, &l);
 	wr(TABLE + 16 * 6 + 12, 4, 1);
 	wr(TABLE + 16 * 6 + 12, 4, 0);
-	assert_int_equal(raises(l.fd), -1);
-	assert_int_equal(pci_msix_lend(m.d, &l), 0);
-	assert_int_equal(data_at(raises(l.fd)), 0x66);
+	assert_int_equal(raises(by.fd), -1);
+	assert_int_equal(pci_msix_lend(m.d, &l, &by), 0);
+	assert_int_equal(data_at(raises(by.fd)), 0x66);
 	/* The same when it refuses the route. */
 	atomic_store(&vector, 7);
 	pci_msix_lent_moved(m.d, &l);
@@ -366,23 +366,24 @@ static void lent(void **state)
 	entry(7, 0xfee00000, 0x77, 0);
 	assert_int_equal(fallbacks, 2);
 	assert_false(l.is_lent);
-	assert_int_equal(raises(l.fd), -1);
+	assert_int_equal(raises(by.fd), -1);
 	/* Given back, and again; the device goes with one lent. */
-	assert_int_equal(pci_msix_lend(m.d, &l), 0);
+	assert_int_equal(pci_msix_lend(m.d, &l, &by), 0);
 	pci_msix_reclaim(m.d, &l);
-	assert_int_equal(raises(l.fd), -1);
-	assert_int_equal(pci_msix_lend(m.d, &l), 0);
-	close(l.fd);
+	assert_int_equal(raises(by.fd), -1);
+	assert_int_equal(pci_msix_lend(m.d, &l, &by), 0);
+	close(by.fd);
 }
 
 static void lent_without_a_route(void **state)
 {
 	atomic_uint vector = 5;
-	struct pci_msix_lent l = { .fd = 0, .vector = &vector, .fallback = fell_back };
+	const struct pci_msix_lender by = { .fd = 0, .vector = &vector, .fallback = fell_back };
+	struct pci_msix_lent l = { .is_lent = false };
 
 	(void)state;
 	fake_fail_next(m.hv, "gsi_alloc", ENOSPC);
-	assert_int_equal(pci_msix_lend(m.d, &l), -ENOSPC);
+	assert_int_equal(pci_msix_lend(m.d, &l, &by), -ENOSPC);
 	pci_msix_reclaim(m.d, &l);
 	pci_msix_lent_moved(m.d, &l);
 }

@@ -484,6 +484,207 @@ static void events_are_kept(void **state)
 	free(ev);
 }
 
+/* ---- connections that are not waited for ------------------------------------------------------------- */
+
+struct dialled {
+	struct ncl_connecting k;
+	unsigned done;
+	int rc;
+	int fd;
+	struct ncl *c;
+	struct dialled *other; /* cancelled from within */
+};
+
+static void dialled(struct ncl_connecting *k, int rc, int fd)
+{
+	struct dialled *d = container_of(k, struct dialled, k);
+
+	d->done++;
+	d->rc = rc;
+	d->fd = fd;
+	if (d->other)
+		ncl_connect_cancel(d->c, &d->other->k);
+}
+
+static void begin_dial(struct ncl *c, struct dialled *d)
+{
+	*d = (struct dialled){ .k.done = dialled, .c = c, .fd = -1 };
+	assert_int_equal(ncl_connect_begin(c, 1024, 1000, &d->k, NULL), 0);
+}
+
+/* The machine's end: the id of the next request. */
+static uint32_t asked(int machine)
+{
+	struct nc_connect m;
+
+	assert_int_equal(recv(machine, &m, sizeof(m), 0), sizeof(m));
+	assert_int_equal(m.hdr.cmd, NC_CONNECT);
+	assert_int_equal(m.port, 1024);
+	assert_int_equal(m.timeout_ms, 1000);
+	return m.hdr.id;
+}
+
+static void answer(int machine, uint16_t cmd, uint32_t id, size_t nfds)
+{
+	const struct nc_simple m = { .hdr = { NC_VERSION, cmd | NC_REPLY, id, 0, sizeof(m) } };
+	const int fds[] = { STDERR_FILENO, STDERR_FILENO };
+
+	assert_int_equal(io_send_fds(machine, &m, sizeof(m), fds, nfds), 0);
+}
+
+static void count_kept(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* In whatever order they are answered, or in the middle of a command. */
+static void connections_without_waiting(void **state)
+{
+	unsigned before = open_fds(), kept = 0;
+	struct nc_event ev, *sent = calloc(1, sizeof(*sent));
+	struct dialled a, b, none = { .rc = 0 };
+	uint32_t first, second;
+	struct ncl *c;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(ncl_new(&c, pair[0], NULL), 0);
+	ncl_on_kept(c, count_kept, &kept);
+	assert_int_equal(ncl_connect_deadline(c), 0);
+	begin_dial(c, &a);
+	begin_dial(c, &b);
+	assert_int_equal(ncl_connect_deadline(c), a.k.deadline_ns);
+	assert_in_range(a.k.deadline_ns - io_now_ns(), 2000000000, 3000000000);
+	first = asked(pair[1]);
+	second = asked(pair[1]);
+	ncl_look(c);
+	assert_int_equal(a.done + b.done, 0);
+	answer(pair[1], NC_CONNECT, second, 1);
+	answer(pair[1], NC_CONNECT, 4711, 1);
+	ncl_look(c);
+	assert_int_equal(a.done, 0);
+	assert_int_equal(b.done, 1);
+	assert_int_equal(b.rc, 0);
+	assert_int_equal(close(b.fd), 0);
+	assert_int_equal(kept, 0);
+	/* An event and an answer come before a command's own reply. */
+	sent->hdr = (struct nc_hdr){ NC_VERSION, NC_EVENT, 0, 0, sizeof(*sent) };
+	sent->value = 5;
+	assert_int_equal(io_send_fds(pair[1], sent, sizeof(*sent), NULL, 0), 0);
+	answer(pair[1], NC_CONNECT, first, 1);
+	answer(pair[1], NC_RESUME, second + 1, 0);
+	assert_int_equal(ncl_command(c, NC_RESUME, 1000, NULL), 0);
+	assert_int_equal(kept, 1);
+	assert_int_equal(a.done, 0);
+	ncl_look(c);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(a.rc, 0);
+	assert_int_equal(close(a.fd), 0);
+	assert_int_equal(ncl_connect_deadline(c), 0);
+	assert_int_equal(ncl_event(c, &ev, 0, NULL), 1);
+	assert_int_equal(ev.value, 5);
+	/* The same while an event is looked for; one that is cancelled then leaves nothing. */
+	recv(pair[1], &ev, sizeof(ev), 0);
+	begin_dial(c, &a);
+	begin_dial(c, &b);
+	first = asked(pair[1]);
+	answer(pair[1], NC_CONNECT, first, 1);
+	assert_int_equal(ncl_event(c, &ev, 0, NULL), 0);
+	assert_int_equal(kept, 2);
+	ncl_connect_cancel(c, &a.k);
+	ncl_connect_cancel(c, &a.k);
+	ncl_connect_cancel(c, &none.k);
+	ncl_connect_cancel(c, &b.k);
+	answer(pair[1], NC_CONNECT, asked(pair[1]), 1);
+	ncl_look(c);
+	assert_int_equal(a.done + b.done, 0);
+	/* One cancels the next, which has its answer; one is under way at the end. */
+	begin_dial(c, &a);
+	begin_dial(c, &b);
+	a.other = &b;
+	begin_dial(c, &none);
+	answer(pair[1], NC_CONNECT, asked(pair[1]), 1);
+	answer(pair[1], NC_CONNECT, asked(pair[1]), 1);
+	ncl_look(c);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(b.done, 0);
+	close(a.fd);
+	answer(pair[1], NC_CONNECT, asked(pair[1]), 1);
+	assert_int_equal(ncl_event(c, &ev, 0, NULL), 0);
+	ncl_free(c);
+	assert_int_equal(none.done, 0);
+	close(pair[1]);
+	free(sent);
+	assert_int_equal(open_fds(), before);
+}
+
+/* Of a machine that lies, is late, or goes; each has one word, and no descriptor is left. */
+static void connections_that_fail(void **state)
+{
+	enum { LATE, GONE, MALFORMED, REFUSED, TWO_FDS, NO_FD, TWICE };
+	static const struct {
+		const char *why;
+		int how, rc, other_rc;
+		bool other_done;
+	} rows[] = {
+		{ "late", LATE, -ETIMEDOUT, 0, false },
+		{ "the machine goes", GONE, -EPIPE, -EPIPE, true },
+		{ "a packet that is none", MALFORMED, -EPROTO, -EPROTO, true },
+		{ "refused", REFUSED, -ECONNREFUSED, 0, false },
+		{ "two descriptors", TWO_FDS, -EPROTO, 0, false },
+		{ "no descriptor", NO_FD, -EPROTO, 0, false },
+		{ "a second answer", TWICE, 0, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned before = open_fds();
+		struct nc_error no = { .hdr = { NC_VERSION, NC_CONNECT | NC_REPLY, 0, -ECONNREFUSED, sizeof(no) } };
+		struct dialled a, b;
+		struct ncl *c;
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+		assert_int_equal(ncl_new(&c, pair[0], NULL), 0);
+		begin_dial(c, &a);
+		begin_dial(c, &b);
+		no.hdr.id = asked(pair[1]);
+		switch (rows[i].how) {
+		case LATE:
+			a.k.deadline_ns = io_now_ns();
+			break;
+		case GONE:
+			close(pair[1]);
+			pair[1] = -1;
+			break;
+		case MALFORMED:
+			assert_int_equal(send(pair[1], "x", 1, 0), 1);
+			break;
+		case REFUSED:
+			assert_int_equal(send(pair[1], &no, sizeof(no), 0), sizeof(no));
+			break;
+		case TWO_FDS:
+		case NO_FD:
+			answer(pair[1], NC_CONNECT, no.hdr.id, rows[i].how == TWO_FDS ? 2 : 0);
+			break;
+		case TWICE:
+			answer(pair[1], NC_CONNECT, no.hdr.id, 1);
+			answer(pair[1], NC_CONNECT, no.hdr.id, 1);
+			break;
+		}
+		ncl_look(c);
+		check_row(rows[i].why, a.done == 1 && a.rc == rows[i].rc && (a.fd >= 0) == (a.rc == 0));
+		check_row(rows[i].why, b.done == rows[i].other_done && b.rc == rows[i].other_rc);
+		if (a.fd >= 0)
+			close(a.fd);
+		ncl_free(c);
+		if (pair[1] >= 0)
+			close(pair[1]);
+		check_row(rows[i].why, open_fds() == before);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +697,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(conversation, setup, teardown),
 		cmocka_unit_test(hostile_replies),
 		cmocka_unit_test(events_are_kept),
+		cmocka_unit_test(connections_without_waiting),
+		cmocka_unit_test(connections_that_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,23 +11,31 @@ static void begin(struct net_fix *x)
 	net_begin(x, NULL, ~0ull, 1);
 }
 
-/* @n frames from the guest with one kick. */
-static void send_together(struct net_fix *x, unsigned n)
+/* @n frames of 100 bytes from the guest, by queue @q, without a kick. */
+static void queue_up(struct net_fix *x, unsigned q, unsigned n)
 {
-	uint8_t frame[100], got[100];
-	uint16_t head;
-	uint32_t len;
+	uint8_t frame[100];
 
 	net_frame(frame, sizeof(frame), own_mac, 7);
 	for (unsigned i = 0; i < n; i++) {
 		struct fdv_seg s = { fdv_put(x->f, frame, sizeof(frame)), sizeof(frame), false };
 
-		assert_true(fdv_add(x->f, 1, &s, 1) >= 0);
+		assert_true(fdv_add(x->f, q, &s, 1) >= 0);
 	}
+}
+
+/* @n frames with one kick that are sent. */
+static void send_together(struct net_fix *x, unsigned n)
+{
+	uint8_t got[101];
+	uint16_t head;
+	uint32_t len;
+
+	queue_up(x, 1, n);
 	fdv_kick(x->f, 1);
 	for (unsigned i = 0; i < n; i++) {
 		assert_true(fdv_wait_used(x->f, 1, &head, &len, 1000));
-		assert_int_equal(net_host_get(x, 0, got, sizeof(got)), sizeof(frame));
+		assert_int_equal(net_host_get(x, 0, got, sizeof(got)), 100);
 	}
 	fdv_free_all(x->f);
 }
@@ -145,6 +153,71 @@ static void test_detached(void **state)
 	net_end(&x);
 }
 
+/* Nor do those that the guest sends to nobody: whether they were queued when it went, or come later. */
+static void test_sent_without_tap(void **state)
+{
+	struct net_fix x;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	begin(&x);
+	send_together(&x, 3);
+	assert_int_equal(policy, SCHED_BATCH);
+	queue_up(&x, 1, 5);
+	assert_int_equal(net_detach(x.f->d, NULL), 0);
+	assert_int_equal(policy, SCHED_OTHER);
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(fdv_wait_used(x.f, 1, &head, &len, 1000));
+	queue_up(&x, 1, 5);
+	fdv_kick(x.f, 1);
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(fdv_wait_used(x.f, 1, &head, &len, 1000));
+	assert_int_equal(net_counted(&x).tx_dropped, 10);
+	assert_int_equal(policy, SCHED_OTHER);
+	assert_int_equal(changes, 2);
+	net_end(&x);
+}
+
+/* The same of a pair that the driver gives up. */
+static void test_pair_given_up(void **state)
+{
+	struct net_cfg cfg = net_plain;
+	struct net_fix x;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	cfg.pairs = 2;
+	policy = SCHED_OTHER;
+	net_begin(&x, &cfg, ~0ull, 2);
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\2\0", 2), 0);
+	queue_up(&x, 3, 3);
+	fdv_kick(x.f, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(fdv_wait_used(x.f, 3, &head, &len, 1000));
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\1\0", 2), 0);
+	assert_int_equal(policy, SCHED_OTHER);
+	net_end(&x);
+}
+
+/* A pause is not the guest's: nothing comes in it. */
+static void test_paused(void **state)
+{
+	struct net_fix x;
+
+	(void)state;
+	begin(&x);
+	send_together(&x, 3);
+	get_together(&x, 3);
+	assert_int_equal(policy, SCHED_BATCH);
+	assert_int_equal(vdev_quiesce(x.f->d, NULL), 0);
+	assert_int_equal(policy, SCHED_OTHER);
+	vdev_resume(x.f->d);
+	net_end(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +226,9 @@ int main(void)
 		cmocka_unit_test(test_received),
 		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_detached),
+		cmocka_unit_test(test_sent_without_tap),
+		cmocka_unit_test(test_pair_given_up),
+		cmocka_unit_test(test_paused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

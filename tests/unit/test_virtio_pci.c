@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The transport by its registers: what a driver may do, in which order, and what it may not. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -661,6 +663,50 @@ static void threads(void **state)
 	assert_true(g.rounds > 0);
 }
 
+/* A vCPU that gives a queue now this vector, now that one, and masks them. */
+static void *move_vectors(void *arg)
+{
+	struct guest *g = arg;
+
+	fdv_reg_write(&p, FDV_R_QUEUE_SELECT, 0);
+	while (!atomic_load(&g->stop)) {
+		fdv_reg_write(&p, FDV_R_QUEUE_VECTOR, g->rounds % 3);
+		fdv_pci_write(&p, p.msix_table + 16 * (g->rounds % 2) + 12, 4, g->rounds / 2 % 2);
+		g->rounds++;
+	}
+	return NULL;
+}
+
+static void not_here(void *arg)
+{
+	(void)arg;
+	fail();
+}
+
+/* Meanwhile the device's loop lends the queue's interrupt and takes it back. For TSan. */
+static void lent_while_vectors_move(void **state)
+{
+	const struct vdev_transport *t = p.f.d->transport;
+	struct guest g = { .rounds = 0 };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct fake_irqfd left;
+	pthread_t vcpu;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(pthread_create(&vcpu, NULL, move_vectors, &g), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		assert_int_equal(t->lend_irq(p.f.d, 0, fd, not_here, NULL), 0);
+		if (i % 16 == 0)
+			sched_yield();
+		t->reclaim_irq(p.f.d, 0);
+		assert_int_equal(fake_irqfds(p.vm, &left, 1), 0);
+	}
+	atomic_store(&g.stop, true);
+	pthread_join(vcpu, NULL);
+	close(fd);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -669,6 +715,7 @@ int main(void)
 		T(identity),	 T(status_table), T(features),	 T(reg_table),	T(absent_queue),
 		T(odd_accesses), T(frozen),	  T(bad_geometry), T(doorbell), T(interrupts),
 		T(config_change), T(cfg_window),  T(load_table), T(save_midway), T(threads),
+		T(lent_while_vectors_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

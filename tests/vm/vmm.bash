@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # For tests of husk-vmm alone.
 
-B=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/$(uname -m)
+B=${BUILT:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/$HOSTTYPE}
 VMM=${VMM:-$B/bin/husk-vmm}
 
 setup() { cd "$BATS_TEST_TMPDIR" || return 1; }

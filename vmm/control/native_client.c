@@ -11,22 +11,6 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-/* More than a machine can send between two calls of a client that reads them at all. */
-#define MAX_EVENTS 32
-
-struct kept_event {
-	struct kept_event *next;
-	struct nc_event ev;
-};
-
-struct ncl {
-	int sock;
-	uint32_t next_id;
-	struct kept_event *events, **last;
-	unsigned nevents;
-	uint8_t packet[NC_MAX_MESSAGE] __attribute__((aligned(8)));
-};
-
 int ncl_new(struct ncl **ret, int sock, struct err *e)
 {
 	struct ncl *c = calloc(1, sizeof(*c));
@@ -45,11 +29,12 @@ void ncl_free(struct ncl *c)
 	if (!c)
 		return;
 	while (c->events) {
-		struct kept_event *k = c->events;
+		struct ncl_kept_event *k = c->events;
 
 		c->events = k->next;
 		free(k);
 	}
+	ncl_connect_forget(c);
 	close(c->sock);
 	free(c);
 }
@@ -94,11 +79,11 @@ static void close_all(const int *fds, size_t n)
 
 static int keep_event(struct ncl *c, size_t len, struct err *e)
 {
-	struct kept_event *k;
+	struct ncl_kept_event *k;
 
 	if (len != sizeof(struct nc_event))
 		return err_set(e, EPROTO, "the machine sent an event of %zu bytes", len);
-	if (c->nevents == MAX_EVENTS) { /* the oldest goes: the end is always the newest */
+	if (c->nevents == NCL_MAX_EVENTS) { /* the oldest goes: the end is always the newest */
 		k = c->events;
 		c->events = k->next;
 		if (!c->events)
@@ -119,8 +104,7 @@ static int keep_event(struct ncl *c, size_t len, struct err *e)
 	return 0;
 }
 
-/* Receives one packet into c->packet: its length, with its header checked against it. */
-static ssize_t receive(struct ncl *c, uint64_t deadline, int *fds, size_t *nfds, struct err *e)
+ssize_t ncl_receive(struct ncl *c, uint64_t deadline, int *fds, size_t *nfds, struct err *e)
 {
 	const struct nc_hdr *h = (const void *)c->packet;
 	ssize_t n;
@@ -147,8 +131,7 @@ static ssize_t receive(struct ncl *c, uint64_t deadline, int *fds, size_t *nfds,
 	return n;
 }
 
-static int take_reply(struct ncl *c, size_t len, const struct ncl_reply *want, const int *fds,
-		      size_t nfds, struct err *e)
+int ncl_take_reply(struct ncl *c, size_t len, const struct ncl_reply *want, const int *fds, size_t nfds, struct err *e)
 {
 	const struct nc_hdr *h = (const void *)c->packet;
 
@@ -173,6 +156,20 @@ static int take_reply(struct ncl *c, size_t len, const struct ncl_reply *want, c
 	return 0;
 }
 
+int ncl_take_other(struct ncl *c, size_t len, const int *fds, size_t nfds, struct err *e)
+{
+	const struct nc_hdr *h = (const void *)c->packet;
+
+	if (h->cmd == (NC_CONNECT | NC_REPLY) && ncl_connect_answered(c, len, fds, nfds))
+		return 0;
+	close_all(fds, nfds);
+	if (h->cmd == NC_EVENT)
+		return keep_event(c, len, e);
+	if (!(h->cmd & NC_REPLY))
+		return err_set(e, EPROTO, "the machine sent command %u", h->cmd);
+	return 0;
+}
+
 static int await_reply(struct ncl *c, uint16_t cmd, uint32_t id, const struct ncl_reply *want,
 		       uint64_t deadline, struct err *e)
 {
@@ -181,38 +178,38 @@ static int await_reply(struct ncl *c, uint16_t cmd, uint32_t id, const struct nc
 	for (;;) {
 		int fds[NC_MAX_FDS];
 		size_t nfds = NC_MAX_FDS;
-		ssize_t n = receive(c, deadline, fds, &nfds, e);
+		ssize_t n = ncl_receive(c, deadline, fds, &nfds, e);
 
 		if (n == -EAGAIN)
 			continue;
 		if (n < 0)
 			return (int)n;
 		if (h->cmd == (cmd | NC_REPLY) && h->id == id)
-			return take_reply(c, (size_t)n, want, fds, nfds, e);
-		/* An event, or the reply to a request that was given up. */
-		close_all(fds, nfds);
-		if (h->cmd == NC_EVENT) {
-			int rc = keep_event(c, (size_t)n, e);
-
-			if (rc < 0)
-				return rc;
-		} else if (!(h->cmd & NC_REPLY)) {
-			return err_set(e, EPROTO, "the machine sent command %u", h->cmd);
-		}
+			return ncl_take_reply(c, (size_t)n, want, fds, nfds, e);
+		n = ncl_take_other(c, (size_t)n, fds, nfds, e);
+		if (n < 0)
+			return (int)n;
 	}
+}
+
+uint32_t ncl_next_id(struct ncl *c)
+{
+	uint32_t id = c->next_id++;
+
+	if (c->next_id == 0) /* 0 is for events */
+		c->next_id = 1;
+	return id;
 }
 
 int ncl_transact(struct ncl *c, uint16_t cmd, struct nc_hdr *req, size_t size, const int *fds,
 		    size_t nfds, const struct ncl_reply *want, int timeout_ms, struct err *e)
 {
 	uint64_t deadline = deadline_of(timeout_ms);
-	uint32_t id = c->next_id++;
+	uint32_t id = ncl_next_id(c);
 	int rc;
 
 	*req = (struct nc_hdr){ .version = NC_VERSION, .cmd = cmd, .id = id,
 				.size = (uint32_t)size };
-	if (c->next_id == 0) /* 0 is for events */
-		c->next_id = 1;
 	rc = io_send_fds(c->sock, req, size, fds, nfds);
 	if (rc == -EPIPE || rc == -ECONNRESET)
 		/* What it said before it went may still be there to read. */
@@ -385,13 +382,12 @@ int ncl_host_port(struct ncl *c, uint64_t token, int sock, int error, int timeou
 int ncl_event(struct ncl *c, struct nc_event *ret, int timeout_ms, struct err *e)
 {
 	uint64_t deadline = deadline_of(timeout_ms);
-	struct kept_event *k;
+	struct ncl_kept_event *k;
 
 	while (!c->events) {
-		const struct nc_hdr *h = (const void *)c->packet;
 		int fds[NC_MAX_FDS], rc;
 		size_t nfds = NC_MAX_FDS;
-		ssize_t n = receive(c, deadline, fds, &nfds, e);
+		ssize_t n = ncl_receive(c, deadline, fds, &nfds, e);
 
 		if (n == -ETIMEDOUT)
 			return 0;
@@ -399,12 +395,7 @@ int ncl_event(struct ncl *c, struct nc_event *ret, int timeout_ms, struct err *e
 			continue;
 		if (n < 0)
 			return (int)n;
-		close_all(fds, nfds);
-		if (h->cmd & NC_REPLY) /* to a request that was given up */
-			continue;
-		if (h->cmd != NC_EVENT)
-			return err_set(e, EPROTO, "the machine sent command %u", h->cmd);
-		rc = keep_event(c, (size_t)n, e);
+		rc = ncl_take_other(c, (size_t)n, fds, nfds, e);
 		if (rc < 0)
 			return rc;
 	}

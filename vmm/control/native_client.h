@@ -4,7 +4,7 @@
  * drive a husk-machine with. Depends on lib/ alone.
  *
  * Calls are synchronous: one request is sent and its reply awaited, at most @timeout_ms (-1: for ever).
- * Events that arrive meanwhile are kept for ncl_event(). One thread at a time.
+ * Events that arrive meanwhile are kept for ncl_event(). One thread at a time. ncl_connect_begin() alone does not wait.
  *
  * Errors of every call, besides those of the machine itself (whose text is handed on):
  *   -ETIMEDOUT   no reply in time; a late one is ignored, the client stays usable
@@ -50,6 +50,29 @@ int ncl_boot(struct ncl *c, int timeout_ms, struct err *e);
 /* A vsock connection to the guest's @port. The machine gives up after @timeout_ms itself, with
  * -ETIMEDOUT; -ECONNREFUSED when nobody listens there. *ret_fd is the caller's. */
 int ncl_connect(struct ncl *c, uint32_t port, uint32_t timeout_ms, int *ret_fd, struct err *e);
+/* The same without waiting. Embedded in its owner; zeros, but for @done, until it is begun. */
+struct ncl_connecting {
+	/* Called by ncl_look(), once; @fd is the callee's, -1 when @rc is not 0 (-ETIMEDOUT a while after the machine should
+	 * have). May begin or cancel others, and free this one. */
+	void (*done)(struct ncl_connecting *k, int rc, int fd);
+	/* the client's */
+	struct ncl_connecting *next;
+	uint32_t id;
+	uint64_t deadline_ns;
+	bool answered;
+	int rc, fd;
+};
+int ncl_connect_begin(struct ncl *c, uint32_t port, uint32_t timeout_ms, struct ncl_connecting *k, struct err *e);
+/* An answer that comes, or came, is dropped. No-op for one that is not under way. */
+void ncl_connect_cancel(struct ncl *c, struct ncl_connecting *k);
+/* Takes what answers there are and gives up what is late or, where the machine has gone, all. To be called when ncl_fd() is
+ * readable while any is under way, and at ncl_connect_deadline(). Not from within @done. */
+void ncl_look(struct ncl *c);
+/* By io_now_ns(): when ncl_look() would give the first one up. 0: none is under way. */
+uint64_t ncl_connect_deadline(const struct ncl *c);
+/* Another call may take an answer from the socket, which is not readable for it any more: then @kept is called, and is to see
+ * to it that ncl_look() is, but later. */
+void ncl_on_kept(struct ncl *c, void (*kept)(void *arg), void *arg);
 /* @fd: O_PATH descriptor of a dissolved mount (lib/mounttree.h); stays the caller's, who must close it
  * for the share to be free of it. @flags: enum fs_share_flags. */
 int ncl_share_add(struct ncl *c, const char *device, const char *name, int fd, uint32_t flags, uint32_t common,

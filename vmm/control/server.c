@@ -174,7 +174,7 @@ static void accept_client(struct evsrc *src, uint32_t events)
 {
 	struct listener *l = container_of(src, struct listener, src);
 	struct err e = ERR_INIT;
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = evloop_accept(src, SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0)

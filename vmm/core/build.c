@@ -121,7 +121,7 @@ static void on_panic(void *arg, unsigned events)
 {
 	/* With a crash kernel loaded, the guest itself goes on to look after its end. */
 	if (events & PVPANIC_PANICKED)
-		machine_end(arg, NC_END_PANIC, "the guest kernel panicked");
+		machine_panicked(arg);
 }
 
 static int build_platform(struct machine *m, struct err *e)

@@ -15,6 +15,10 @@
 
 /* How long the end waits for vCPUs that do not stop, or for the last output to leave. */
 #define END_DEADLINE_NS 1000000000ull
+/* How long a guest that has said that it panicked goes on. It says so before it writes what a panic in an exception like a double
+ * fault has to tell: those words wait until the consoles are flushed. */
+#define LAST_WORDS_NS	1000000000ull
+#define PANICKED	"the guest kernel panicked"
 
 void machine_stamp(struct machine *m, enum nc_stamp s)
 {
@@ -45,6 +49,10 @@ static void end_deadline(struct evtimer *t)
 {
 	struct machine *m = container_of(t, struct machine, end_timer);
 
+	if (m->end_stage == END_NOT) {
+		machine_end(m, NC_END_PANIC, PANICKED);
+		return;
+	}
 	if (m->end_stage == END_STOPPING)
 		log_debug("machine: a vCPU did not stop in time");
 	tell_end(m);
@@ -84,12 +92,42 @@ static void go_on_ending(struct machine *m, bool at_rest)
 		tell_end(m);
 }
 
+static void wait_for_words(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->end_stage == END_NOT)
+		evtimer_set_ns(&m->end_timer, LAST_WORDS_NS);
+}
+
+void machine_panicked(struct machine *m)
+{
+	bool first;
+
+	pthread_mutex_lock(&m->lock);
+	first = !m->panicked;
+	m->panicked = true;
+	pthread_mutex_unlock(&m->lock);
+	if (first && evloop_post(m->setup.control, wait_for_words, m) < 0)
+		machine_end(m, NC_END_PANIC, PANICKED);
+}
+
+/* What a guest does that has panicked: its reset is the panic's. */
+static bool is_of_panic(const struct machine *m, enum nc_end why)
+{
+	return m->panicked && (why == NC_END_PANIC || why == NC_END_TRIPLE_FAULT || why == NC_END_RESET ||
+			       why == NC_END_POWEROFF);
+}
+
 void machine_end(struct machine *m, enum nc_end why, const char *fmt, ...)
 {
 	va_list ap;
 
 	pthread_mutex_lock(&m->lock);
-	if (m->end == NC_END_NONE) {
+	if (m->end == NC_END_NONE && is_of_panic(m, why)) {
+		m->end = NC_END_PANIC;
+		snprintf(m->end_text, sizeof(m->end_text), PANICKED);
+	} else if (m->end == NC_END_NONE) {
 		m->end = why;
 		va_start(ap, fmt);
 		vsnprintf(m->end_text, sizeof(m->end_text), fmt, ap);

@@ -72,6 +72,7 @@ struct machine {
 	unsigned running;               /* vCPU threads that are not held */
 	struct start_line start;
 	enum nc_end end;                /* NC_END_NONE until the first reason */
+	bool panicked;                  /* as the guest says */
 	char end_text[240];
 	/* want as seen without the lock, between two exits. */
 	atomic_int want_now;
@@ -80,7 +81,7 @@ struct machine {
 	void *pause_arg;
 
 	enum { END_NOT, END_STOPPING, END_FLUSHING, END_TOLD } end_stage; /* control thread */
-	struct evtimer end_timer;
+	struct evtimer end_timer; /* of what the stage waits for; of END_NOT, the words of a panic */
 	_Atomic uint64_t stamps[8];     /* enum nc_stamp */
 };
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/log.h"
 #include "vmm/front/options.h"
 #include "vmm/front/vm.h"
@@ -110,13 +111,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Try husk-vmm --help.\n");
 		return EXIT_USAGE;
 	}
-	if (o.help) {
-		options_print_help();
-		return 0;
-	}
-	if (o.version) {
-		printf("husk-vmm %s\n", HUSK_VERSION);
-		return 0;
+	if (o.help || o.version) {
+		if (o.help)
+			options_print_help();
+		else
+			printf("husk-vmm %s\n", HUSK_VERSION);
+		rc = io_flush_stdout(&e);
+		if (rc < 0)
+			log_err("%s", e.msg);
+		return rc < 0 ? EXIT_FAILED : 0;
 	}
 	if (o.verbose)
 		log_open(STDERR_FILENO, LOG_TEXT, o.verbose > 1 ? LOG_TRACE : LOG_DEBUG,

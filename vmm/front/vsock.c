@@ -182,7 +182,7 @@ static void accept_stream(struct evsrc *src, uint32_t events)
 {
 	struct vsock_front *v = container_of(src, struct vsock_front, src);
 	struct err e = ERR_INIT;
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = evloop_accept(src, 0);
 
 	(void)events;
 	if (fd < 0)

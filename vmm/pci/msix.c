@@ -60,7 +60,7 @@ static uint64_t pba_len(const struct msix *m)
 static void detach_locked(struct msix *m, struct pci_msix_lent *l)
 {
 	if (l->attached)
-		m->dev->seg->vm->ops->irqfd(m->dev->seg->vm, l->fd, l->gsi, false, NULL);
+		m->dev->seg->vm->ops->irqfd(m->dev->seg->vm, l->by.fd, l->gsi, false, NULL);
 	l->attached = false;
 }
 
@@ -73,7 +73,7 @@ static bool attach_locked(struct msix *m, struct pci_msix_lent *l)
 	if (l->attached && l->route.addr == msg.addr && l->route.data == msg.data)
 		return true;
 	if (vm->ops->gsi_route_msi(vm, l->gsi, &msg, NULL) < 0 ||
-	    (!l->attached && vm->ops->irqfd(vm, l->fd, l->gsi, true, NULL) < 0))
+	    (!l->attached && vm->ops->irqfd(vm, l->by.fd, l->gsi, true, NULL) < 0))
 		return false;
 	l->attached = true;
 	l->route = msg;
@@ -95,12 +95,12 @@ static void unlend_locked(struct msix *m, struct pci_msix_lent *l)
 /* Its irqfd is there exactly while the vector is not masked. */
 static void lent_locked(struct msix *m, struct pci_msix_lent *l)
 {
-	l->at = atomic_load(l->vector);
+	l->at = atomic_load(l->by.vector);
 	if (l->at >= m->n || masked(m, &m->vec[l->at])) {
 		detach_locked(m, l);
 	} else if (!attach_locked(m, l)) {
 		unlend_locked(m, l);
-		l->fallback(l->arg);
+		l->by.fallback(l->by.arg);
 	}
 }
 
@@ -150,7 +150,7 @@ void pci_msix_notify(struct pci_dev *d, unsigned vector)
 	pthread_mutex_unlock(&m->lock);
 }
 
-int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l)
+int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l, const struct pci_msix_lender *by)
 {
 	struct msix *m = d->msix;
 	int rc;
@@ -158,10 +158,10 @@ int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l)
 	if (!m)
 		return -ENOTSUP;
 	pthread_mutex_lock(&m->lock);
+	bug_on(l->is_lent);
+	*l = (struct pci_msix_lent){ .by = *by, .next = m->lent };
 	rc = d->seg->vm->ops->gsi_alloc(d->seg->vm, &l->gsi, NULL);
 	if (rc == 0) {
-		l->next = m->lent;
-		l->attached = false;
 		l->is_lent = true;
 		m->lent = l;
 		lent_locked(m, l);
@@ -205,7 +205,7 @@ static bool pending_locked(struct msix *m, unsigned n)
 	for (const struct pci_msix_lent *l = m->lent; l; l = l->next) {
 		uint64_t count;
 
-		if (l->at == n && !l->attached && read(l->fd, &count, sizeof(count)) == sizeof(count))
+		if (l->at == n && !l->attached && read(l->by.fd, &count, sizeof(count)) == sizeof(count))
 			m->vec[n].pending = true;
 	}
 	return m->vec[n].pending;

@@ -101,23 +101,27 @@ void pci_msix_notify(struct pci_dev *d, unsigned vector);
 
 /* Somebody else's eventfd that raises a vector by an irqfd of its own, without a thread of ours in between. While the vector
  * is masked, what is written stays in the eventfd or becomes the vector's pending bit, when that is looked at. */
-struct pci_msix_lent {
+struct pci_msix_lender {
 	int fd; /* non-blocking */
 	const atomic_uint *vector; /* one that the device does not have: nothing is raised, nothing is lost */
 	/* The hypervisor does not take it any more: @fd is the owner's to read again. Any thread, a lock held: no call back. */
 	void (*fallback)(void *arg);
 	void *arg;
-	/* msix.c's */
+};
+
+/* Embedded in its owner, zeros at first, and msix.c's alone: vCPUs look at it whether it is lent or not. */
+struct pci_msix_lent {
+	struct pci_msix_lender by;
 	struct pci_msix_lent *next;
 	unsigned at, gsi;
 	struct hv_msi route;
 	bool attached, is_lent;
 };
 
-/* Embedded in its owner. 0, or -ENOTSUP of a device without MSI-X, -ENOSPC where no route is left. @l->fallback may be called
+/* @l is not lent. 0, or -ENOTSUP of a device without MSI-X, -ENOSPC where no route is left. @by->fallback may be called
  * already. Any thread. */
-int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l);
-/* *@l->vector has changed. */
+int pci_msix_lend(struct pci_dev *d, struct pci_msix_lent *l, const struct pci_msix_lender *by);
+/* The vector of it has changed. No-op for one that is not lent. */
 void pci_msix_lent_moved(struct pci_dev *d, struct pci_msix_lent *l);
 /* What has been written and not delivered is still in the eventfd. No-op for one that is not lent. */
 void pci_msix_reclaim(struct pci_dev *d, struct pci_msix_lent *l);

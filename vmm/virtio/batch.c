@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/virtio/batch.h"
 
-static void turn(struct batch *b, struct evloop *l, bool on)
-{
-	if (b->on != on)
-		evloop_batch(l, on);
-	b->on = on;
-}
-
 /* One came alone: whether the next are waited for all the same. */
 static bool still(struct batch *b)
 {
@@ -22,18 +15,21 @@ static bool still(struct batch *b)
 
 void batch_turn(struct batch *b, struct evloop *l, unsigned got)
 {
+	/* The loop saw nothing come for a while. */
+	if (!b->ev.on)
+		b->patience = 0;
 	if (got > 1) {
 		b->patience = BATCH_PATIENCE;
 		b->trial = BATCH_TRIAL_SOON;
 		b->alone = 0;
-		turn(b, l, true);
+		evloop_batch(l, &b->ev, true);
 	} else if (got) {
-		turn(b, l, still(b));
+		evloop_batch(l, &b->ev, still(b));
 	}
 }
 
 void batch_end(struct batch *b, struct evloop *l)
 {
-	turn(b, l, false);
-	*b = (struct batch){ .on = false };
+	evloop_batch(l, &b->ev, false);
+	*b = (struct batch){ .patience = 0 };
 }

@@ -9,6 +9,7 @@
  * That one came alone in between does not say that company has gone: TCP lets no more than about two large frames of a stream
  * into a device's queue at a time, so that a stream is ones and twos by turns. And a thread that does not wait sees none,
  * whatever the guest has. So it goes on waiting until some in a row were alone, and soon tries again where there was company.
+ * Where requests stop altogether the loop ends it (evloop.h), as if those in a row had been alone.
  * With processors to spare none of this changes anything: the thread wakes up on another one.
  */
 #ifndef VMM_VIRTIO_BATCH_H
@@ -24,7 +25,7 @@
 
 /* Of one queue or several that one thread serves; begins as zeros. */
 struct batch {
-	bool on;
+	struct evbatch ev;
 	unsigned patience; /* turns that are left of it */
 	unsigned alone;    /* turns since that is used up, or since the last trial */
 	unsigned trial;    /* when the next one is; 0: BATCH_TRIAL */

@@ -212,6 +212,7 @@ static void blk_destroy(struct vdev *d)
 {
 	struct blk *x = to_blk(d);
 
+	batch_end(&x->batch, d->loop);
 	if (atomic_load(&x->leave)) {
 		disk_leave(x->disk, x->jobs);
 	} else {

@@ -72,8 +72,6 @@ static void net_reset(struct vdev *d)
 	for (unsigned i = 0; i < n->pairs; i++) {
 		net_rx_reset(&n->pair[i]);
 		n->pair[i].tx_full = n->pair[i].rx_held = n->pair[i].tx_held = false;
-		batch_end(&n->pair[i].rx_batch, d->loop);
-		batch_end(&n->pair[i].tx_batch, d->loop);
 	}
 	net_filter_reset(&n->filter);
 	n->pairs_used = 1;

@@ -204,6 +204,13 @@ void net_set_link(struct vdev *d, bool up)
 	update_status(n);
 }
 
+/* No frame moves that could say otherwise. */
+static void end_batches(struct net_pair *p)
+{
+	batch_end(&p->rx_batch, p->n->d.loop);
+	batch_end(&p->tx_batch, p->n->d.loop);
+}
+
 /* --- what the taps are told -------------------------------------------------------------------------- */
 
 void net_apply_pairs(struct net *n)
@@ -216,6 +223,7 @@ void net_apply_pairs(struct net *n)
 			net_vhost_stop(p, net_runs(n));
 			unwatch(p);
 			net_rx_return(p);
+			end_batches(p);
 		}
 		if (n->attached && n->pairs > 1 && p->on != on) {
 			if (n->ops->set_queue(p->tap.fd, on) < 0)
@@ -274,8 +282,7 @@ static void close_taps(struct net *n)
 		unwatch(&n->pair[i]);
 		close_and_reset(&n->pair[i].tap.fd);
 		n->pair[i].tx_full = false;
-		/* No frame comes that could say otherwise. */
-		batch_end(&n->pair[i].rx_batch, n->d.loop);
+		end_batches(&n->pair[i]);
 	}
 	n->attached = n->vhost = false;
 	update_status(n);
@@ -412,6 +419,7 @@ void net_link_done(struct net *n)
 {
 	evloop_cancel(n->d.loop, n);
 	for (unsigned i = 0; i < n->pairs; i++) {
+		end_batches(&n->pair[i]);
 		net_vhost_close(&n->pair[i]);
 		unwatch(&n->pair[i]);
 		close_and_reset(&n->pair[i].tap.fd);
@@ -434,8 +442,10 @@ void net_link_start(struct net *n)
 
 void net_link_stop(struct net *n)
 {
-	for (unsigned i = 0; i < n->pairs; i++)
+	for (unsigned i = 0; i < n->pairs; i++) {
 		net_vhost_stop(&n->pair[i], false);
+		end_batches(&n->pair[i]);
+	}
 	net_unwatch_all(n);
 	evtimer_set_ns(&n->rate_timer, 0);
 	evtimer_set_ns(&n->announce_timer, 0);

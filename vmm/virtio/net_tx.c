@@ -88,7 +88,9 @@ int net_tx_run(struct net_pair *p)
 				break;
 		}
 	} while (rc == 0 && !p->tx_full && !p->tx_held && vq_enable_kicks(q));
-	batch_turn(&p->tx_batch, n->d.loop, frames);
+	/* Frames that nobody takes are dropped, at once. */
+	if (net_linked(n, p->index))
+		batch_turn(&p->tx_batch, n->d.loop, frames);
 	vdev_signal(&n->d, 2 * p->index + 1);
 	net_watch(p);
 	return rc;

@@ -194,8 +194,9 @@ static int lend_irq(struct vdev *d, unsigned q, int fd, void (*fallback)(void *a
 {
 	struct virtio_pci *t = transport(d);
 
-	t->q[q].irq = (struct pci_msix_lent){ .fd = fd, .vector = &t->q[q].vector, .fallback = fallback, .arg = arg };
-	return pci_msix_lend(t->pci, &t->q[q].irq);
+	const struct pci_msix_lender by = { .fd = fd, .vector = &t->q[q].vector, .fallback = fallback, .arg = arg };
+
+	return pci_msix_lend(t->pci, &t->q[q].irq, &by);
 }
 
 static void reclaim_irq(struct vdev *d, unsigned q)
