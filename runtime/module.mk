@@ -28,13 +28,13 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 # What husk-proxy and the tests of it have in common.
-PROXY_OBJS := $(addprefix runtime/proxy/,session oom output attach ready serve serve_client figures extra network resolver forward \
+PROXY_OBJS := $(addprefix runtime/proxy/,session last_words oom dial output attach ready serve serve_client figures extra network resolver forward \
 	udp udp_flows sockets listen lockin connector unframe follow follower follow_table relay setup) runtime/host/filter lib/mounttree lib/mountinfo
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/drop $(PROXY_OBJS) $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
-UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy proxy_hostile proxy_ready
+UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy proxy_network proxy_hostile proxy_ready proxy_sockets
 # Not static: libsystemd has no static library. Only --systemd-cgroup starts it.
 husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/bus runtime/systemd/helper/props \
 	lib/err lib/io
@@ -71,13 +71,14 @@ relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
 PROXY_TEST_OBJS := $(PROXY_OBJS) runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
-$(foreach t,proxy proxy_hostile proxy_ready,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
+$(foreach t,proxy proxy_network proxy_hostile proxy_ready proxy_sockets,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
 	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_CLIENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
 UNIT_TESTS += proxy_client proxy_resolver
 proxy_client_TEST_OBJS := runtime/proxy/client runtime/host/spawn runtime/host/proc $(LIB_BASE)
 proxy_resolver_TEST_OBJS := runtime/proxy/resolver $(LIB_BASE)
-UNIT_TESTS += proxy_udp
+UNIT_TESTS += proxy_udp last_words
+last_words_TEST_OBJS := runtime/proxy/last_words $(LIB_BASE)
 proxy_udp_TEST_OBJS := runtime/proxy/udp runtime/proxy/udp_flows $(LIB_BASE)
 FUZZ_TARGETS += udp
 udp_FUZZ_OBJS := runtime/proxy/udp runtime/proxy/udp_flows $(LIB_BASE)

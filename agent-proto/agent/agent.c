@@ -15,9 +15,9 @@
 #include "agent-proto/agent/container.h"
 #include "lib/cleanup.h"
 
-int agent_accept_host(const struct agent *a, int listener)
+int agent_accept_host(const struct agent *a, struct evsrc *listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = evloop_accept(listener, SOCK_NONBLOCK);
 
 	if (fd >= 0 && a->cfg.is_host && !a->cfg.is_host(fd))
 		close_and_reset(&fd);
@@ -27,7 +27,7 @@ int agent_accept_host(const struct agent *a, int listener)
 static void on_control(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, control);
-	int fd = agent_accept_host(a, src->fd);
+	int fd = agent_accept_host(a, src);
 
 	(void)events;
 	if (fd >= 0)
@@ -37,7 +37,7 @@ static void on_control(struct evsrc *src, uint32_t events)
 static void on_stream(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, stream);
-	int fd = agent_accept_host(a, src->fd);
+	int fd = agent_accept_host(a, src);
 
 	(void)events;
 	if (fd >= 0)

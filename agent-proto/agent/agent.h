@@ -87,7 +87,7 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 void agent_free(struct agent *a);
 
 /* The next connection on @listener that comes from the host, not blocking, the caller's; or -1. */
-int agent_accept_host(const struct agent *a, int listener);
+int agent_accept_host(const struct agent *a, struct evsrc *listener);
 /* Mounts the sysfs unless it is. */
 int agent_need_sysfs(struct agent *a, struct err *e);
 /* Likewise what is on cfg.sockets_dir. */

@@ -122,19 +122,20 @@ void boot_remove_disk(const char *name)
 }
 
 /* For names and places to mount on, not for data. */
-static int small_tmpfs(const char *dir, struct err *e)
+static int small_tmpfs(const char *dir, const char *options, struct err *e)
 {
-	return mount("tmpfs", dir, "tmpfs", SECURE, "size=64k,mode=0700") < 0 ? err_errno(e, errno, "tmpfs") : 0;
+	return mount("tmpfs", dir, "tmpfs", SECURE, options) < 0 ? err_errno(e, errno, "tmpfs") : 0;
 }
 
 int boot_sockets(struct err *e)
 {
-	return small_tmpfs(BOOT_SOCKETS, e);
+	/* Containers mount them from inside of their user namespaces; once they run they do not see the folder. */
+	return small_tmpfs(BOOT_SOCKETS, "size=64k,mode=0711", e);
 }
 
 int boot_common(struct err *e)
 {
-	return small_tmpfs(BOOT_COMMON, e);
+	return small_tmpfs(BOOT_COMMON, "size=64k,mode=0700", e);
 }
 
 bool boot_shares_quiet(void)

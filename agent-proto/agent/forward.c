@@ -117,7 +117,7 @@ static void on_head(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct forwards *all = container_of(src, struct forwards, listen);
-	int fd = agent_accept_host(container_of(all, struct agent, forwards), src->fd);
+	int fd = agent_accept_host(container_of(all, struct agent, forwards), src);
 	struct forward *f;
 
 	(void)events;

@@ -149,7 +149,7 @@ static void on_channel(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct resolver *r = container_of(src, struct resolver, listen);
-	int fd = agent_accept_host(container_of(r, struct agent, resolver), src->fd);
+	int fd = agent_accept_host(container_of(r, struct agent, resolver), src);
 
 	(void)events;
 	if (fd < 0)
@@ -208,7 +208,7 @@ static void on_client(struct evsrc *src, uint32_t events)
 static void on_tcp(struct evsrc *src, uint32_t events)
 {
 	struct resolver_server *s = container_of(src, struct resolver_server, tcp);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = evloop_accept(src, SOCK_NONBLOCK);
 	struct resolver_client *c = s->r->client;
 
 	(void)events;

@@ -130,25 +130,36 @@ static void listen_on(struct sockets *s, bool on)
 	}
 }
 
-static void hand_on(struct sockets *s, size_t i, int fd, const struct ucred *peer)
+/* As whom one connects. */
+struct peer {
+	struct ucred ids;
+	uint32_t groups[AGENT_MAX_PEER_GROUPS];
+	size_t ngroups;
+};
+
+static void hand_on(struct sockets *s, size_t i, int fd, struct peer *peer)
 {
 	struct ttrpc_call *call = steal_ptr(&s->waiter);
 	struct sockets_conn *c = calloc(1, sizeof(*c));
 	Husk__Agent__V1__AcceptSocketResponse m;
 	struct err e = ERR_INIT;
+	int rc = c ? stream_open(&c->stream, s->hub, s->token, RELAY_SOCKET, NULL, &e) : err_set(&e, ENOMEM, "out of memory");
 
-	if (!c || stream_open(&c->stream, s->hub, s->token, RELAY_SOCKET, NULL, &e) < 0) {
+	/* What the host makes of it, and whether it asks again, goes by the number. */
+	if (rc < 0) {
 		close(fd);
 		free(c);
-		ttrpc_reply_err(call, -EINVAL, e.code ? e.msg : "out of memory");
+		ttrpc_reply_err(call, rc, e.msg);
 		return;
 	}
 	c->next = s->conns;
 	s->conns = c;
 	husk__agent__v1__accept_socket_response__init(&m);
 	m.socket = (uint32_t)i;
-	m.uid = peer->uid;
-	m.gid = peer->gid;
+	m.uid = peer->ids.uid;
+	m.gid = peer->ids.gid;
+	m.groups = peer->groups;
+	m.n_groups = peer->ngroups;
 	ttrpc_reply(call, &m.base);
 	/* Last: it may be over at once. */
 	relay_set_local(&c->stream.relay, fd);
@@ -174,26 +185,35 @@ static bool first_sender(int fd, struct ucred *ret)
 	return true;
 }
 
+static void ask_peer(int fd, struct peer *ret)
+{
+	socklen_t len = sizeof(ret->ids), groups = sizeof(ret->groups);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ret->ids, &len);
+	/* More than there is room for: then none. A datagram tells none either. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, ret->groups, &groups) == 0)
+		ret->ngroups = groups / sizeof(ret->groups[0]);
+}
+
 static bool try_accept(struct sockets *s, size_t i)
 {
-	struct ucred peer = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	struct peer peer = { .ids = { .uid = (uid_t)-1, .gid = (gid_t)-1 } };
 	struct sockets_one *o = &s->one[i];
-	socklen_t len = sizeof(peer);
 	int fd;
 
 	if (o->datagrams) {
-		if (is_open(o) || !first_sender(o->src.fd, &peer))
+		if (is_open(o) || !first_sender(o->src.fd, &peer.ids))
 			return false;
 		/* Its place on the loop is the other's from here on. */
 		listen_on(s, false);
 		fd = datagrams_open(o->datagrams, s->loop, o->src.fd);
 	} else {
-		fd = accept4(o->src.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		fd = evloop_accept(&o->src, SOCK_NONBLOCK);
 	}
 	if (fd < 0)
 		return false;
 	if (!o->datagrams)
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+		ask_peer(fd, &peer);
 	listen_on(s, false);
 	hand_on(s, i, fd, &peer);
 	if (o->datagrams && s->over)

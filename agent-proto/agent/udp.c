@@ -189,7 +189,7 @@ static void on_channel(struct evsrc *src, uint32_t events)
 static void on_listen(struct evsrc *src, uint32_t events)
 {
 	struct udp_ports *u = container_of(src, struct udp_ports, listen);
-	int fd = agent_accept_host(container_of(u, struct agent, udp_ports), src->fd);
+	int fd = agent_accept_host(container_of(u, struct agent, udp_ports), src);
 
 	(void)events;
 	if (fd < 0)

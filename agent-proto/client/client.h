@@ -70,6 +70,8 @@ struct agent_network_info {
 struct agent_socket_info {
 	uint32_t socket;   /* below AGENT_MAX_SOCKETS */
 	uint32_t uid, gid; /* of the process that connected; the guest's word */
+	uint32_t ngroups;  /* supplementary ones */
+	uint32_t groups[AGENT_MAX_PEER_GROUPS];
 };
 
 struct agent_reply {
@@ -161,7 +163,7 @@ int agent_delete(struct agent_client *c, const char *container_id, const char *e
 		 agent_reply_fn *fn, void *arg, struct err *e);
 
 /* Without deadline: answers when the container has connected to a socket of the host's; the stream with @token is to be
- * connected then. -ESRCH: there will be no more. */
+ * connected then. -ESRCH: there will be no more. Of the others -ENOENT, -EINVAL and -ENOSYS are for good. */
 int agent_accept_socket(struct agent_client *c, const char *container_id, uint64_t token, agent_reply_fn *fn, void *arg,
 			struct err *e);
 

@@ -103,9 +103,18 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 
 static int take_socket(const Husk__Agent__V1__AcceptSocketResponse *m, struct agent_reply *ret, struct err *e)
 {
+	struct agent_socket_info *s = &ret->socket;
+
 	if (m->socket >= AGENT_MAX_SOCKETS)
 		return bad(e, "socket");
-	ret->socket = (struct agent_socket_info){ .socket = m->socket, .uid = m->uid, .gid = m->gid };
+	if (m->n_groups > ARRAY_SIZE(s->groups))
+		return err_set(e, EPROTO, "%zu groups", m->n_groups);
+	s->socket = m->socket;
+	s->uid = m->uid;
+	s->gid = m->gid;
+	s->ngroups = (uint32_t)m->n_groups;
+	if (m->n_groups)
+		memcpy(s->groups, m->groups, m->n_groups * sizeof(s->groups[0]));
 	return 0;
 }
 

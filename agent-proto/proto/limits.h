@@ -40,6 +40,7 @@
 #define AGENT_MAX_FOLLOWED    128 /* and those that have come in them, at a time */
 #define AGENT_MAX_DATAGRAM    65536 /* bytes of one, on its way to a socket of the host */
 #define AGENT_MAX_SOCKETS     64 /* of the host, in one container */
+#define AGENT_MAX_PEER_GROUPS 256 /* supplementary ones, of a process that connects to a socket of the host */
 #define AGENT_MAX_ERROR_TEXT  400
 #define AGENT_MAX_SECCOMP     4096 /* instructions, 8 bytes each; as the kernel's BPF_MAXINSNS */
 #define AGENT_MAX_CPU_BYTES   128  /* of a set of CPUs or memory nodes */

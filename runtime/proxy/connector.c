@@ -30,6 +30,7 @@ static const struct filter_call allowed[] = {
 	{ SYS_close, "what was sent on" },
 	{ SYS_setresuid, "as whom" },
 	{ SYS_setresgid, "as whom" },
+	{ SYS_setgroups, "as whom" },
 	{ SYS_rt_sigreturn, "return from a handler" },
 	{ SYS_restart_syscall, "after SIGSTOP and SIGCONT" },
 	{ SYS_exit_group, "the end" },
@@ -39,18 +40,54 @@ static const struct filter_arg allowed_with[] = {
 	{ SYS_socket, 0, AF_UNIX, "what it is for" },
 };
 
-/* For this one connection, whose permission and peer credentials are that user's. The system calls themselves: the library's
- * functions want to tell threads. */
-static void become(uint32_t uid, uint32_t gid)
+static bool is_among(const struct connector_range *v, size_t n, uint32_t id)
 {
-	syscall(SYS_setresgid, -1, gid, -1);
-	syscall(SYS_setresuid, -1, uid, -1);
+	for (size_t i = 0; i < n; i++)
+		if (id >= v[i].first && id - v[i].first < v[i].n)
+			return true;
+	return false;
 }
 
+static bool is_bound(const struct connector_ids *ids)
+{
+	return ids->n_uids || ids->n_gids;
+}
+
+/* The last id is nobody's: the kernel takes it for "as now". */
+static bool may_become(const struct connector_ids *ids, uint32_t uid, uint32_t gid)
+{
+	if (uid == UINT32_MAX || gid == UINT32_MAX)
+		return false;
+	return !is_bound(ids) || (is_among(ids->uids, ids->n_uids, uid) && is_among(ids->gids, ids->n_gids, gid));
+}
+
+/* Without those that a container with a user namespace does not have, and, where one is none of the host's (in a user namespace
+ * of husk's own), without any. An unprivileged user keeps its own, as it keeps its id. */
+static bool take_groups(const struct connector_ask *ask, const struct connector_ids *ids)
+{
+	gid_t groups[AGENT_MAX_PEER_GROUPS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < min_t(size_t, ask->ngroups, ARRAY_SIZE(groups)); i++)
+		if (!is_bound(ids) || is_among(ids->gids, ids->n_gids, ask->groups[i]))
+			groups[n++] = ask->groups[i];
+	return syscall(SYS_setgroups, n, groups) == 0 || syscall(SYS_setgroups, 0, NULL) == 0 || errno == EPERM;
+}
+
+/* For this one connection, whose permission and peer credentials are that user's. The system calls themselves: the library's
+ * functions want to tell threads. */
+static bool become(const struct connector_ask *ask, const struct connector_ids *ids)
+{
+	bool groups = take_groups(ask, ids), group = syscall(SYS_setresgid, -1, ask->gid, -1) == 0;
+
+	return syscall(SYS_setresuid, -1, ask->uid, -1) == 0 && group && groups;
+}
+
+/* Where that fails nothing more may be done as whoever this process is now. */
 static void come_back(uid_t uid, gid_t gid)
 {
-	syscall(SYS_setresuid, -1, uid, -1);
-	syscall(SYS_setresgid, -1, gid, -1);
+	if (syscall(SYS_setresuid, -1, uid, -1) < 0 || syscall(SYS_setresgid, -1, gid, -1) < 0)
+		_exit(1);
 }
 
 static int dial(uint32_t n, int type)
@@ -66,8 +103,19 @@ static int dial(uint32_t n, int type)
 	return steal_fd(&fd);
 }
 
+static int dial_as(const struct connector_ask *ask, const struct connector_ids *ids, int *ret_datagram)
+{
+	int fd;
+
+	if (!become(ask, ids) && is_bound(ids))
+		return -EPERM;
+	fd = dial(ask->socket, SOCK_STREAM);
+	*ret_datagram = fd == -EPROTOTYPE;
+	return *ret_datagram ? dial(ask->socket, SOCK_DGRAM) : fd;
+}
+
 /* @uid, @gid: those to come back to. */
-static _Noreturn void serve(size_t n, uid_t uid, gid_t gid)
+static _Noreturn void serve(size_t n, const struct connector_ids *ids, uid_t uid, gid_t gid)
 {
 	for (;;) {
 		struct connector_ask ask;
@@ -77,14 +125,9 @@ static _Noreturn void serve(size_t n, uid_t uid, gid_t gid)
 
 		if (len <= 0)
 			_exit(0);
-		if (len == sizeof(ask) && ask.socket < n) {
-			become(ask.uid, ask.gid);
-			fd = dial(ask.socket, SOCK_STREAM);
-			datagram = fd == -EPROTOTYPE;
-			if (datagram)
-				fd = dial(ask.socket, SOCK_DGRAM);
-			come_back(uid, gid);
-		}
+		if (len == sizeof(ask) && ask.socket < n)
+			fd = may_become(ids, ask.uid, ask.gid) ? dial_as(&ask, ids, &datagram) : -EPERM;
+		come_back(uid, gid);
 		answer = (struct connector_answer){ .rc = min_t(int, fd, 0), .datagram = datagram };
 		if (io_send_fds(OWN_FD, &answer, sizeof(answer), &fd, fd >= 0) < 0)
 			_exit(0);
@@ -113,7 +156,7 @@ static int arrange(int sock, const int *fds, size_t n)
 	return 0;
 }
 
-static _Noreturn void run(int proc, int sock, const int *fds, size_t n)
+static _Noreturn void run(int proc, int sock, const int *fds, size_t n, const struct connector_ids *ids)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -125,10 +168,10 @@ static _Noreturn void run(int proc, int sock, const int *fds, size_t n)
 	    lockin(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_DAC_OVERRIDE, allowed, ARRAY_SIZE(allowed), allowed_with,
 		   ARRAY_SIZE(allowed_with), &e) < 0)
 		_exit(1);
-	serve(n, uid, gid);
+	serve(n, ids, uid, gid);
 }
 
-int connector_start(int proc, const int *fds, size_t n, int *ret_sock, struct err *e)
+int connector_start(int proc, const int *fds, size_t n, const struct connector_ids *ids, int *ret_sock, struct err *e)
 {
 	int pair[2];
 	pid_t pid;
@@ -139,7 +182,7 @@ int connector_start(int proc, const int *fds, size_t n, int *ret_sock, struct er
 		return err_errno(e, errno, "socketpair");
 	pid = fork();
 	if (pid == 0)
-		run(proc, pair[1], fds, n);
+		run(proc, pair[1], fds, n, ids);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

@@ -77,7 +77,11 @@ static int ask_oom(struct session *s, struct err *e);
 
 static void oom_again(struct evtimer *t)
 {
-	ask_oom(container_of(t, struct session, oom_again), NULL);
+	struct session *s = container_of(t, struct session, oom_again);
+
+	/* Who watches is told of nothing else: as long as there is an agent it is asked. */
+	if (ask_oom(s, NULL) < 0)
+		evtimer_set_ns(&s->oom_again, OOM_PAUSE_NS);
 }
 
 static void oom_answered(void *arg, const struct agent_reply *r)

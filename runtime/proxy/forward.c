@@ -24,6 +24,8 @@
 struct session_forward {
 	struct session_forward *next;
 	struct session *s;
+	struct session_dial dial;
+	int host; /* while that is under way; else -1 */
 	struct relay in, out;
 };
 
@@ -35,6 +37,8 @@ static void drop(struct session_forward *f)
 		at = &(*at)->next;
 	*at = f->next;
 	f->s->net.n_forwards--;
+	session_dial_cancel(&f->dial);
+	close_and_reset(&f->host);
 	relay_stop(&f->in);
 	relay_stop(&f->out);
 	free(f);
@@ -83,71 +87,82 @@ static int head_of(int fd, struct forward_head *h)
 	return 0;
 }
 
-static int dial(struct session *s, const struct forward_head *h)
-{
-	struct err e = ERR_INIT;
-	int fd = -1;
-
-	if (!s->created || ncl_connect(s->machine, AGENT_PORT_FORWARD, GUEST_TIMEOUT_MS, &fd, &e) < 0) {
-		log_debug("connection to the namespace: %s", e.msg);
-		return -1;
-	}
-	if (io_write_full(fd, h, sizeof(*h)) < 0)
-		close_and_reset(&fd);
-	return fd;
-}
-
 static struct relay_end end_of(int fd)
 {
 	return (struct relay_end){ .fd = fd, .kind = RELAY_SOCKET };
 }
 
 /* Each direction closes its own descriptors in its time. */
-static void begin(struct session *s, int host, int guest)
+static void on_guest(struct session_dial *d, int rc, int guest)
 {
-	struct session_forward *f = calloc(1, sizeof(*f));
-	int host2 = fcntl(host, F_DUPFD_CLOEXEC, 3), guest2 = fcntl(guest, F_DUPFD_CLOEXEC, 3);
+	struct session_forward *f = container_of(d, struct session_forward, dial);
+	int host = f->host, host2, guest2;
 
-	if (!f || host2 < 0 || guest2 < 0) {
-		close_and_reset(&host2);
-		close_and_reset(&guest2);
-		close(host);
-		close(guest);
-		free(f);
+	if (rc < 0) {
+		log_debug("connection to the namespace: error %d", -rc);
+		drop(f);
 		return;
 	}
+	host2 = fcntl(host, F_DUPFD_CLOEXEC, 3);
+	guest2 = fcntl(guest, F_DUPFD_CLOEXEC, 3);
+	if (host2 < 0 || guest2 < 0) {
+		close_and_reset(&host2);
+		close_and_reset(&guest2);
+		close(guest);
+		drop(f);
+		return;
+	}
+	f->host = -1;
+	relay_start(&f->in, f->s->loop, "forward in", end_of(host), end_of(guest), RELAY_END_SHUTDOWN, in_done);
+	relay_start(&f->out, f->s->loop, "forward out", end_of(guest2), end_of(host2), RELAY_END_SHUTDOWN, out_done);
+}
+
+/* @host is taken on success. */
+static int dial(struct session *s, int host)
+{
+	struct session_forward *f;
+	struct forward_head h;
+	struct err e = ERR_INIT;
+	int rc = head_of(host, &h);
+
+	if (rc < 0 || !s->created || s->net.n_forwards >= MAX_FORWARDS)
+		return rc < 0 ? rc : -EAGAIN;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
 	f->s = s;
+	f->host = host;
+	f->dial.done = on_guest;
+	rc = session_dial(s, &f->dial, AGENT_PORT_FORWARD, GUEST_TIMEOUT_MS, &h, sizeof(h), &e);
+	if (rc < 0) {
+		log_debug("connection to the namespace: %s", e.msg);
+		free(f);
+		return rc;
+	}
 	f->next = s->net.forwards;
 	s->net.forwards = f;
 	s->net.n_forwards++;
-	relay_start(&f->in, s->loop, "forward in", end_of(host), end_of(guest), RELAY_END_SHUTDOWN, in_done);
-	relay_start(&f->out, s->loop, "forward out", end_of(guest2), end_of(host2), RELAY_END_SHUTDOWN, out_done);
+	return 0;
 }
 
-static void on_connection(struct session *s, int listener)
+static void on_connection(struct session *s, struct evsrc *listener)
 {
-	int host = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), guest;
-	struct forward_head h;
+	int host = evloop_accept(listener, SOCK_NONBLOCK);
 
-	if (host < 0)
-		return;
-	guest = s->net.n_forwards < MAX_FORWARDS && head_of(host, &h) == 0 ? dial(s, &h) : -1;
-	if (guest < 0)
+	if (host >= 0 && dial(s, host) < 0)
 		close(host);
-	else
-		begin(s, host, guest);
 }
 
 static void on_first(struct evsrc *src, uint32_t events)
 {
 	(void)events;
-	on_connection(container_of(src, struct session, net.listen[0]), src->fd);
+	on_connection(container_of(src, struct session, net.listen[0]), src);
 }
 
 static void on_second(struct evsrc *src, uint32_t events)
 {
 	(void)events;
-	on_connection(container_of(src, struct session, net.listen[1]), src->fd);
+	on_connection(container_of(src, struct session, net.listen[1]), src);
 }
 
 void forward_listen(struct session *s, const int *fds, size_t n)

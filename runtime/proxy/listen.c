@@ -6,6 +6,7 @@
  * runs nothing is accepted, and nothing once it has ended, so that whoever has the socket next finds it all.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,13 @@
 #include "runtime/proxy/session_internal.h"
 
 #define AGAIN_NS UINT64_C(1000000000)
+
+/* Not in the guest yet. */
+struct session_accepted {
+	struct session_accepted *next;
+	struct session_dial dial;
+	int host;
+};
 
 static bool is_listener(const struct session_extra *x)
 {
@@ -32,7 +40,7 @@ static void set_on(struct session_extra *x, bool on)
 
 void listen_look(struct session *s)
 {
-	bool on = s->agent && s->state == PROXY_ST_RUNNING && sockets_live(s, true) < SESSION_MAX_ACCEPTED;
+	bool on = s->agent && s->state == PROXY_ST_RUNNING && sockets_live(s, true) + s->n_accepted < SESSION_MAX_ACCEPTED;
 
 	for (unsigned i = 0; i < s->nextra; i++)
 		if (is_listener(&s->extra[i]) && s->extra[i].listen.fn)
@@ -44,10 +52,60 @@ static void look_again(struct evtimer *t)
 	listen_look(container_of(t, struct session, listen_again));
 }
 
+/* @a is over; its end of the host's is the caller's. */
+static int forget(struct session *s, struct session_accepted *a)
+{
+	struct session_accepted **at = &s->accepted;
+	int host = a->host;
+
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	s->n_accepted--;
+	session_dial_cancel(&a->dial);
+	free(a);
+	return host;
+}
+
+static void on_guest(struct session_dial *d, int rc, int guest)
+{
+	struct session *s = d->s;
+	int host = forget(s, container_of(d, struct session_accepted, dial));
+
+	if (rc == 0)
+		rc = sockets_carry(s, host, guest, true);
+	if (rc < 0) {
+		log_debug("connection to a preserved socket: error %d", -rc);
+		close_and_reset(&guest);
+		close(host);
+	}
+	listen_look(s);
+}
+
+static int dial_guest(struct session *s, uint64_t token, int host, struct err *e)
+{
+	struct session_accepted *a = s->agent ? calloc(1, sizeof(*a)) : NULL;
+	int rc;
+
+	if (!a)
+		return err_set(e, s->agent ? ENOMEM : ESRCH, s->agent ? "out of memory" : "container not running");
+	a->host = host;
+	a->dial.done = on_guest;
+	rc = session_dial_stream(s, &a->dial, token, e);
+	if (rc < 0) {
+		free(a);
+		return rc;
+	}
+	a->next = s->accepted;
+	s->accepted = a;
+	s->n_accepted++;
+	return 0;
+}
+
 static void on_connection(struct evsrc *src, uint32_t events)
 {
 	struct session_extra *x = container_of(src, struct session_extra, listen);
-	int host = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC), guest = -1, why = errno;
+	int host = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC), why = errno;
 	struct err e = ERR_INIT;
 
 	(void)events;
@@ -63,10 +121,8 @@ static void on_connection(struct evsrc *src, uint32_t events)
 		return;
 	}
 	x->failed = false;
-	if (!x->s->agent || session_open_stream(x->s, x->token, &guest, &e) < 0 ||
-	    sockets_carry(x->s, host, guest, true) < 0) {
+	if (dial_guest(x->s, x->token, host, &e) < 0) {
 		log_debug("connection to a preserved socket: %s", e.msg);
-		close_and_reset(&guest);
 		close(host);
 	}
 	listen_look(x->s);
@@ -100,6 +156,8 @@ void listen_stop(struct session *s)
 {
 	if (s->listen_again.fn)
 		evtimer_done(&s->listen_again);
+	while (s->accepted)
+		close(forget(s, s->accepted));
 	for (unsigned i = 0; i < s->nextra; i++) {
 		struct session_extra *x = &s->extra[i];
 		int flags;

@@ -177,6 +177,7 @@ static int receive(struct proxy *p, struct err *e)
 		struct proxy_mount mount;
 		struct proxy_stream stream;
 		struct proxy_follow follow;
+		struct proxy_ids ids;
 		struct proxy_attach attach;
 	} m;
 	int fds[PROXY_SETUP_MAX_FDS];
@@ -200,6 +201,8 @@ static int receive(struct proxy *p, struct err *e)
 		return receive_stream(p, &m.stream, fds, nfds, e);
 	if (m.hdr.cmd == PROXY_SOCKET && (size_t)n == sizeof(struct proxy_simple) && p->is_setup && nfds == 1)
 		return sockets_add(&p->session, fds[0], e);
+	if (m.hdr.cmd == PROXY_IDS && (size_t)n == sizeof(m.ids) && p->is_setup && !nfds)
+		return sockets_add_ids(&p->session, &m.ids, e);
 	if ((m.hdr.cmd == PROXY_FOLLOW || m.hdr.cmd == PROXY_FOLLOW_BEGIN) && (size_t)n == sizeof(m.follow) && p->is_setup)
 		return receive_follow(p, &m.follow, fds, nfds, e);
 	if (m.hdr.cmd != PROXY_ATTACH || (size_t)n != sizeof(m.attach) || !p->is_setup)
@@ -230,10 +233,8 @@ static int prepare_loop(struct session *s, int listen, struct err *e)
 	s->signals.fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals.fd < 0 || evloop_add(s->loop, &s->signals, EPOLLIN) < 0)
 		return err_errno(e, errno, "signalfd");
-	if (serve_add(s, CONTROL_FD, &s->first) < 0)
+	if (serve_add(s, CONTROL_FD, &s->first) < 0 || (listen >= 0 && serve_listen(s, listen) < 0))
 		return err_set(e, EIO, "epoll");
-	if (listen >= 0)
-		serve_listen(s, listen);
 	return 0;
 }
 

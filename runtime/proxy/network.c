@@ -45,40 +45,69 @@ static void settled(struct session *s, uint64_t token, int rc, const struct err 
 		s->net.then(c, rc, e);
 }
 
-static void listen_again(struct session *s)
-{
-	if (s->net.src.fd >= 0)
-		evloop_add(s->loop, &s->net.src, EPOLLIN);
-}
-
-/* Servers on the namespace's loopback: the agent listens in their place already. */
-static void serve_names(struct session *s, const struct agent_network_info *info)
+/* husk-net has gone, or is none, or cannot be heard: the container keeps the network that it has. */
+static void lost(struct session *s)
 {
 	struct err e = ERR_INIT;
-	int fd = -1;
 
-	if (!info->n || s->net.resolver)
+	err_set(&e, EPIPE, "husk-net has ended: the network cannot change any more");
+	evloop_del(&s->net.src);
+	close_and_reset(&s->net.src.fd);
+	settled(s, s->net.token, -EPIPE, &e);
+}
+
+static void listen_again(struct session *s)
+{
+	if (s->net.src.fd >= 0 && evloop_add(s->loop, &s->net.src, EPOLLIN) < 0)
+		lost(s);
+}
+
+static void made_so(struct session *s, int rc, const struct err *e)
+{
+	s->net.busy = false;
+	if (s->net.src.fd < 0)
 		return;
-	if (ncl_connect(s->machine, AGENT_PORT_RESOLVER, AGENT_STREAM_DEADLINE_MS, &fd, &e) == 0)
-		s->net.resolver = resolver_new(s->loop, fd, info->resolver, info->n);
+	send_done(s, s->net.number, rc);
+	listen_again(s);
+	settled(s, s->net.state_token, rc, e);
+}
+
+static void on_resolver(struct session_dial *d, int rc, int fd)
+{
+	struct session *s = d->s;
+	struct err e = ERR_INIT;
+
+	if (rc == 0)
+		s->net.resolver = resolver_new(s->loop, fd, s->net.info.resolver, s->net.info.n);
 	if (!s->net.resolver) {
-		log_warn("the container's name server is out of its reach: %s", e.msg);
+		log_warn("the container's name server is out of its reach: error %d", rc < 0 ? -rc : ENOMEM);
 		close_and_reset(&fd);
 	}
+	made_so(s, 0, &e);
+}
+
+/* Servers on the namespace's loopback: the agent listens in their place already, and the process is to find one that answers.
+ * True: made_so() follows. */
+static bool serve_names(struct session *s, const struct agent_network_info *info)
+{
+	struct err e = ERR_INIT;
+
+	if (!info->n || s->net.resolver)
+		return false;
+	s->net.info = *info;
+	s->net.resolver_dial.done = on_resolver;
+	if (session_dial(s, &s->net.resolver_dial, AGENT_PORT_RESOLVER, AGENT_STREAM_DEADLINE_MS, NULL, 0, &e) == 0)
+		return true;
+	log_warn("the container's name server is out of its reach: %s", e.msg);
+	return false;
 }
 
 static void answered(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
 
-	s->net.busy = false;
-	if (s->net.src.fd < 0)
-		return;
-	send_done(s, s->net.number, r->rc);
-	if (r->rc == 0)
-		serve_names(s, &r->network);
-	listen_again(s);
-	settled(s, s->net.state_token, r->rc, &r->err);
+	if (r->rc < 0 || s->net.src.fd < 0 || !serve_names(s, &r->network))
+		made_so(s, r->rc, &r->err);
 }
 
 /* Nothing to tell an agent that was told of nothing yet. */
@@ -114,15 +143,11 @@ static bool is_well_formed(const struct net_state *m, ssize_t n)
 	       m->hdr.size == (size_t)n && m->len == (size_t)n - sizeof(*m) && m->hdr.rc <= 0 && m->hdr.rc >= -4095;
 }
 
-/* husk-net has gone, or is none: the container keeps the network that it has. */
-static void lost(struct session *s)
+static void on_udp(struct session_dial *d, int rc, int fd)
 {
-	struct err e = ERR_INIT;
-
-	err_set(&e, EPIPE, "husk-net has ended: the network cannot change any more");
-	evloop_del(&s->net.src);
-	close_and_reset(&s->net.src.fd);
-	settled(s, s->net.token, -EPIPE, &e);
+	if (rc < 0)
+		log_debug("datagrams to the namespace: error %d", -rc);
+	udp_dialled(d->s->net.udp, fd);
 }
 
 /* For the first datagram that comes. Its kernel answers at once, or never. */
@@ -130,11 +155,15 @@ static int dial_udp(void *arg)
 {
 	struct session *s = arg;
 	struct err e = ERR_INIT;
-	int fd = -1;
+	int rc;
 
-	if (!s->created || ncl_connect(s->machine, AGENT_PORT_UDP, GUEST_TIMEOUT_MS, &fd, &e) < 0)
+	if (!s->created)
+		return -ESRCH;
+	s->net.udp_dial.done = on_udp;
+	rc = session_dial(s, &s->net.udp_dial, AGENT_PORT_UDP, GUEST_TIMEOUT_MS, NULL, 0, &e);
+	if (rc < 0)
 		log_debug("datagrams to the namespace: %s", e.msg);
-	return fd;
+	return rc < 0 ? rc : -EINPROGRESS;
 }
 
 static void take_udp(struct session *s, const struct net_udp *m, const int *fds, size_t nfds)
@@ -203,7 +232,7 @@ void network_begin(struct session *s)
 		return;
 	listen_again(s);
 	/* What is known already the agent is to have before the container. */
-	while (!s->net.busy && take(s))
+	while (!s->net.busy && s->net.src.fd >= 0 && take(s))
 		;
 }
 
@@ -238,6 +267,8 @@ void network_stop(struct session *s)
 	char skipped[4096];
 
 	forward_stop(s);
+	session_dial_cancel(&s->net.udp_dial);
+	session_dial_cancel(&s->net.resolver_dial);
 	udp_free(s->net.udp);
 	s->net.udp = NULL;
 	resolver_free(s->net.resolver);

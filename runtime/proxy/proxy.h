@@ -15,6 +15,8 @@
  *	PROXY_SYNC    (when hooks are to find all that in place)   reply
  *	PROXY_STREAM  one descriptor beyond the three that the process is to have   no reply
  *	PROXY_SOCKET  one socket of the host that the container is to have, O_PATH; in the order of their numbers   no reply
+ *	PROXY_IDS     ids of the host that the container has, if it has a user namespace: it connects to those sockets as nobody
+ *	              else; any number   no reply
  *	PROXY_FOLLOW  one source whose later mounts the container is to have (follow.h): a detached slave copy; in the order of
  *	              their numbers   no reply
  *	PROXY_FOLLOW_BEGIN  behind the last of them: the follower's end of its connection   no reply
@@ -73,6 +75,7 @@ enum proxy_cmd {
 	PROXY_FOLLOW = 91,
 	PROXY_FOLLOW_BEGIN = 92,
 	PROXY_DISKS = 101, /* a struct proxy_update with a packed UpdateDisksRequest */
+	PROXY_IDS = 102,
 };
 
 struct proxy_hdr {
@@ -139,6 +142,14 @@ struct proxy_mount {
 
 #define PROXY_MAX_EXTRA 16
 #define PROXY_MAX_SOCKETS 64
+
+/* AGENT_MAX_ID_MAPPINGS of users and as many of groups. */
+struct proxy_ids {
+	struct proxy_hdr hdr;
+	uint32_t groups; /* not users */
+	uint32_t first, n;
+	uint32_t pad;
+};
 
 /* + one descriptor. */
 struct proxy_follow {

@@ -339,15 +339,15 @@ int serve_add(struct session *s, int sock, struct session_client **ret)
 static void listen_event(struct evsrc *src, uint32_t events)
 {
 	struct session *s = container_of(src, struct session, listen);
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = evloop_accept(src, SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd >= 0 && serve_add(s, fd, NULL) < 0)
 		close(fd);
 }
 
-void serve_listen(struct session *s, int sock)
+int serve_listen(struct session *s, int sock)
 {
 	s->listen = (struct evsrc){ .fd = sock, .fn = listen_event, .name = "listen" };
-	evloop_add(s->loop, &s->listen, EPOLLIN);
+	return evloop_add(s->loop, &s->listen, EPOLLIN);
 }

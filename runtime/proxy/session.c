@@ -10,6 +10,7 @@
 
 #include "lib/io.h"
 #include "lib/log.h"
+#include "runtime/proxy/last_words.h"
 
 /* How long the reason of a machine's end may follow the end of its connections. */
 #define WHY_TIMEOUT_MS 1000
@@ -78,6 +79,7 @@ static void finish(struct session *s)
 	if (s->machine)
 		tear_down_machine(s);
 	network_stop(s);
+	session_dial_stop(s);
 	stamp(s, PROXY_T_TORN_DOWN);
 	/* A short command has ended before the husk that started it has asked for anything more: it is waited for. */
 	if (is_exec(s) && s->first && !s->committed && !s->why[0])
@@ -158,16 +160,14 @@ bool session_machine_ended(struct session *s, int timeout_ms)
 bool session_machine_why(struct session *s, struct err *e)
 {
 	const struct nc_event *ev = &s->end;
-	const char *tail;
-	size_t len;
+	char words[LAST_WORDS_SIZE];
 
 	session_machine_ended(s, WHY_TIMEOUT_MS);
 	if (!s->has_end)
 		return false;
-	len = strlen(ev->console);
-	tail = ev->console + (len > 300 ? len - 300 : 0);
+	last_words(words, ev->console);
 	err_set(e, EIO, "the virtual machine has ended: %s%s%s%s%s", nc_end_name(ev->value),
-		ev->text[0] ? ": " : "", ev->text, *tail ? "; last on its console: " : "", tail);
+		ev->text[0] ? ": " : "", ev->text, words[0] ? "; last on its console: " : "", words);
 	return ev->value == NC_END_QUIT;
 }
 
@@ -224,6 +224,7 @@ void session_fail(struct session *s, int rc, const struct err *e)
 	s->torn_down = true;
 	follow_stop(s, false);
 	network_stop(s);
+	session_dial_stop(s);
 	if (s->first)
 		serve_reply(s->first, PROXY_ATTACH, rc, e->msg);
 	evloop_stop(s->loop);

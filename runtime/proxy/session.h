@@ -16,6 +16,7 @@
 #include "agent-proto/client/client.h"
 #include "lib/buf.h"
 #include "lib/evloop.h"
+#include "runtime/proxy/connector.h"
 #include "runtime/proxy/follow.h"
 #include "runtime/proxy/proxy.h"
 #include "runtime/proxy/relay.h"
@@ -27,6 +28,20 @@
 /* How long a server that does not read what the container wrote may keep the end waiting. */
 #define SESSION_SOCKETS_DRAIN_NS UINT64_C(5000000000)
 #define EXIT_LOST           255 /* the machine or the agent was lost */
+
+/* The first words on a connection to the guest: whose it is. */
+#define SESSION_DIAL_HEAD 32
+
+/* A connection to the guest that the loop does not wait for (dial.c). Embedded in its owner; zeros, but for @done, until it is
+ * begun. */
+struct session_dial {
+	struct ncl_connecting k;
+	struct session *s;
+	uint8_t head[SESSION_DIAL_HEAD];
+	size_t head_len;
+	/* From the loop, once; @fd is the callee's, -1 when @rc is not 0. May free this one. */
+	void (*done)(struct session_dial *d, int rc, int fd);
+};
 
 /* A descriptor of the process's beyond the three. */
 struct session_extra {
@@ -61,21 +76,30 @@ struct session_net {
 	void (*then)(struct session_client *c, int rc, const struct err *e); /* and what comes then */
 	bool listens;
 	struct evsrc listen[2]; /* forward.c: connections to the namespace itself */
-	struct session_forward *forwards;
+	struct session_forward *forwards; /* those that are being dialled, too */
 	unsigned n_forwards;
 	struct udp_relay *udp; /* likewise datagrams; NULL: none was told of */
 	struct resolver *resolver; /* NULL: the container needs none */
+	struct session_dial resolver_dial, udp_dial;
+	struct agent_network_info info; /* while the first is under way */
 };
 
 /* Sockets of the host that are in the container (sockets.c). */
 struct session_sockets {
 	size_t n; /* 0: none, and nothing of this is used */
 	int fds[PROXY_MAX_SOCKETS]; /* O_PATH, until the connector has them */
+	struct connector_ids ids; /* as whom it may connect to them */
 	struct evsrc src; /* the connector */
 	uint64_t token; /* of the connection that is awaited or being made */
 	bool asked; /* the agent was: for the next connection */
-	bool busy; /* the connector was */
+	bool busy; /* the connector was, or the guest's half is awaited: then */
+	bool dialling;
+	struct session_dial dial;
+	int host; /* the host's half; -1: there is none */
+	bool datagram; /* what that is */
 	bool finished; /* there will be no more */
+	bool failed; /* once the agent could not tell of one, which was logged */
+	struct evtimer again; /* it is asked anew */
 	struct evtimer late;
 	struct socket_conn *conns; /* those that are over go when the next one comes */
 };
@@ -133,6 +157,10 @@ struct session {
 	struct session_extra extra[PROXY_MAX_EXTRA];
 	unsigned nextra;
 	struct evtimer listen_again; /* after an accept() that failed (listen.c) */
+	struct session_accepted *accepted; /* by those, not connected to the guest yet */
+	unsigned n_accepted;
+	struct evsrc machine_src; /* in the loop while any is dialled (dial.c) */
+	struct evtimer dial_late;
 	struct session_sockets sockets;
 	struct session_follow *follow; /* NULL: there is no follower */
 };
@@ -153,6 +181,16 @@ void session_forward_signal(struct session *s, int signo);
 void session_tell_oom(const struct session *s, int memory, bool unit);
 void session_send_size(struct session *s, agent_reply_fn *fn, void *arg);
 
+/* dial.c: connections to the guest while the container lives. Whether the guest answers is its own affair: until it does, or
+ * @timeout_ms have passed, the loop goes on. 0: @d->done is called, not from within; or -errno. The first bytes are @head. */
+int session_dial(struct session *s, struct session_dial *d, uint32_t port, uint32_t timeout_ms, const void *head, size_t len,
+		 struct err *e);
+/* A stream of the container's, by its token. */
+int session_dial_stream(struct session *s, struct session_dial *d, uint64_t token, struct err *e);
+/* @d->done is not called any more. No-op for one that is not under way. */
+void session_dial_cancel(struct session_dial *d);
+void session_dial_stop(struct session *s); /* after the last one's end */
+
 /* extra.c: descriptors beyond the three. */
 /* Takes the host's end; before privileges are given up. */
 int extra_add(struct session *s, const struct proxy_stream *m, int fd, struct err *e);
@@ -168,6 +206,7 @@ void extra_stop(struct session *s);
 /* sockets.c: sockets of the host in the container. */
 /* Takes the descriptor. */
 int sockets_add(struct session *s, int fd, struct err *e);
+int sockets_add_ids(struct session *s, const struct proxy_ids *m, struct err *e);
 /* All have been added. @proc: the host's /proc. Before privileges are given up. */
 int sockets_prepare(struct session *s, int proc, struct err *e);
 void sockets_begin(struct session *s); /* the container exists */
@@ -196,7 +235,7 @@ void follow_stop(struct session *s, bool machine);
 
 /* serve.c: husk's commands. */
 int serve_add(struct session *s, int sock, struct session_client **ret);
-void serve_listen(struct session *s, int sock);
+int serve_listen(struct session *s, int sock);
 
 /* serve_client.c: a connection. Never waits for its reader. */
 void serve_reply(struct session_client *c, uint32_t cmd, int rc, const char *text);

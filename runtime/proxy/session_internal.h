@@ -38,7 +38,8 @@ bool session_machine_ended(struct session *s, int timeout_ms);
 /* Why the machine ended, when it says so; true when it was told to quit, in good order. */
 bool session_machine_why(struct session *s, struct err *e);
 
-/* Connects one stream and says by its token which it is. */
+/* Connects one stream and says by its token which it is. Waits for the guest, AGENT_STREAM_DEADLINE_MS at most: for the beginning
+ * alone, when whoever is to hear of it waits for us, too, and there is nothing else to serve. Later: session_dial_stream(). */
 int session_open_stream(struct session *s, uint64_t token, int *ret_fd, struct err *e);
 
 /* The agent's answers, and the ends of streams. */

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -16,6 +17,9 @@
 #include "runtime/proxy/connector.h"
 #include "runtime/proxy/session_internal.h"
 #include "runtime/proxy/unframe.h"
+
+/* After which an agent that could not tell of a connection is asked anew. */
+#define AGAIN_NS UINT64_C(1000000000)
 
 struct socket_conn {
 	struct socket_conn *next;
@@ -35,12 +39,25 @@ int sockets_add(struct session *s, int fd, struct err *e)
 	return 0;
 }
 
+int sockets_add_ids(struct session *s, const struct proxy_ids *m, struct err *e)
+{
+	struct connector_ids *ids = &s->sockets.ids;
+	struct connector_range *v = m->groups ? ids->gids : ids->uids;
+	size_t *n = m->groups ? &ids->n_gids : &ids->n_uids;
+
+	if (*n == AGENT_MAX_ID_MAPPINGS)
+		return err_set(e, EBADMSG, "ids: too many");
+	v[(*n)++] = (struct connector_range){ .first = m->first, .n = m->n };
+	return 0;
+}
+
 int sockets_prepare(struct session *s, int proc, struct err *e)
 {
-	int rc = s->sockets.n ? connector_start(proc, s->sockets.fds, s->sockets.n, &s->sockets.src.fd, e) : 0;
+	struct session_sockets *k = &s->sockets;
+	int rc = k->n ? connector_start(proc, k->fds, k->n, &k->ids, &k->src.fd, e) : 0;
 
-	for (size_t i = 0; i < s->sockets.n; i++)
-		close_and_reset(&s->sockets.fds[i]);
+	for (size_t i = 0; i < k->n; i++)
+		close_and_reset(&k->fds[i]);
 	return rc;
 }
 
@@ -142,13 +159,46 @@ int sockets_carry(struct session *s, int host, int guest, bool accepted)
 	return 0;
 }
 
-/* The connector's answer. Where the host's half could not be had the guest's is closed. */
+static void on_guest(struct session_dial *d, int rc, int guest)
+{
+	struct session *s = container_of(d, struct session, sockets.dial);
+	int host = s->sockets.host;
+
+	s->sockets.busy = s->sockets.dialling = false;
+	reap(s, false);
+	/* Without the host's half the container sees a connection that ends at once. */
+	if (rc < 0 || host < 0 ||
+	    (s->sockets.datagram ? carry_datagrams(s, host, guest) : sockets_carry(s, host, guest, false)) < 0) {
+		close_and_reset(&host);
+		close_and_reset(&guest);
+	}
+	ask_agent(s);
+	session_drained(s);
+}
+
+/* The guest's half, for @host (-1: there is none), which is taken. */
+static void dial_guest(struct session *s, int host, bool datagram)
+{
+	struct err e = ERR_INIT;
+
+	s->sockets.host = host;
+	s->sockets.datagram = datagram;
+	s->sockets.dial.done = on_guest;
+	s->sockets.busy = s->sockets.dialling =
+		s->agent && session_dial_stream(s, &s->sockets.dial, s->sockets.token, &e) == 0;
+	if (s->sockets.busy)
+		return;
+	close_and_reset(&s->sockets.host);
+	ask_agent(s);
+	session_drained(s);
+}
+
+/* The connector's answer. */
 static void on_answer(struct evsrc *src, uint32_t events)
 {
 	struct session *s = container_of(src, struct session, sockets.src);
 	struct connector_answer a = { .rc = -EPIPE };
-	struct err e = ERR_INIT;
-	int host = -1, guest = -1;
+	int host = -1;
 	size_t nfds = 1;
 	ssize_t n = io_recv_fds(src->fd, &a, sizeof(a), &host, &nfds, MSG_DONTWAIT);
 
@@ -161,46 +211,70 @@ static void on_answer(struct evsrc *src, uint32_t events)
 		evloop_del(src);
 		close_and_reset(&src->fd);
 	}
-	s->sockets.busy = false;
-	reap(s, false);
+	/* Nothing was asked: it has ended. */
+	if (!s->sockets.busy || s->sockets.dialling) {
+		close_and_reset(&host);
+		return;
+	}
 	if (host < 0)
 		log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
-	if (!s->agent || session_open_stream(s, s->sockets.token, &guest, &e) < 0 || host < 0 ||
-	    (a.datagram ? carry_datagrams(s, host, guest) : sockets_carry(s, host, guest, false)) < 0) {
-		close_and_reset(&host);
-		close_and_reset(&guest);
-	}
-	ask_agent(s);
-	session_drained(s);
+	dial_guest(s, host, a.datagram);
 }
 
 /* The container sees a connection that ends at once. */
 static void refuse(struct session *s)
 {
-	int guest = -1;
+	dial_guest(s, -1, false);
+}
 
-	if (s->agent && session_open_stream(s, s->sockets.token, &guest, NULL) == 0)
-		close(guest);
-	ask_agent(s);
+/* Whether it comes to nothing to ask once more. Of what there is too little may be there again after a while. */
+static bool is_final(int rc)
+{
+	switch (-rc) {
+	case ESRCH: /* nobody is left who could connect */
+	case ENOENT: /* nor is the container there */
+	case EINVAL: /* it has no such sockets */
+	case ENOSYS: /* and this agent none at all */
+	case EPIPE: /* it has gone; these three are agent_client's own */
+	case EPROTO:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void not_told(struct session *s, int rc, const struct err *e)
+{
+	struct session_sockets *k = &s->sockets;
+
+	k->finished = is_final(rc) || evtimer_set_ns(&k->again, AGAIN_NS) < 0;
+	if (k->finished || k->failed)
+		log_debug("sockets: %s", e->msg);
+	else
+		log_warn("sockets of the host cannot be connected to for now: %s", e->msg);
+	k->failed |= !k->finished;
 }
 
 static void told(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
-	struct connector_ask ask = { .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid };
+	struct connector_ask ask;
 
 	s->sockets.asked = false;
-	if (r->rc == 0 && s->sockets.src.fd >= 0 && io_send_fds(s->sockets.src.fd, &ask, sizeof(ask), NULL, 0) >= 0) {
+	if (r->rc < 0) {
+		not_told(s, r->rc, &r->err);
+		session_drained(s);
+		return;
+	}
+	ask = (struct connector_ask){ .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
+				      .ngroups = r->socket.ngroups };
+	memcpy(ask.groups, r->socket.groups, sizeof(ask.groups));
+	if (s->sockets.src.fd >= 0 && io_send_fds(s->sockets.src.fd, &ask, sizeof(ask), NULL, 0) >= 0) {
 		s->sockets.busy = true;
 		return;
 	}
-	if (r->rc == 0) {
-		refuse(s);
-		return;
-	}
-	log_debug("sockets: %s", r->err.msg);
-	s->sockets.finished = true;
-	session_drained(s);
+	refuse(s);
 }
 
 unsigned sockets_live(const struct session *s, bool accepted)
@@ -215,17 +289,29 @@ unsigned sockets_live(const struct session *s, bool accepted)
 static void ask_agent(struct session *s)
 {
 	struct err e = ERR_INIT;
+	int rc;
 
 	if (!s->sockets.n || s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
 		return;
 	if (sockets_live(s, false) >= SESSION_MAX_SOCKET_CONNS)
 		return;
-	if (getrandom(&s->sockets.token, sizeof(s->sockets.token), 0) != (ssize_t)sizeof(s->sockets.token))
+	if (getrandom(&s->sockets.token, sizeof(s->sockets.token), 0) != (ssize_t)sizeof(s->sockets.token)) {
 		s->sockets.finished = true;
+		return;
+	}
 	s->sockets.token |= 1;
-	if (agent_accept_socket(s->agent, s->at.container_id, s->sockets.token, told, s, &e) < 0)
-		s->sockets.finished = true;
-	s->sockets.asked = !s->sockets.finished;
+	rc = agent_accept_socket(s->agent, s->at.container_id, s->sockets.token, told, s, &e);
+	if (rc < 0)
+		not_told(s, rc, &e);
+	s->sockets.asked = rc == 0;
+}
+
+static void ask_again(struct evtimer *t)
+{
+	struct session *s = container_of(t, struct session, sockets.again);
+
+	ask_agent(s);
+	session_drained(s);
 }
 
 void sockets_begin(struct session *s)
@@ -236,6 +322,9 @@ void sockets_begin(struct session *s)
 	s->sockets.src.name = "connector";
 	if (evloop_add(s->loop, &s->sockets.src, EPOLLIN) < 0)
 		close_and_reset(&s->sockets.src.fd);
+	s->sockets.again.src.fd = -1;
+	if (evtimer_init(s->loop, &s->sockets.again, "sockets again", ask_again) < 0)
+		log_warn("sockets of the host: no timer");
 	ask_agent(s);
 }
 
@@ -272,7 +361,14 @@ void sockets_stop(struct session *s)
 {
 	if (s->sockets.late.fn)
 		evtimer_done(&s->sockets.late);
+	if (s->sockets.again.fn)
+		evtimer_done(&s->sockets.again);
 	s->sockets.finished = true;
+	if (s->sockets.dialling) {
+		session_dial_cancel(&s->sockets.dial);
+		close_and_reset(&s->sockets.host);
+	}
+	s->sockets.busy = s->sockets.dialling = false;
 	reap(s, true);
 	if (!s->sockets.n)
 		return;

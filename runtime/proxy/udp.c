@@ -39,6 +39,7 @@ struct udp_relay {
 	int (*dial)(void *arg);
 	void *arg;
 	struct evsrc channel; /* to the agent; fd -1: none yet */
+	bool dialling;
 	uint32_t events;
 	uint64_t not_before_ns;
 	struct buf to_agent, from_agent;
@@ -106,19 +107,34 @@ static void on_channel(struct evsrc *src, uint32_t events)
 	}
 }
 
+void udp_dialled(struct udp_relay *u, int fd)
+{
+	u->dialling = false;
+	u->channel = (struct evsrc){ .fd = fd < 0 ? -1 : fd, .fn = on_channel, .name = "datagrams" };
+	u->events = EPOLLIN;
+	if (fd >= 0 && evloop_add(u->loop, &u->channel, EPOLLIN) < 0)
+		close_and_reset(&u->channel.fd);
+	if (u->channel.fd >= 0) {
+		flush(u);
+	} else {
+		/* What waited for it is lost, as datagrams are. */
+		u->not_before_ns = io_now_ns() + AGAIN_NS;
+		drop_channel(u);
+	}
+}
+
+/* Or will be, so that what is to be told can wait for it. */
 static bool is_connected(struct udp_relay *u)
 {
-	const uint64_t now = io_now_ns();
+	int fd;
 
-	if (u->channel.fd >= 0 || now < u->not_before_ns)
-		return u->channel.fd >= 0;
-	u->channel = (struct evsrc){ .fd = u->dial(u->arg), .fn = on_channel, .name = "datagrams" };
-	u->events = EPOLLIN;
-	if (u->channel.fd >= 0 && evloop_add(u->loop, &u->channel, EPOLLIN) < 0)
-		close_and_reset(&u->channel.fd);
-	if (u->channel.fd < 0)
-		u->not_before_ns = now + AGAIN_NS;
-	return u->channel.fd >= 0;
+	if (u->channel.fd >= 0 || u->dialling || io_now_ns() < u->not_before_ns)
+		return u->channel.fd >= 0 || u->dialling;
+	fd = u->dial(u->arg);
+	u->dialling = fd == -EINPROGRESS;
+	if (!u->dialling)
+		udp_dialled(u, fd);
+	return u->dialling || u->channel.fd >= 0;
 }
 
 static void tell(struct udp_relay *u, const struct udp_flow *f, const uint8_t *data, size_t len)

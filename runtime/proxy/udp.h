@@ -7,8 +7,11 @@
 
 struct udp_relay;
 
-/* @dial: connects to the agent's AGENT_PORT_UDP, or -1; called with @arg when there is something to say. NULL: out of memory. */
+/* @dial: connects to the agent's AGENT_PORT_UDP: the descriptor; -EINPROGRESS, and udp_dialled() follows; or another -errno.
+ * Called with @arg when there is something to say, which waits for the connection. NULL: out of memory. */
 struct udp_relay *udp_new(struct evloop *l, int (*dial)(void *arg), void *arg);
+/* @fd: taken; negative: it cannot be had for now. */
+void udp_dialled(struct udp_relay *u, int fd);
 void udp_free(struct udp_relay *u); /* NULL is fine */
 /* Sockets as runtime/net/steer.h has them, of @family 4 or 6, are taken in any case. */
 int udp_add(struct udp_relay *u, unsigned family, int in, int out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lib/fakeworld.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +35,12 @@ struct fakeworld {
 	struct evsrc agent_src;
 	struct stream streams[MAX_STREAMS];
 	unsigned nstreams;
+	int names; /* the channel of questions; 0: none */
 	struct ttrpc_call *oom; /* unanswered */
 	struct ttrpc_call *waiting;
 	struct ttrpc_call *dropped[MAX_DROPPED]; /* never answered */
 	unsigned ndropped;
+	unsigned accepts; /* AcceptSocket that were asked */
 	uint64_t socket_token; /* of the one connection to a socket of the host */
 	struct ttrpc_call *accepting; /* it comes when the process runs: until then the call waits */
 	bool running, ended;
@@ -125,8 +128,10 @@ static void end_process(struct fakeworld *w, unsigned status)
 			break;
 		n -= piece;
 	}
+	/* One that has not told yet whose it is may be a socket's, that has been written to. */
 	for (unsigned i = 0; i < w->nstreams && !w->plan.streams_stay; i++)
-		close_stream(&w->streams[i]);
+		if (w->streams[i].has_token)
+			close_stream(&w->streams[i]);
 	answer_wait(w);
 }
 
@@ -185,6 +190,8 @@ static void stream_event(struct evsrc *src, uint32_t events)
 			say_to_socket(w, s);
 		if (s->has_token && s->token == w->plan.echo)
 			echo(s);
+		if (w->ended && !w->plan.streams_stay)
+			close_stream(s);
 		return;
 	}
 	n = recv(src->fd, buf, sizeof(buf), MSG_DONTWAIT);
@@ -414,7 +421,11 @@ static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *
 	Husk__Agent__V1__AcceptSocketRequest *q = husk__agent__v1__accept_socket_request__unpack(NULL, len, p);
 	struct fakeworld *w = ctx;
 
-	if (w->socket_token) {
+	if (w->plan.socket_rc)
+		say(w, "accept", "");
+	if (w->plan.socket_rc && ++w->accepts <= 2) {
+		ttrpc_reply_err(call, w->plan.socket_rc, "no accept");
+	} else if (w->socket_token) {
 		ttrpc_reply_err(call, -ESRCH, "container not running");
 	} else {
 		w->socket_token = q->token;
@@ -426,15 +437,19 @@ static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *
 
 static void on_network(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
+	Husk__Agent__V1__UpdateNetworkResponse r = HUSK__AGENT__V1__UPDATE_NETWORK_RESPONSE__INIT;
+	uint32_t server = htonl(0x7f000035);
 	struct fakeworld *w = ctx;
 
 	(void)p;
 	(void)len;
 	say(w, "network", "");
+	r.resolvers = &server;
+	r.n_resolvers = w->plan.names;
 	if (w->plan.network_rc)
 		ttrpc_reply_err(call, w->plan.network_rc, "interface eth0: cannot");
 	else
-		ttrpc_reply(call, NULL);
+		ttrpc_reply(call, &r.base);
 }
 
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
@@ -546,6 +561,10 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 	struct fakeworld *w = arg;
 	int pair[2];
 
+	if (w->plan.deaf && w->running) {
+		say(w, "dial", "");
+		return CONTROL_REPLIED; /* but it is not */
+	}
 	if (w->plan.connect) {
 		pair[1] = w->plan.connect(w->plan.connect_arg, m->port);
 		control_reply(w->ctl, &r->token, &reply, sizeof(reply), pair[1]);
@@ -556,6 +575,9 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	if (m->port == AGENT_PORT_CONTROL) {
 		accept_control(w, pair[0]);
+	} else if (m->port == AGENT_PORT_RESOLVER) {
+		say(w, "names", "");
+		w->names = pair[0];
 	} else {
 		struct stream *s = &w->streams[w->nstreams++];
 
@@ -630,6 +652,8 @@ static void *world(void *arg)
 		close(w->agent_src.fd);
 	for (unsigned i = 0; i < w->nstreams; i++)
 		close_stream(&w->streams[i]);
+	if (w->names)
+		close(w->names);
 	control_free(w->ctl);
 	return NULL;
 }

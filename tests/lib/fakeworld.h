@@ -20,6 +20,7 @@ struct fakeworld_plan {
 	const char *create_text;
 	int start_rc;
 	int pause_rc;
+	bool names; /* its network has a name server on the host's loopback */
 	int network_rc; /* UpdateNetwork is refused with this */
 	unsigned exit_status; /* when stdin ends */
 	size_t last_words; /* bytes */
@@ -33,6 +34,7 @@ struct fakeworld_plan {
 	bool wait_at_once; /* the end is told before the start */
 	bool wait_twice; /* and by another status the second time */
 	bool hang_up_at_start; /* the agent's connection ends, the machine and the streams go on */
+	bool deaf; /* no connection to the guest is answered once the process runs */
 	bool oom_storm; /* one more, as soon as one is asked */
 	/* Somebody else's agent: a connection to that guest port; the calls above are not this world's then. */
 	int (*connect)(void *arg, unsigned port);
@@ -40,6 +42,7 @@ struct fakeworld_plan {
 	uint64_t echo; /* the token of streams that are written back, whole, once they are read to their end */
 	int mount_rc; /* ChangeMount is refused with this */
 	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */
+	int socket_rc; /* so the first two AcceptSocket are refused; each one is said then */
 };
 
 /* *ret_machine: the client's end of the machine's control socket. */

@@ -44,6 +44,8 @@ static int next_net = -1;
 
 /* Its end of a follower's connection, which told of one mount at the beginning; -1: none. */
 static int next_follower = -1;
+/* How long it waits for output that does not end; 0: as ever. */
+static unsigned next_stuck_ms;
 
 static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
 {
@@ -72,6 +74,8 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	if (next_follower >= 0)
 		follow_take(s, next_follower, -1, 1, NULL);
 	next_follower = -1;
+	s->stuck_ms = next_stuck_ms;
+	next_stuck_ms = 0;
 	if (listener >= 0)
 		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = plan->echo }, listener, NULL);
 	listener = -1;

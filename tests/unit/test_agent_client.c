@@ -64,6 +64,7 @@ static void answers(void **state)
 		{ "no figures at all", AGENT_STATS, BYTES(0x08, 0), NULL },
 		{ "kills", AGENT_WAIT_OOM, BYTES(0x08, 3), NULL },
 		{ "a socket", AGENT_ACCEPT_SOCKET, BYTES(0x08, AGENT_MAX_SOCKETS - 1, 0x10, 0xe8, 7), NULL },
+		{ "one by a member of groups", AGENT_ACCEPT_SOCKET, BYTES(0x08, 1, 0x22, 3, 5, 0xe8, 7), NULL },
 		{ "one socket too far", AGENT_ACCEPT_SOCKET, BYTES(0x08, AGENT_MAX_SOCKETS), "socket" },
 		{ "garbage", AGENT_DELETE, BYTES(0xff), "malformed" },
 	};
@@ -77,6 +78,29 @@ static void answers(void **state)
 		check_row(cases[i].why, rc == (cases[i].text ? -EPROTO : 0));
 		if (cases[i].text && !strstr(e.msg, cases[i].text))
 			fail_msg("%s: %s", cases[i].why, e.msg);
+	}
+}
+
+/* Of who connects to a socket: as many as there is room for, and one more. */
+static void groups(void **state)
+{
+	uint8_t packed[2 * (AGENT_MAX_PEER_GROUPS + 1)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(packed); i += 2) {
+		packed[i] = 0x20;
+		packed[i + 1] = (uint8_t)(i / 2 % 100);
+	}
+	for (size_t more = 0; more < 2; more++) {
+		struct err e = ERR_INIT;
+		struct agent_reply r;
+		int rc = agent_decode(AGENT_ACCEPT_SOCKET, packed, 2 * (AGENT_MAX_PEER_GROUPS + more), NULL, NULL, &r, &e);
+
+		assert_int_equal(rc, more ? -EPROTO : 0);
+		if (rc < 0)
+			continue;
+		assert_int_equal(r.socket.ngroups, AGENT_MAX_PEER_GROUPS);
+		assert_int_equal(r.socket.groups[AGENT_MAX_PEER_GROUPS - 1], (AGENT_MAX_PEER_GROUPS - 1) % 100);
 	}
 }
 
@@ -298,7 +322,7 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers), cmocka_unit_test(figures),	   cmocka_unit_test(long_lists),
+		cmocka_unit_test(answers), cmocka_unit_test(groups), cmocka_unit_test(figures),	   cmocka_unit_test(long_lists),
 		cmocka_unit_test(clean_text),	   cmocka_unit_test(good_and_no),
 		cmocka_unit_test(lies),		   cmocka_unit_test(closed_and_late),
 		cmocka_unit_test(freed_in_callback), cmocka_unit_test(names),

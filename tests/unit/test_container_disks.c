@@ -3,6 +3,7 @@
 #include "tests/unit/check.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 
 #include "runtime/container/disks.h"
 
@@ -54,6 +55,48 @@ static void access_by_rules(void **state)
 	}
 }
 
+/* One disk for all: whatever comes first. */
+static void written_by_any(void **state)
+{
+	struct oci_device_rule all[] = { ALL(true) }, some[] = { ALL(true), B(true, 8, 16, "r") };
+	struct oci_device_rule read[] = { B(true, 8, 16, "r") };
+	const struct oci_mount ro = { .bind = true, .flags = MS_RDONLY, .block = { .is = true, .major = 8, .minor = 16 } },
+			       rro = { .bind = true, .rec_set = MOUNT_ATTR_RDONLY, .block = ro.block },
+			       rw = { .bind = true, .block = ro.block },
+			       other = { .bind = true, .block = { .is = true, .major = 8, .minor = 17 } },
+			       file = { .bind = true };
+	struct oci_device dev = { .type = 'b', .major = 8, .minor = 16 };
+	const struct {
+		const char *why;
+		struct oci_device_rule *rules;
+		size_t n_rules, n_devices;
+		struct oci_mount mounts[3];
+		bool want;
+	} rows[] = {
+		{ "a mount", all, 1, 0, { rw }, true },
+		{ "read-only", all, 1, 0, { ro }, false },
+		{ "and what is below", all, 1, 0, { rro }, false },
+		{ "the second mount", all, 1, 0, { ro, rw }, true },
+		{ "the third", all, 1, 0, { rro, ro, rw }, true },
+		{ "another device, and a file", all, 1, 0, { ro, other, file }, false },
+		{ "no mount may", read, 1, 0, { rw, ro }, false },
+		{ "no rule", NULL, 0, 0, { rw }, false },
+		{ "an entry that may be read, and a mount", some, 2, 1, { ro, rw }, true },
+		{ "an entry that may be read alone", some, 2, 1, { ro }, false },
+		{ "an entry that no rule means", all, 1, 1, { ro }, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct oci_mount mounts[3];
+		const struct oci_spec spec = { .devices = &dev, .n_devices = rows[i].n_devices, .mounts = mounts, .n_mounts = 3,
+					       .res = { .devices = rows[i].rules, .n_devices = rows[i].n_rules } };
+
+		memcpy(mounts, rows[i].mounts, sizeof(mounts));
+		check_row(rows[i].why, disks_written(&spec, 8, 16) == rows[i].want);
+	}
+}
+
 /* Numbers that this host has no device for: the container gets a node with nothing behind it. */
 static void what_is_not_there(void **state)
 {
@@ -78,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(access_by_rules),
+		cmocka_unit_test(written_by_any),
 		cmocka_unit_test(what_is_not_there),
 	};
 

@@ -14,8 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runtime/net/wire.h"
-#include "runtime/proxy/connector.h"
+#include "lib/cleanup.h"
 
 static void a_container_from_create_to_its_end(void **state)
 {
@@ -84,44 +83,6 @@ static void signals_reach_the_process(void **state)
 			    "share-remove:s1 left ");
 	assert_int_equal(b->s.exit_code, 128 + SIGTERM);
 	bench_free(b);
-}
-
-/* A connection of the container to a socket of the host: as its user, and read to its end before the proxy's. */
-static void a_socket_of_the_host(void **state)
-{
-	const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 3 << 20 };
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), path, fd;
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	struct bench *b;
-
-	(void)state;
-	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/husk-proxy-%d", getpid());
-	assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(chmod(at.sun_path, 0666), 0);
-	assert_int_equal(listen(server, 1), 0);
-	path = open(at.sun_path, O_PATH | O_CLOEXEC);
-	assert_int_equal(connector_start(open("/proc", O_PATH | O_CLOEXEC), &path, 1, &connector, NULL), 0);
-	b = bench_new(&plan, LAST);
-	connector = -1;
-	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
-	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
-	fd = accept(server, NULL, NULL);
-	assert_true(fd >= 0);
-	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len), 0);
-	assert_int_equal(peer.uid, geteuid() ? geteuid() : 4711);
-	assert_int_equal(write(fd, "back", 4), 4);
-	shutdown(b->stdio[0], SHUT_WR);
-	usleep(100000);
-	assert_int_equal(read_to_end(fd), 3 << 20);
-	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 left ");
-	assert_int_equal(b->s.exit_code, 3);
-	bench_free(b);
-	close(fd);
-	close(server);
-	close(path);
-	unlink(at.sun_path);
 }
 
 static int client_of(const struct sockaddr_un *at)
@@ -338,141 +299,6 @@ static void a_pause_that_fails_is_none(void **state)
 	assert_string_equal(e.msg, "cannot");
 	is_called(b, PROXY_COMM_NEW);
 	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), 0);
-	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
-	bench_end(b);
-	bench_free(b);
-}
-
-/* ---- husk-net: this test ------------------------------------------------------------------------------ */
-
-static int net_pair(void)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	next_net = pair[1];
-	return pair[0];
-}
-
-static void net_state(int net, uint64_t token, uint64_t number, uint32_t links, int rc)
-{
-	struct {
-		struct net_state s;
-		uint8_t packed[3];
-	} m = { .s = { .hdr = { .version = NET_VERSION, .cmd = NET_STATE, .rc = rc },
-		       .token = token,
-		       .number = number,
-		       .links = links,
-		       .len = rc < 0 ? 0 : 3,
-		       .text = "interface eth0: no" },
-		.packed = { 0x0a, 1, 'c' } };
-
-	m.s.hdr.size = (uint32_t)sizeof(m.s) + m.s.len;
-	assert_int_equal(send(net, &m, m.s.hdr.size, 0), m.s.hdr.size);
-}
-
-static uint64_t net_sync(int net)
-{
-	struct net_sync m;
-
-	assert_int_equal(recv(net, &m, sizeof(m), 0), sizeof(m));
-	assert_int_equal(m.hdr.cmd, NET_SYNC);
-	assert_true(m.token != 0);
-	return m.token;
-}
-
-static int net_done(int net, uint64_t number)
-{
-	struct net_done m;
-
-	assert_int_equal(recv(net, &m, sizeof(m), 0), sizeof(m));
-	assert_int_equal(m.hdr.cmd, NET_DONE);
-	assert_int_equal(m.number, number);
-	return m.hdr.rc;
-}
-
-static void send_start(struct bench *b)
-{
-	struct proxy_simple m;
-
-	assert_int_equal(proxy_send(b->husk, PROXY_START, &m, sizeof(m), NULL, 0, NULL), 0);
-}
-
-/* What is known comes before the container; the start waits for the list that it asks for. */
-static void the_network_comes_before_the_process(void **state)
-{
-	const struct fakeworld_plan plan = { .exit_status = 0 };
-	int net = net_pair();
-	struct bench *b;
-	uint64_t token;
-
-	(void)state;
-	net_state(net, 0, 1, 1, 0);
-	b = bench_new(&plan, LAST);
-	assert_int_equal(net_done(net, 1), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
-	send_start(b);
-	/* One that comes unasked in between is not the one that is waited for. */
-	token = net_sync(net);
-	net_state(net, 0, 2, 1, 0);
-	assert_int_equal(net_done(net, 2), 0);
-	net_state(net, token, 3, 1, 0);
-	assert_int_equal(net_done(net, 3), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
-	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
-	/* It is told by the end of its connection. */
-	assert_int_equal(recv(net, &(char){ 0 }, 1, 0), 0);
-	close(net);
-	assert_string_equal(bench_end(b), "network create wait network network start signal:9 delete share-remove:s0 "
-					  "share-remove:s1 left ");
-	bench_free(b);
-}
-
-/* Without any interface the agent need not be asked. */
-static void no_network_is_no_work(void **state)
-{
-	const struct fakeworld_plan plan = { .exit_status = 0 };
-	int net = net_pair();
-	struct bench *b = bench_new(&plan, LAST);
-
-	(void)state;
-	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
-	send_start(b);
-	net_state(net, net_sync(net), 1, 0, 0);
-	assert_int_equal(net_done(net, 1), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
-	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
-	assert_int_equal(recv(net, &(char){ 0 }, 1, 0), 0);
-	close(net);
-	assert_string_equal(bench_end(b), "create wait start signal:9 delete share-remove:s0 share-remove:s1 left ");
-	bench_free(b);
-}
-
-/* husk-net that cannot, a guest that cannot, a husk-net that has gone: the start fails with the reason, and may be tried
- * again. */
-static void a_network_that_cannot_be_had(void **state)
-{
-	const struct fakeworld_plan plan = { .network_rc = -EIO };
-	int net = net_pair();
-	struct bench *b = bench_new(&plan, LAST);
-	struct err e = ERR_INIT;
-
-	(void)state;
-	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
-	send_start(b);
-	net_state(net, net_sync(net), 1, 1, -EINVAL);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EINVAL);
-	assert_string_equal(e.msg, "interface eth0: no");
-	send_start(b);
-	net_state(net, net_sync(net), 1, 1, 0);
-	assert_int_equal(net_done(net, 1), -EIO);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EIO);
-	assert_string_equal(e.msg, "interface eth0: cannot");
-	send_start(b);
-	net_sync(net);
-	close(net);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EPIPE);
-	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EPIPE);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	bench_end(b);
 	bench_free(b);
@@ -765,10 +591,21 @@ static void malformed_commands_end_their_connection_only(void **state)
 	bench_free(b);
 }
 
+/* A proxy that nobody could speak to later is none. */
+static void a_socket_that_cannot_be_listened_to(void **state)
+{
+	static struct session s;
+	_cleanup_close_ int no_socket = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(evloop_new(&s.loop, NULL), 0);
+	assert_int_equal(serve_listen(&s, no_socket), -EPERM);
+	evloop_free(s.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_socket_of_the_host),
 		cmocka_unit_test(a_listening_socket),
 		cmocka_unit_test(a_container_from_create_to_its_end),
 		cmocka_unit_test(output_that_is_read_late_is_not_lost),
@@ -778,9 +615,6 @@ int main(void)
 		cmocka_unit_test(a_pause_that_fails_is_none),
 		cmocka_unit_test(figures_and_the_oom_killer),
 		cmocka_unit_test(figures_out_of_range),
-		cmocka_unit_test(the_network_comes_before_the_process),
-		cmocka_unit_test(no_network_is_no_work),
-		cmocka_unit_test(a_network_that_cannot_be_had),
 		cmocka_unit_test(a_refused_create_is_told),
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),
@@ -788,6 +622,7 @@ int main(void)
 		cmocka_unit_test(husk_is_killed),
 		cmocka_unit_test(the_hosts_group_is_told_of_an_oom_kill_only),
 		cmocka_unit_test(one_stays_behind_in_a_unit),
+		cmocka_unit_test(a_socket_that_cannot_be_listened_to),
 		cmocka_unit_test(malformed_commands_end_their_connection_only),
 	};
 

@@ -6,9 +6,15 @@
 #include "tests/unit/proxy_setup.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "runtime/net/wire.h"
+#include "runtime/proxy/connector.h"
 
 /* As long as an agent has for an answer, and some. */
 #define AGENT_MS (AGENT_DEADLINE_MS + 4000)
@@ -113,10 +119,11 @@ static void a_lost_agent_ends_its_machine(void **state)
 static void output_that_never_ends(void **state)
 {
 	static const struct fakeworld_plan plan = { .streams_stay = true, .exit_status = 7, .last_words = 100000 };
-	struct bench *b = bench_new(&plan, LAST);
+	struct bench *b;
 
 	(void)state;
-	b->s.stuck_ms = 300;
+	next_stuck_ms = 300;
+	b = bench_new(&plan, LAST);
 	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 	shutdown(b->stdio[0], SHUT_WR);
@@ -132,10 +139,11 @@ static void output_that_never_ends(void **state)
 static void a_slow_reader_is_waited_for(void **state)
 {
 	static const struct fakeworld_plan plan = { .exit_status = 7, .last_words = 4 << 20 };
-	struct bench *b = bench_new(&plan, LAST);
+	struct bench *b;
 
 	(void)state;
-	b->s.stuck_ms = 50;
+	next_stuck_ms = 50;
+	b = bench_new(&plan, LAST);
 	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 	shutdown(b->stdio[0], SHUT_WR);
@@ -160,11 +168,12 @@ static void ends_out_of_turn(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct bench *b = bench_new(&rows[i].plan, LAST);
 		struct err e = ERR_INIT;
+		struct bench *b;
 		int rc;
 
-		b->s.stuck_ms = 500; /* nobody ends the output of what never ran */
+		next_stuck_ms = 500; /* nobody ends the output of what never ran */
+		b = bench_new(&rows[i].plan, LAST);
 		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 		if (rows[i].plan.wait_at_once) {
 			usleep(100000);
@@ -216,6 +225,18 @@ static void many_processes(void **state)
 	}
 }
 
+struct added {
+	struct session *s;
+	int sock, rc;
+};
+
+static void add(void *arg)
+{
+	struct added *a = arg;
+
+	a->rc = serve_add(a->s, a->sock, NULL);
+}
+
 /* One who asks for much and never reads, or goes away, holds nobody up. */
 static void a_husk_that_does_not_read(void **state)
 {
@@ -223,12 +244,15 @@ static void a_husk_that_does_not_read(void **state)
 	struct bench *b = bench_new(&plan, LAST);
 	int pair[2][2];
 	struct proxy_simple m;
+	struct added a;
 
 	(void)state;
 	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair[i]), 0);
-		assert_int_equal(serve_add(&b->s, pair[i][1], NULL), 0);
+		a = (struct added){ .s = &b->s, .sock = pair[i][1] };
+		assert_int_equal(evloop_call(b->s.loop, add, &a), 0);
+		assert_int_equal(a.rc, 0);
 		for (int n = 0; n < 3; n++)
 			proxy_send(pair[i][0], PROXY_PS, &m, sizeof(m), NULL, 0, NULL);
 	}
@@ -399,6 +423,106 @@ static void a_follower_that_is_none(void **state)
 	}
 }
 
+/* ---- connections that the guest does not answer -------------------------------------------------------------- */
+
+static int bind_unix(struct sockaddr_un *at, const char *name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	at->sun_family = AF_UNIX;
+	snprintf(at->sun_path, sizeof(at->sun_path), "/tmp/husk-hostile-%d-%s", getpid(), name);
+	assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	assert_int_equal(chmod(at->sun_path, 0666), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+/* What husk-net sends first: where connections to the namespace arrive. Returns where that is. */
+static struct sockaddr_in namespace_listener(int net)
+{
+	struct net_simple m = { .hdr = { .version = NET_VERSION, .cmd = NET_LISTEN, .size = sizeof(m) } };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(io_send_fds(net, &m, sizeof(m), &fd, 1), 0);
+	close(fd);
+	return at;
+}
+
+static void start_with_net(struct bench *b, int net)
+{
+	struct net_state list = { .hdr = { .version = NET_VERSION, .cmd = NET_STATE, .size = sizeof(list) }, .number = 1 };
+	struct proxy_simple start;
+	struct net_sync m;
+
+	assert_int_equal(proxy_send(b->husk, PROXY_START, &start, sizeof(start), NULL, 0, NULL), 0);
+	assert_int_equal(recv(net, &m, sizeof(m), 0), sizeof(m));
+	list.token = m.token;
+	assert_int_equal(send(net, &list, sizeof(list), 0), sizeof(list));
+	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+}
+
+/* Each kind of them, while the proxy goes on with what husk wants of it; and none outlives the container. */
+static void connections_that_are_never_answered(void **state)
+{
+	static const struct fakeworld_plan plan = { .deaf = true, .echo = 77 };
+	const struct connector_ids anybody = { .n_uids = 0 };
+	struct sockaddr_un socket_at, listener_at;
+	struct sockaddr_in namespace_at;
+	int net[2], server = bind_unix(&socket_at, "s"), preserved = bind_unix(&listener_at, "l"), path, fd[3];
+	struct bench *b;
+	uint64_t begin;
+
+	(void)state;
+	path = open(socket_at.sun_path, O_PATH | O_CLOEXEC);
+	assert_int_equal(connector_start(open("/proc", O_PATH | O_CLOEXEC), &path, 1, &anybody, &connector, NULL), 0);
+	listener = preserved;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, net), 0);
+	next_net = net[1];
+	namespace_at = namespace_listener(net[0]);
+	b = bench_new(&plan, LAST);
+	connector = -1;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	start_with_net(b, net[0]);
+	begin = io_now_ns();
+	/* The container's own; one to it that was accepted; one to its namespace. */
+	fd[0] = accept(server, NULL, NULL);
+	assert_true(fd[0] >= 0);
+	fd[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd[1], (struct sockaddr *)&listener_at, sizeof(listener_at)), 0);
+	fd[2] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd[2], (struct sockaddr *)&namespace_at, sizeof(namespace_at)), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(proxy_call(b->husk, PROXY_STATUS, NULL, WAIT_MS, NULL), 0);
+		assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, NULL), 0);
+		assert_int_equal(proxy_call(b->husk, PROXY_RESUME, NULL, WAIT_MS, NULL), 0);
+		usleep(10000);
+	}
+	assert_in_range(io_now_ns() - begin, 0, 8000000000);
+	/* Its kernel's word is waited for for a second, and two more for the machine's. */
+	assert_int_equal(read_to_end(fd[2]), 0);
+	assert_in_range(io_now_ns() - begin, 2900000000, UINT64_MAX);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	assert_int_equal(read_to_end(fd[1]), 0);
+	/* What was written to it may come still, for SESSION_SOCKETS_DRAIN_NS. */
+	assert_int_equal(read_to_end(fd[0]), 0);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL), 0);
+	assert_non_null(strstr(bench_end(b), "dial dial dial "));
+	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
+	bench_free(b);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+	close(net[0]);
+	close(server);
+	close(path);
+	unlink(socket_at.sun_path);
+	unlink(listener_at.sun_path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +534,7 @@ int main(void)
 		cmocka_unit_test(output_that_never_ends),   cmocka_unit_test(a_slow_reader_is_waited_for),
 		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),
 		cmocka_unit_test(a_husk_that_does_not_read),
+		cmocka_unit_test(connections_that_are_never_answered),
 		cmocka_unit_test(a_storm_of_events),	    cmocka_unit_test(words_of_a_refusal),
 	};
 

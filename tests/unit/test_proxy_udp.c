@@ -77,6 +77,7 @@ struct bench {
 	struct evloop *loop;
 	struct udp_relay *u;
 	int agent[2], dials;
+	bool later; /* the connection is told of by the test */
 	struct sockaddr_storage at;
 	socklen_t at_len;
 	int client;
@@ -87,6 +88,8 @@ static int dial(void *arg)
 	struct bench *b = arg;
 
 	b->dials++;
+	if (b->later)
+		return -EINPROGRESS;
 	return b->agent[0] < 0 ? -1 : dup(b->agent[0]);
 }
 
@@ -126,10 +129,11 @@ static void end(struct bench *b)
 	close(b->agent[1]);
 }
 
+/* What was sent over loopback is there when the send returns: nothing here takes longer than a turn. */
 static void turn(struct bench *b)
 {
 	for (int i = 0; i < 8; i++)
-		evloop_turn(b->loop, 10);
+		evloop_turn(b->loop, 1);
 }
 
 /* The next frame at the agent. */
@@ -224,6 +228,54 @@ static void there_and_back(int family)
 	end(&b);
 }
 
+/* A guest that takes its time: what comes meanwhile waits, as much of it as there is room for, or is dropped in the end. */
+static void dialled_later(void **state)
+{
+	static uint8_t big[30000], got[UDP_MAX_PAYLOAD];
+	struct bench b;
+	struct udp_head h;
+
+	(void)state;
+	begin(&b, AF_INET);
+	b.later = true;
+	for (unsigned i = 0; i < 200; i++) {
+		assert_int_equal(send(b.client, big, sizeof(big), 0), sizeof(big));
+		turn(&b);
+		if (i % 50 == 0)
+			assert_int_equal(b.dials, 1);
+	}
+	udp_dialled(b.u, -1);
+	/* Dropped, and not asked for again at once. */
+	assert_int_equal(send(b.client, "lost", 4, 0), 4);
+	turn(&b);
+	assert_int_equal(b.dials, 1);
+	end(&b);
+
+	begin(&b, AF_INET);
+	b.later = true;
+	assert_int_equal(send(b.client, "one", 3, 0), 3);
+	turn(&b);
+	assert_int_equal(send(b.client, "two", 3, 0), 3);
+	turn(&b);
+	udp_dialled(b.u, dup(b.agent[0]));
+	assert_true(hears(&b, &h, got));
+	assert_memory_equal(got, "one", 3);
+	assert_true(hears(&b, &h, got));
+	assert_memory_equal(got, "two", 3);
+	h.family = 0;
+	says(&b, &h, "yes");
+	assert_int_equal(recv(b.client, got, sizeof(got), 0), 3);
+	assert_int_equal(b.dials, 1);
+	end(&b);
+
+	/* It goes before the answer comes. */
+	begin(&b, AF_INET);
+	b.later = true;
+	assert_int_equal(send(b.client, "one", 3, 0), 3);
+	turn(&b);
+	end(&b);
+}
+
 static void v4(void **state)
 {
 	(void)state;
@@ -301,7 +353,8 @@ static void lies(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(flows), cmocka_unit_test(v4), cmocka_unit_test(v6),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(flows), cmocka_unit_test(dialled_later),
+					    cmocka_unit_test(v4), cmocka_unit_test(v6),
 					    cmocka_unit_test(flood), cmocka_unit_test(lies) };
 
 	return cmocka_run_group_tests(tests, own_net, NULL);

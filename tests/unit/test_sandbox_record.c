@@ -128,6 +128,12 @@ static void members(void **state)
 	assert_int_equal(sandbox_strike(dir, &r, "two", NULL), 0);
 	assert_int_equal(sandbox_enroll(dir, "stop", NULL), 0);
 	assert_int_equal(sandbox_members(dir, &r, note, got), 7);
+	/* A list that cannot be read is not one without anybody. */
+	assert_int_equal(sandbox_strike(dir, &r, "stop", NULL), 0);
+	assert_int_equal(unlinkat(dir, "containers", AT_REMOVEDIR), 0);
+	assert_int_equal(mknodat(dir, "containers", S_IFREG | 0600, 0), 0);
+	assert_int_equal(sandbox_members(dir, &r, note, got), -ENOTDIR);
+	assert_int_equal(unlinkat(dir, "containers", 0), 0);
 }
 
 static void a_namespace_leads_to_it_while_its_processes_live(void **state)

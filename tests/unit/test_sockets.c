@@ -128,7 +128,7 @@ static int set_up(void **state)
 	world = fakeworld_new(&plan, &machine);
 	assert_int_equal(evloop_new(&s.loop, NULL), 0);
 	assert_int_equal(ncl_new(&s.machine, machine, NULL), 0);
-	assert_int_equal(connector_start(open("/proc", O_PATH | O_CLOEXEC), fds, 2, &s.sockets.src.fd, NULL), 0);
+	assert_int_equal(connector_start(open("/proc", O_PATH | O_CLOEXEC), fds, 2, &s.sockets.ids, &s.sockets.src.fd, NULL), 0);
 	s.sockets.n = 2;
 	close(fds[0]);
 	close(fds[1]);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Sockets of the host in a proxy's session with a fake machine and agent: whose the connections are, how they end, and what
+ * comes of an agent that tells of none. */
+#include "tests/unit/proxy_setup.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "lib/cleanup.h"
+#include "runtime/proxy/connector.h"
+
+/* A socket of the host, which the next bench's container has. */
+static int socket_for_next(struct sockaddr_un *at)
+{
+	const struct connector_ids anybody = { .n_uids = 0 };
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), proc = open("/proc", O_PATH | O_CLOEXEC), path;
+
+	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(at->sun_path, sizeof(at->sun_path), "/tmp/husk-proxy-%d", getpid());
+	assert_int_equal(bind(server, (struct sockaddr *)at, sizeof(*at)), 0);
+	assert_int_equal(chmod(at->sun_path, 0666), 0);
+	assert_int_equal(listen(server, 1), 0);
+	path = open(at->sun_path, O_PATH | O_CLOEXEC);
+	assert_int_equal(connector_start(proc, &path, 1, &anybody, &connector, NULL), 0);
+	close(proc);
+	close(path);
+	return server;
+}
+
+/* A container with that socket, which runs. */
+static struct bench *bench_with_socket(const struct fakeworld_plan *plan)
+{
+	struct bench *b = bench_new(plan, LAST);
+
+	connector = -1;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	return b;
+}
+
+/* A connection of the container to a socket of the host: as its user, and read to its end before the proxy's. */
+static void a_socket_of_the_host(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 3 << 20 };
+	struct sockaddr_un at;
+	int server = socket_for_next(&at), fd;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct bench *b = bench_with_socket(&plan);
+
+	(void)state;
+	fd = accept(server, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len), 0);
+	assert_int_equal(peer.uid, geteuid() ? geteuid() : 4711);
+	assert_int_equal(write(fd, "back", 4), 4);
+	shutdown(b->stdio[0], SHUT_WR);
+	usleep(100000);
+	assert_int_equal(read_to_end(fd), 3 << 20);
+	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 left ");
+	assert_int_equal(b->s.exit_code, 3);
+	bench_free(b);
+	close(fd);
+	close(server);
+	unlink(at.sun_path);
+}
+
+/* An agent that could not tell of a connection: where that may be otherwise later it is asked anew. */
+static void an_agent_without_room_for_a_socket(void **state)
+{
+	static const struct {
+		const char *why;
+		int rc;
+		bool again;
+	} rows[] = {
+		{ "out of descriptors", -EMFILE, true },	{ "out of memory", -ENOMEM, true },
+		{ "for now", -EAGAIN, true },			{ "for a reason that has no number", -EIO, true },
+		{ "nobody is left", -ESRCH, false },		{ "no such container", -ENOENT, false },
+		{ "no such sockets", -EINVAL, false },		{ "an agent that does not know them", -ENOSYS, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 5, .socket_rc = rows[i].rc };
+		struct sockaddr_un at;
+		int server = socket_for_next(&at), fd;
+		struct pollfd p = { .fd = server, .events = POLLIN };
+		struct bench *b = bench_with_socket(&plan);
+
+		check_row(rows[i].why, poll(&p, 1, rows[i].again ? WAIT_MS : 1500) == rows[i].again);
+		fd = rows[i].again ? accept(server, NULL, NULL) : -1;
+		if (fd >= 0)
+			assert_int_equal(write(fd, "back", 4), 4);
+		shutdown(b->stdio[0], SHUT_WR);
+		if (fd >= 0)
+			assert_int_equal(read_to_end(fd), 5);
+		close_and_reset(&fd);
+		check_row(rows[i].why, !strcmp(bench_end(b), rows[i].again ?
+			"create wait accept start accept accept socket:back accept delete share-remove:s0 share-remove:s1 left " :
+			"create wait accept start delete share-remove:s0 share-remove:s1 left "));
+		bench_free(b);
+		close(server);
+		unlink(at.sun_path);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_of_the_host),
+		cmocka_unit_test(an_agent_without_room_for_a_socket),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
