@@ -68,10 +68,11 @@ extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_option cli_global_options[];
 
-/* Reads options from @argv[*i] on into @values; *i is the first word that is none. */
-/* One of them. 1: it was one; 0: @argv[*i] is none, or was "--" and is skipped. */
+/* Reads an option at @argv[*i] into @values; *i is the word behind it. 1: it was one; 0: @argv[*i] is none, or was "--" and is
+ * skipped. */
 int cli_parse_one(const struct cli_option *table, void *values, char **argv, int argc, int *i,
 		  struct err *e);
+/* All of them. 0: *i is the first word that is none; 1: at *i help is asked for. */
 int cli_parse(const struct cli_option *table, void *values, char **argv, int argc, int *i,
 	      struct err *e);
 /* "--help" and "-h", which every command has. */

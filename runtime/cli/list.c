@@ -55,34 +55,43 @@ static void owner_name(uint32_t uid, char *out, size_t size)
 	snprintf(out, size, "#%u", uid);
 }
 
-static void add(struct rows *all, int root, const char *id)
+/* One whose state is none is named, and the others are listed, as by runc. */
+static int add(struct rows *all, int root, const char *id, struct err *out)
 {
 	_cleanup_close_ int dir = -1;
 	struct err e = ERR_INIT;
 	struct row *more, *r;
 	bool lives;
+	int rc;
 
-	if (container_id_check(id, NULL) < 0 || container_open(root, id, false, &dir, NULL) < 0)
-		return;
+	if (container_id_check(id, NULL) < 0)
+		return 0;
+	rc = container_open(root, id, false, &dir, &e);
+	/* It is being deleted, or a file that is nobody's. */
+	if (rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP)
+		return 0;
+	if (rc < 0)
+		return err_set(out, -rc, "container %s: %s", id, e.msg);
 	more = realloc(all->v, (all->n + 1) * sizeof(*more));
 	if (!more)
-		return;
+		return err_set(out, ENOMEM, "out of memory");
 	all->v = more;
 	r = &more[all->n];
 	*r = (struct row){ .status = CONTAINER_STOPPED };
 	if (container_state_load(dir, &r->s, &e) < 0) {
 		log_err("load container %s: %s", id, e.msg);
-		return;
+		return 0;
 	}
 	if (container_status(dir, &r->s, &r->status, &e) < 0) {
 		log_err("container %s: %s", id, e.msg);
 		container_state_done(&r->s);
-		return;
+		return 0;
 	}
 	lives = container_status_lives(r->status);
 	snprintf(r->pid, sizeof(r->pid), "%d", lives ? r->s.proxy.pid : 0);
 	owner_name(r->s.owner, r->owner, sizeof(r->owner));
 	all->n++;
+	return 0;
 }
 
 static int by_id(const void *a, const void *b)
@@ -140,16 +149,25 @@ static void print_table(const struct rows *all)
 	}
 }
 
-static void collect(struct rows *all, int root)
+/* A list that is not whole is none: who asks takes what is not on it for gone. */
+static int collect(struct rows *all, int root, struct err *e)
 {
 	_cleanup_closedir_ DIR *d = NULL;
-	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *de;
+	int rc = 0;
 
 	d = fd < 0 ? NULL : fdopendir(fd);
-	for (struct dirent *de; d && (de = readdir(d));)
-		add(all, root, de->d_name);
+	if (!d)
+		return err_errno(e, errno, "cannot read the folder of all containers");
+	fd = -1;
+	while (rc == 0 && (errno = 0, de = readdir(d)))
+		rc = add(all, root, de->d_name, e);
+	if (rc == 0 && errno)
+		rc = err_errno(e, errno, "cannot read the folder of all containers");
 	if (all->n)
 		qsort(all->v, all->n, sizeof(*all->v), by_id);
+	return rc;
 }
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
@@ -163,10 +181,10 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	(void)nargs;
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	if (rc == 0)
-		collect(&all, g->host.root);
-	rc = 0;
-	if (v->quiet)
+	rc = rc == 0 ? collect(&all, g->host.root, e) : 0;
+	if (rc < 0)
+		;
+	else if (v->quiet)
 		for (size_t i = 0; i < all.n; i++)
 			puts(all.v[i].s.id);
 	else if (!strcmp(format, "table"))

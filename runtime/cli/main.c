@@ -150,6 +150,17 @@ static int check_args(const struct cli_command *c, int n, struct err *e)
 	return 0;
 }
 
+/* After help and the like: the exit status. */
+static int told(void)
+{
+	struct err e = ERR_INIT;
+
+	if (io_flush_stdout(&e) == 0)
+		return 0;
+	log_err("%s", e.msg);
+	return EXIT_USAGE;
+}
+
 static int run_command(struct cli_global *g, const struct cli_command *c, char **argv, int argc)
 {
 	_cleanup_free_ void *values = calloc(1, c->values_size ? c->values_size : 1);
@@ -158,14 +169,11 @@ static int run_command(struct cli_global *g, const struct cli_command *c, char *
 
 	if (!values)
 		return EXIT_USAGE;
-	if (argc && cli_is_help(argv[0])) {
-		cli_help_command(c);
-		return 0;
-	}
 	rc = cli_parse(c->options, values, argv, argc, &i, &e);
-	if (rc == 0 && i < argc && !strcmp(argv[argc - 1], "--help") && i == argc - 1) {
+	if (rc > 0) {
 		cli_help_command(c);
-		return 0;
+		cli_free(c->options, values);
+		return told();
 	}
 	if (rc == 0)
 		rc = check_args(c, argc - i, &e);
@@ -175,6 +183,8 @@ static int run_command(struct cli_global *g, const struct cli_command *c, char *
 		return EXIT_USAGE;
 	}
 	rc = c->run(g, values, argv + i, argc - i, &e);
+	if (rc == 0)
+		rc = io_flush_stdout(&e);
 	timeline_log();
 	if (rc < 0)
 		log_err("%s%s%s", c->prefix ? c->prefix : "", c->prefix ? ": " : "", e.msg);
@@ -203,7 +213,7 @@ static int help_about(const char *name)
 	if (!c)
 		return unknown(name);
 	cli_help_command(c);
-	return 0;
+	return told();
 }
 
 int main(int argc, char **argv)
@@ -219,12 +229,12 @@ int main(int argc, char **argv)
 	while (i < argc && argv[i][0] == '-') {
 		if (cli_is_help(argv[i])) {
 			cli_help();
-			return 0;
+			return told();
 		}
 		if (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--version") ||
 		    !strcmp(argv[i], "-version")) {
 			cli_version();
-			return 0;
+			return told();
 		}
 		rc = cli_parse_one(cli_global_options, &g, argv, argc, &i, &e);
 		if (rc < 0) {
@@ -243,7 +253,7 @@ int main(int argc, char **argv)
 		if (i + 1 < argc)
 			return help_about(argv[i + 1]);
 		cli_help();
-		return 0;
+		return told();
 	}
 	c = find(argv[i]);
 	return c ? run_command(&g, c, argv + i + 1, argc - i - 1) : unknown(argv[i]);

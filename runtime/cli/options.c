@@ -181,9 +181,11 @@ int cli_parse(const struct cli_option *table, void *values, char **argv, int arg
 {
 	int rc;
 
-	do
+	do {
+		if (*i < argc && cli_is_help(argv[*i]))
+			return 1;
 		rc = cli_parse_one(table, values, argv, argc, i, e);
-	while (rc > 0);
+	} while (rc > 0);
 	return rc;
 }
 

@@ -55,7 +55,7 @@ static bool stands_for_a_process(pid_t pid)
 	return proc_read(pid, &info) == 0 && !strncmp(info.comm, PROXY_COMM, strlen(PROXY_COMM));
 }
 
-static void print_json(const struct container_state *s, bool lives)
+static int print_json(const struct container_state *s, bool lives, struct err *e)
 {
 	static pid_t pids[MAX_HOST_PIDS];
 	_cleanup_close_ int fd = -1;
@@ -63,15 +63,21 @@ static void print_json(const struct container_state *s, bool lives)
 
 	if (!lives) {
 		puts("null");
-		return;
+		return 0;
 	}
-	if (*s->cgroup && cgroup_open(s->cgroup, &fd) == 0)
+	if (*s->cgroup)
+		n = cgroup_open(s->cgroup, &fd);
+	if (n == 0 && fd >= 0)
 		n = cgroup_pids(fd, pids, MAX_HOST_PIDS);
+	/* Without the group it is about to end. */
+	if (n < 0 && n != -ENOENT && n != -ENODEV)
+		return err_errno(e, -n, "cannot read the cgroup %s", s->cgroup);
 	printf("[%d", s->proxy.pid);
 	for (int i = 0; i < n && i < MAX_HOST_PIDS; i++)
 		if (pids[i] != s->proxy.pid && stands_for_a_process(pids[i]))
 			printf(",%d", pids[i]);
 	printf("]\n");
+	return 0;
 }
 
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
@@ -88,7 +94,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 		return rc;
 	lives = container_status_lives(s.status);
 	if (!strcmp(format, "json"))
-		print_json(&s, lives);
+		rc = print_json(&s, lives, e);
 	else if (strcmp(format, "table"))
 		rc = err_set(e, EINVAL, "invalid format option");
 	else

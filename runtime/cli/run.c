@@ -72,8 +72,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	if (rc == 0) {
 		rc = start(g, r.id, &made, e);
 		timeline_mark("started");
-		if (rc < 0)
-			container_delete(&g->host, r.id, true, NULL);
+		if (rc < 0 && container_delete(&g->host, r.id, true, &failed) < 0)
+			log_err("%s", failed.msg);
 	}
 	if (rc < 0) {
 		container_leave(&made);

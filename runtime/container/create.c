@@ -447,7 +447,7 @@ static int make_machine(struct creation *c, struct err *e)
 	int rc = start_network(c, e);
 
 	if (rc == 0)
-		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
+		rc = share_list_sockets(&c->shares, c->spec, c->proxy.made.sock, e);
 	if (rc == 0)
 		rc = build_machine(c, e);
 	if (rc == 0)
@@ -465,7 +465,7 @@ static int join_machine(struct creation *c, struct err *e)
 	int rc = sandbox_join_net(c->req->host->root, c->sandbox, &c->net.proxy_end, e);
 
 	if (rc == 0)
-		rc = share_list_sockets(&c->shares, c->proxy.made.sock, e);
+		rc = share_list_sockets(&c->shares, c->spec, c->proxy.made.sock, e);
 	if (rc == 0)
 		rc = add_shares(c, e);
 	if (rc == 0)

@@ -73,8 +73,8 @@ int share_list_open(struct share_list *l, const char *prefix, const struct oci_s
 /* Sends the proxy its mount table; finds sources that cannot be used. */
 int share_list_mounts(const struct oci_spec *spec, int bundle, const char *rootfs, int proxy,
 		      struct err *e);
-/* Gives the proxy the sockets that are among the sources. */
-int share_list_sockets(const struct share_list *l, int proxy, struct err *e);
+/* Gives the proxy the sockets that are among the sources, and says as whom the container may connect to them. */
+int share_list_sockets(const struct share_list *l, const struct oci_spec *spec, int proxy, struct err *e);
 void share_list_close(struct share_list *l);
 
 #endif

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/group.h"
@@ -70,12 +71,6 @@ static void end_in_order(int dir, const struct container_state *s, enum containe
 		log_debug("husk-proxy does not end by itself");
 }
 
-/* Without its state a container's group and machine are not found: only where there is none to be had. */
-static bool may_be_read_later(int rc)
-{
-	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -EIO || rc == -EINTR;
-}
-
 int container_delete(const struct container_host *h, const char *id, bool force, struct err *e)
 {
 	struct container_state s = { .doc = NULL };
@@ -90,8 +85,9 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 	if (rc < 0)
 		return rc;
 	rc = container_state_load(dir, &s, e);
-	/* A killed command left a folder without a state, or something else wrote into it. */
-	if (rc < 0 && (!force || may_be_read_later(rc)))
+	/* A killed command left a folder without a state, or something else wrote into it. Without it a container's group and
+	 * machine are not found: only where there is none to be had. */
+	if (rc < 0 && (!force || io_may_work_later(rc)))
 		return rc;
 	rc = container_status(-1, &s, &status, e);
 	if (rc < 0) /* what cannot be told lives, and is ended where that is wanted */

@@ -311,10 +311,17 @@ void container_devices_leave(struct ncl *machine, int root, const char *id)
 {
 	struct device_list l = { .v = NULL };
 	_cleanup_close_ int dir = -1;
+	struct err e = ERR_INIT;
+	int rc = container_open(root, id, false, &dir, &e);
 
-	if (container_open(root, id, false, &dir, NULL) < 0 || device_list_load(dir, &l, NULL) < 0)
-		return;
-	for (size_t i = 0; i < l.n; i++)
-		ncl_device_remove(machine, l.v[i].disk, MACHINE_TIMEOUT_MS, NULL);
+	if (rc == 0)
+		rc = device_list_load(dir, &l, &e);
+	if (rc < 0)
+		log_warn("disks of %s stay in the machine as long as that lives: %s", id, e.msg);
+	for (size_t i = 0; i < l.n; i++) {
+		rc = ncl_device_remove(machine, l.v[i].disk, MACHINE_TIMEOUT_MS, &e);
+		if (rc < 0 && rc != -ENODEV)
+			log_warn("device %s of %s stays in the machine as long as that lives: %s", l.v[i].path, id, e.msg);
+	}
 	device_list_done(&l);
 }

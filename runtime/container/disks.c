@@ -36,6 +36,32 @@ const char *disks_access(const struct oci_resources *res, int64_t major, int64_t
 	return w ? "rw" : r ? "r" : "";
 }
 
+/* A mount's "ro" says nothing about a device to the kernel; it does to whoever writes it. */
+static const char *mount_access(const struct oci_spec *spec, const struct oci_mount *m)
+{
+	const char *access = disks_access(&spec->res, m->block.major, m->block.minor, true);
+
+	return *access && (m->flags & MS_RDONLY || m->rec_set & MOUNT_ATTR_RDONLY) ? "r" : access;
+}
+
+bool disks_written(const struct oci_spec *spec, int64_t major, int64_t minor)
+{
+	for (size_t i = 0; i < spec->n_devices; i++) {
+		const struct oci_device *d = &spec->devices[i];
+
+		if (d->type == 'b' && d->major == major && d->minor == minor &&
+		    strchr(disks_access(&spec->res, major, minor, false), 'w'))
+			return true;
+	}
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct oci_mount *m = &spec->mounts[i];
+
+		if (m->block.is && m->block.major == major && m->block.minor == minor && strchr(mount_access(spec, m), 'w'))
+			return true;
+	}
+	return false;
+}
+
 /* "/dev/sdb": what the host's kernel calls it. */
 static int name_of(int64_t major, int64_t minor, char *out, size_t size)
 {
@@ -58,8 +84,11 @@ static int name_of(int64_t major, int64_t minor, char *out, size_t size)
 	return 0;
 }
 
-static int open_one(struct sandbox *s, int64_t major, int64_t minor, bool readonly, const char **ret_serial, struct err *e)
+/* All devices and mounts of these numbers have one disk, so it is as writable as the most writable of them. */
+static int open_one(struct sandbox *s, const struct oci_spec *spec, int64_t major, int64_t minor, const char **ret_serial,
+		    struct err *e)
 {
+	bool readonly = !disks_written(spec, major, minor);
 	struct diskfile f = { .fd = -1 };
 	char path[256];
 	struct stat st;
@@ -99,7 +128,7 @@ static int open_devices(struct sandbox *s, struct oci_spec *spec, struct err *e)
 			    spec->devices[k].minor == d->minor)
 				d->disk = spec->devices[k].disk;
 		if (*access && !d->disk)
-			rc = open_one(s, d->major, d->minor, strcmp(access, "r") == 0, &d->disk, e);
+			rc = open_one(s, spec, d->major, d->minor, &d->disk, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "config.json: linux.devices[%zu]", i);
 		if (*access && !d->disk)
@@ -154,17 +183,14 @@ static const char *opened(const struct oci_spec *spec, size_t mounts, int64_t ma
 static int open_mount(struct sandbox *s, struct oci_spec *spec, size_t i, struct oci_device_rule *rule, struct err *e)
 {
 	struct oci_mount *m = &spec->mounts[i];
-	const char *access = disks_access(&spec->res, m->block.major, m->block.minor, true);
+	const char *access = mount_access(spec, m);
 	int rc = 0;
 
-	/* A mount's "ro" says nothing about a device to the kernel; it does to whoever writes it. */
-	if (*access && (m->flags & MS_RDONLY || m->rec_set & MOUNT_ATTR_RDONLY))
-		access = "r";
 	if (!*access)
 		return 0;
 	m->block.disk = opened(spec, i, m->block.major, m->block.minor);
 	if (!m->block.disk)
-		rc = open_one(s, m->block.major, m->block.minor, strcmp(access, "r") == 0, &m->block.disk, e);
+		rc = open_one(s, spec, m->block.major, m->block.minor, &m->block.disk, e);
 	if (rc < 0)
 		return err_wrap(e, rc, "config.json: mounts[%zu]", i);
 	if (!m->block.disk)

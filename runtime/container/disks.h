@@ -22,5 +22,7 @@ int disks_note(const struct oci_spec *spec, int dir, struct err *e);
 
 /* For tests: "rw", "r" or "" as the rules allow @major:@minor, by its numbers or (@meant) whatever way. */
 const char *disks_access(const struct oci_resources *res, int64_t major, int64_t minor, bool meant);
+/* Likewise: whether any entry or mount of @spec, whose sources have been looked up, lets @major:@minor be written. */
+bool disks_written(const struct oci_spec *spec, int64_t major, int64_t minor);
 
 #endif

@@ -75,10 +75,26 @@ static int add_socket(struct share_list *l, struct source *src, const struct oci
 	return 0;
 }
 
-int share_list_sockets(const struct share_list *l, int proxy, struct err *e)
+static int send_ids(const struct oci_id_mapping *v, size_t n, bool groups, int proxy, struct err *e)
 {
 	int rc = 0;
 
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct proxy_ids m = { .groups = groups, .first = v[i].host_id, .n = v[i].size };
+
+		rc = proxy_send(proxy, PROXY_IDS, &m, sizeof(m), NULL, 0, e);
+	}
+	return rc;
+}
+
+int share_list_sockets(const struct share_list *l, const struct oci_spec *spec, int proxy, struct err *e)
+{
+	int rc = 0;
+
+	if (l->n_sockets)
+		rc = send_ids(spec->uid_mappings, spec->n_uid_mappings, false, proxy, e);
+	if (rc == 0 && l->n_sockets)
+		rc = send_ids(spec->gid_mappings, spec->n_gid_mappings, true, proxy, e);
 	for (size_t i = 0; rc == 0 && i < l->n_sources; i++) {
 		struct proxy_simple m;
 

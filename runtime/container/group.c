@@ -190,7 +190,20 @@ uint64_t group_memory(const struct container_state *s)
 	return !*s->cgroup || cgroup_open(s->cgroup, &fd) < 0 ? UINT64_MAX : memory_of(fd);
 }
 
-int group_share(const struct container_state *s, uint64_t memory, uint64_t more, struct err *e)
+static uint64_t shared_bound(int fd, uint64_t has, uint64_t all, uint64_t before, uint64_t now)
+{
+	_cleanup_free_ char *held = NULL;
+
+	if (now >= before)
+		return now - before < all && has < all - (now - before) ? has + (now - before) : all;
+	/* How much more than that there would be is not known any more. */
+	if (has >= all || before == UINT64_MAX)
+		return has;
+	has -= min_t(uint64_t, has, before - now);
+	return io_read_file(fd, "memory.current", 4096, &held, NULL) < 0 ? has : max_t(uint64_t, has, strtoull(held, NULL, 10));
+}
+
+int group_share(const struct container_state *s, uint64_t memory, uint64_t before, uint64_t now, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	char bytes[24];
@@ -203,7 +216,7 @@ int group_share(const struct container_state *s, uint64_t memory, uint64_t more,
 	has = memory_of(fd);
 	l.v = v;
 	if (has != UINT64_MAX) {
-		snprintf(bytes, sizeof(bytes), "%" PRIu64, more < all && has < all - more ? has + more : all);
+		snprintf(bytes, sizeof(bytes), "%" PRIu64, shared_bound(fd, has, all, before, now));
 		v[l.n++] = (struct oci_limit){ .file = "memory.max", .value = bytes };
 	}
 	if (is_limited(fd, "cpu.max"))

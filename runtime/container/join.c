@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/device_update.h"
@@ -141,17 +142,10 @@ int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct
 	return check_wishes(spec, j->sandbox, e);
 }
 
-bool join_is_shared(int root, const char *name)
-{
-	_cleanup_close_ int dir = -1;
-
-	return sandbox_open(root, name, false, &dir, NULL) == 0 && sandbox_had_members(dir);
-}
-
 /* ---- in ---------------------------------------------------------------------------------------------------- */
 
 /* The group of the container @id bounds the machine, no more that one container. */
-static void widen(int root, const char *id, const struct nc_memory_reply *m, uint64_t more)
+static void bound(int root, const char *id, const struct nc_memory_reply *m, uint64_t before, uint64_t now)
 {
 	struct container_state st;
 	_cleanup_close_ int dir = -1;
@@ -159,18 +153,17 @@ static void widen(int root, const char *id, const struct nc_memory_reply *m, uin
 
 	if (!*id || container_find(root, id, &dir, &st, &e) < 0)
 		return;
-	if (group_share(&st, m->boot + m->later, more, &e) < 0)
+	if (group_share(&st, m->boot + m->later, before, now, &e) < 0)
 		log_warn("the limits of %s hold for the whole machine: %s", id, e.msg);
 	container_state_done(&st);
 }
 
-void join_widen(int root, const char *sandbox, const struct nc_memory_reply *machine, uint64_t more)
+void join_bound(int root, int sandbox, const struct nc_memory_reply *machine, uint64_t before, uint64_t now)
 {
-	_cleanup_close_ int dir = -1;
 	struct sandbox_record r;
 
-	if (sandbox_open(root, sandbox, true, &dir, NULL) == 0 && sandbox_load(dir, &r, NULL) == 0)
-		widen(root, r.host, machine, more);
+	if (sandbox_load(sandbox, &r, NULL) == 0)
+		bound(root, r.host, machine, before, now);
 }
 
 int join_enter(const struct join *j, int root, const char *id, uint64_t limit, struct sandbox *vm, struct err *e)
@@ -195,7 +188,7 @@ int join_enter(const struct join *j, int root, const char *id, uint64_t limit, s
 	if (rc == 0)
 		rc = sandbox_enroll(dir, id, e);
 	if (rc == 0)
-		widen(root, r.host, &memory, limit);
+		bound(root, r.host, &memory, 0, limit);
 	return rc;
 }
 
@@ -211,9 +204,14 @@ struct other {
 static int is_other(void *arg, const char *id)
 {
 	struct other *o = arg;
+	int rc;
 
-	if (strcmp(id, o->except) == 0 || container_find(o->root, id, &o->dir, &o->st, NULL) < 0)
+	if (strcmp(id, o->except) == 0)
 		return 0;
+	/* One that cannot be looked at now may live. */
+	rc = container_find(o->root, id, &o->dir, &o->st, NULL);
+	if (rc < 0)
+		return io_may_work_later(rc) ? rc : 0;
 	if (strcmp(o->st.sandbox, o->sandbox) == 0 &&
 	    (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING))
 		return 1;
@@ -252,7 +250,7 @@ static int move(const struct sandbox_record *r, const struct container_state *fr
 	rc = cgroup_open(to->st.cgroup, &group);
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot open the cgroup %s", to->st.cgroup);
-	rc = group_share(&to->st, m->boot + m->later, group_memory(from), e);
+	rc = group_share(&to->st, m->boot + m->later, 0, group_memory(from), e);
 	if (rc == 0)
 		rc = group_enter(&to->st, group, r->machine.pid, e);
 	if (rc == 0 && r->net.pid)
@@ -268,11 +266,11 @@ static int leave_to(const struct container_host *h, const char *id, const char *
 {
 	struct nc_memory_reply memory;
 	struct ncl *machine;
-	int sock, rc = sandbox_join(h->root, name, &sock, NULL);
+	int sock, rc = sandbox_join(h->root, name, &sock, e);
 
 	/* It ends, and whoever is still in it ends with it. */
 	if (rc < 0)
-		return 0;
+		return io_may_work_later(rc) ? rc : 0;
 	rc = ncl_new(&machine, sock, e);
 	if (rc < 0) {
 		close(sock);
@@ -305,9 +303,14 @@ int join_leave(const struct container_host *h, const char *id, const char *name,
 	int rc;
 
 	*ret_lock = -1;
-	if (sandbox_open(h->root, name, true, &dir, NULL) < 0 || sandbox_load(dir, &r, NULL) < 0)
-		return 0;
+	rc = sandbox_open(h->root, name, true, &dir, e);
+	if (rc == 0)
+		rc = sandbox_load(dir, &r, e);
+	if (rc < 0)
+		return io_may_work_later(rc) ? rc : 0;
 	rc = sandbox_members(dir, &r, is_other, &to);
+	if (rc < 0)
+		return err_errno(e, -rc, "cannot tell who else is in sandbox %s", name);
 	if (rc == 1) {
 		rc = leave_to(h, id, name, s, dir, &r, &to, e);
 		container_state_done(&to.st);

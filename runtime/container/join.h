@@ -27,15 +27,14 @@ int join_find(struct join *j, int root, int netns, struct oci_spec *spec, struct
 /* It is in the machine from now on, in good order or not (join_leave()): @vm gets its control connection, a lifeline.
  * @limit: bytes of memory that it may use; UINT64_MAX: as many as it likes. */
 int join_enter(const struct join *j, int root, const char *id, uint64_t limit, struct sandbox *vm, struct err *e);
-/* The machine's control group is to hold @more bytes more, for one of several containers in it. What fails is logged. */
-void join_widen(int root, const char *sandbox, const struct nc_memory_reply *machine, uint64_t more);
+/* The control group of the machine is to hold @now bytes for one of several containers in it where it held @before. What fails
+ * is logged. @sandbox: its folder, locked. */
+void join_bound(int root, int sandbox, const struct nc_memory_reply *machine, uint64_t before, uint64_t now);
 
 /* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's
  * control group. 1: others are in it; 0: none is, and it is to be removed. *ret_lock (-1: none) is held until that is
  * done. */
 int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
 	       struct err *e);
-/* Whether the machine is or was shared: then each container's limits are the guest's alone. */
-bool join_is_shared(int root, const char *name);
 
 #endif

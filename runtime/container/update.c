@@ -27,6 +27,7 @@
 struct update {
 	struct container_state s;
 	int root, dir, sock, cgroup; /* cgroup -1: it has none on the host */
+	int sandbox; /* its folder, locked: nobody joins or leaves meanwhile */
 	struct nc_memory_reply machine; /* what it has and can have */
 	bool shared; /* the machine has had other containers, too */
 	struct oci_resources res;
@@ -39,7 +40,7 @@ static int find(struct update *u, const struct container_host *h, const char *id
 {
 	enum container_status status;
 	struct ncl *machine;
-	int fd = -1;
+	_cleanup_close_ int fd = -1;
 	/* Two updates at a time would put back each other's values. */
 	int rc = container_open(h->root, id, true, &u->dir, e);
 
@@ -61,9 +62,14 @@ static int find(struct update *u, const struct container_host *h, const char *id
 		rc = ncl_new(&machine, fd, e);
 	if (rc < 0)
 		return rc;
+	fd = -1;
 	rc = ncl_memory(machine, &u->machine, CALL_TIMEOUT_MS, e);
-	u->shared = join_is_shared(h->root, u->s.sandbox);
 	ncl_free(machine);
+	/* One that joins makes the group wider, which nothing of what was read before may undo. */
+	if (rc == 0)
+		rc = sandbox_open(h->root, u->s.sandbox, true, &u->sandbox, e);
+	if (rc == 0)
+		u->shared = sandbox_had_members(u->sandbox);
 	return rc;
 }
 
@@ -156,14 +162,27 @@ static void put_back(struct update *u)
 		log_warn("the cgroup %s has not all of its old limits back: %s", u->s.cgroup, e.msg);
 }
 
+/* What the container may have until now, as its guest has it; 0 where that cannot be told, which bounds the machine the less. */
+static uint64_t memory_before(const struct update *u)
+{
+	struct agent_stats *st = malloc(sizeof(*st));
+	uint64_t before = st && proxy_stats(u->sock, st, CALL_TIMEOUT_MS, NULL) == 0 ? st->memory.limit : 0;
+
+	free(st);
+	return before;
+}
+
 static int write_host(struct update *u, struct err *e)
 {
 	int rc;
 
 	/* What bounds a machine that several share is not this one's alone. */
 	if (u->shared && u->res.has_memory_limit)
-		join_widen(u->root, u->s.sandbox, &u->machine,
+		join_bound(u->root, u->sandbox, &u->machine, memory_before(u),
 			   u->res.memory_limit > 0 ? (uint64_t)u->res.memory_limit : UINT64_MAX);
+	/* Nothing of that is put back; the guest, which may take its time, delays nobody who joins. */
+	if (u->shared)
+		close_and_reset(&u->sandbox);
 	if (u->cgroup < 0 || !u->host.n || u->shared)
 		return 0;
 	if (u->host.n > AGENT_MAX_VALUES)
@@ -202,7 +221,7 @@ int container_update(const struct container_host *h, const char *id, const struc
 
 	if (!u)
 		return err_set(e, ENOMEM, "out of memory");
-	u->dir = u->sock = u->cgroup = -1;
+	u->dir = u->sock = u->cgroup = u->sandbox = -1;
 	u->root = h->root;
 	u->res = *res;
 	rc = find(u, h, id, e);
@@ -230,6 +249,7 @@ int container_update(const struct container_host *h, const char *id, const struc
 	close_and_reset(&u->dir);
 	close_and_reset(&u->sock);
 	close_and_reset(&u->cgroup);
+	close_and_reset(&u->sandbox);
 	free(u);
 	return rc;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A sandbox's folder: what a later command finds its machine by, and how it is cleared away. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "runtime/host/flat.h"
 #include "runtime/host/sock.h"
 #include "runtime/sandbox/record.h"
@@ -88,10 +90,11 @@ int sandbox_join_net(int root, const char *name, int *ret_fd, struct err *e)
 static int end_processes(int dir, int timeout_ms, struct err *e)
 {
 	struct sandbox_record r;
-	int rc;
+	int rc = sandbox_load(dir, &r, e);
 
-	if (sandbox_load(dir, &r, NULL) < 0)
-		return 0;
+	/* Without it there are none, or they are not to be found: then they end with their last lifeline. */
+	if (rc < 0)
+		return io_may_work_later(rc) ? rc : 0;
 	rc = proc_kill(&r.machine, timeout_ms);
 	if (rc < 0)
 		return err_errno(e, -rc, "husk-machine (process %d) does not end", r.machine.pid);
@@ -108,6 +111,14 @@ int sandbox_end_net(const struct proc_id *net, struct err *e)
 	return rc < 0 ? err_errno(e, -rc, "husk-net (process %d) does not end", net->pid) : 0;
 }
 
+/* The last sandbox takes the folder of all along; that others are in it, or took it, is no error. */
+static int remove_all_when_empty(int root, struct err *e)
+{
+	if (unlinkat(root, SANDBOX_FOLDER, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
+		return err_errno(e, errno, "cannot remove the folder " SANDBOX_FOLDER);
+	return 0;
+}
+
 int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
 {
 	_cleanup_close_ int all = -1;
@@ -115,11 +126,9 @@ int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
 	_cleanup_close_ int members = -1;
 	int rc = sandbox_open(root, name, false, &dir, e);
 
-	if (rc == -ENOENT) {
-		/* Whoever was to make it may have come as far as the folder of all. */
-		unlinkat(root, SANDBOX_FOLDER, AT_REMOVEDIR);
-		return 0;
-	}
+	/* Whoever was to make it may have come as far as the folder of all. */
+	if (rc == -ENOENT)
+		return remove_all_when_empty(root, e);
 	if (rc == 0)
 		rc = end_processes(dir, timeout_ms, e);
 	if (rc < 0)
@@ -130,8 +139,7 @@ int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
 	all = sandbox_open_all(root);
 	if (rc == 0)
 		rc = flat_remove(all, name, dir, e);
-	/* Succeeds for the last one. */
 	if (rc == 0)
-		unlinkat(root, SANDBOX_FOLDER, AT_REMOVEDIR);
+		rc = remove_all_when_empty(root, e);
 	return rc;
 }

@@ -133,17 +133,22 @@ bool sandbox_had_members(int dir)
 int sandbox_members(int dir, const struct sandbox_record *r, int (*each)(void *arg, const char *id), void *arg)
 {
 	_cleanup_closedir_ DIR *d = NULL;
-	int fd = openat(dir, SANDBOX_MEMBERS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int rc = *r->first ? each(arg, r->first) : 0;
+	_cleanup_close_ int fd = openat(dir, SANDBOX_MEMBERS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *de;
+	int rc = 0;
 
-	if (fd >= 0)
-		d = fdopendir(fd);
-	if (fd >= 0 && !d)
-		close(fd);
-	if (!d)
+	if (fd < 0 && errno != ENOENT)
+		return -errno;
+	if (*r->first)
+		rc = each(arg, r->first);
+	if (rc != 0 || fd < 0)
 		return rc;
-	for (struct dirent *de; rc == 0 && (de = readdir(d));)
+	d = fdopendir(fd);
+	if (!d)
+		return -errno;
+	fd = -1;
+	while (rc == 0 && (errno = 0, de = readdir(d)))
 		if (strcmp(de->d_name, ".") && strcmp(de->d_name, ".."))
 			rc = each(arg, de->d_name);
-	return rc;
+	return rc == 0 ? -errno : rc;
 }

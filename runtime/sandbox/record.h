@@ -47,7 +47,8 @@ int sandbox_enroll(int dir, const char *id, struct err *e);
 int sandbox_strike(int dir, struct sandbox_record *r, const char *id, struct err *e);
 /* Whether anybody but the one that made it ever was in it. */
 bool sandbox_had_members(int dir);
-/* Calls @each with every container that is in it, until that returns something else than 0, which is returned. */
+/* Calls @each with every container that is in it, until that returns something else than 0, which is returned.
+ * -errno: who is in it cannot be read. */
 int sandbox_members(int dir, const struct sandbox_record *r, int (*each)(void *arg, const char *id), void *arg);
 
 #endif

@@ -8,7 +8,8 @@
 #   says TEXT…           each is found in $err
 bats_require_minimum_version 1.5.0
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-HUSK=${HUSK:-$TOP/build/$(uname -m)/bin/husk}
+BUILT=${BUILT:-$TOP/build/$HOSTTYPE}
+HUSK=${HUSK:-$BUILT/bin/husk}
 BUSYBOX=${BUSYBOX:-$TOP/build/rootfs/busybox}
 
 husk() { "$HUSK" --root "$ROOT" "$@"; }

@@ -59,6 +59,25 @@ each_command() { # ID TEXT
 	says 'invalid format option'
 }
 
+@test "list: what cannot be read or written is said, and no shorter list stands for it" {
+	mkdir -p "$ROOT/x"
+	few() { sh -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- && ulimit -n "$1" && exec "$2" --root "$3" list' sh "$1" "$HUSK" "$ROOT"; } # DESCRIPTORS
+	expect 1 few 4
+	says 'cannot read the folder of all containers: '
+	one_line
+	[ -z "$out" ]
+	expect 1 few 5
+	says 'container x: '
+	[ -z "$out" ]
+	rmdir "$ROOT/x"
+	full() { husk "$@" >/dev/full; }
+	for format in table json; do
+		expect 1 full list --format $format
+		says 'No space left on device'
+		one_line
+	done
+}
+
 @test "a state file that is none" {
 	mkdir -p "$ROOT/x"
 	for text in '{' '[]' '{}' '{"version":2}' '{"version":1,"id":"../../etc"}'; do

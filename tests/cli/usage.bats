@@ -18,6 +18,15 @@ setup() { common_setup; }
 	done
 }
 
+@test "what standard output does not take is no success" {
+	full() { husk "$@" >/dev/full; }
+	for words in --version --help help '' 'help run' 'run --help' 'run --detach --help' features list; do
+		expect 1 full $words
+		says 'No space left on device'
+		one_line
+	done
+}
+
 @test "every command has its own help, in three ways" {
 	for c in create start state kill delete run exec list ps spec; do
 		expect 0 husk "$c" --help

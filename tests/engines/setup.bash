@@ -38,9 +38,9 @@ setup_cni() {
 	cp "$WORK/podman.env" "$WORK/cni.env"
 }
 
-# Docker builds with its default runtime, so that is the one under test.
+# Docker builds with its default runtime, so that is the one under test. It has none that is called crun.
 start_docker() { # OPTION…
-	dockerd --default-runtime "$RUNTIME" "$@" >>"$WORK/dockerd.log" 2>&1 &
+	dockerd --default-runtime "${RUNTIME/#crun/runc}" "$@" >>"$WORK/dockerd.log" 2>&1 &
 	eventually docker version
 }
 
@@ -97,6 +97,7 @@ setup_cri() { # [systemd]
 	mkdir -p /etc/containerd /etc/cni/net.d "$WORK/cri"
 	{
 		from_readme /etc/containerd/config.toml | if [ -n "${1-}" ]; then sed 's/^# \(SystemdCgroup\)/\1/'; else cat; fi
+		[ -z "${1-}" ] || printf '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]\nSystemdCgroup = true\n'
 		printf '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "localhost/bb:1"\n'
 		printf '[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/usr/lib/cni"\n'
 	} >/etc/containerd/config.toml

@@ -115,7 +115,7 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 
 @test "a guest that does not let go" {
 	truncate -s 8M one
-	sed 's|device/\.\./remove|device/../REMOVE|g' "$TOP/build/$(uname -m)/share/husk/initramfs" >stubborn
+	sed 's|device/\.\./remove|device/../REMOVE|g' "$BUILT/share/husk/initramfs" >stubborn
 	# And raw files from the start, by an annotation that the operator allows.
 	mkdir seeds
 	truncate -s 1M seeds/a seeds/b

@@ -20,7 +20,7 @@ teardown_file() {
 setup() { vm_setup; }
 teardown() { vm_teardown; }
 
-TOOLS=$TOP/build/$(uname -m)/bin
+TOOLS=$BUILT/bin
 ALL_CAPS='["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH","CAP_FOWNER","CAP_FSETID","CAP_KILL","CAP_LEASE","CAP_MKNOD",
 	"CAP_SETFCAP","CAP_SETGID","CAP_SETUID","CAP_SYS_ADMIN","CAP_SYS_RESOURCE","CAP_SYS_CHROOT"]'
 

@@ -20,7 +20,7 @@ remember() {
 	mounts_before=$(mounts_now)
 }
 
-leftovers() { "$TOP/build/$(uname -m)/bin/leftovers" "$1"; }
+leftovers() { "$BUILT/bin/leftovers" "$1"; }
 husk_processes() { leftovers processes; }
 groups_now() { leftovers groups; }
 mounts_now() { leftovers mounts; }

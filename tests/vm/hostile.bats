@@ -22,7 +22,7 @@ is_only() { # FILE REGEX
 
 @test "nobody in a container is taken for the agent, or gets through to the host" {
 	bundle "$(args /impostor)"
-	cp "$TOP/build/$(uname -m)/bin/impostor" "$BUNDLE/rootfs/impostor"
+	cp "$BUILT/bin/impostor" "$BUNDLE/rootfs/impostor"
 	mkfifo in
 	"$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" >o 2>e <in & pid=$!
 	exec 5>in

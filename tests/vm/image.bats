@@ -96,5 +96,12 @@ block special file $(stat -c %a "$c")" ]
 	[ "$out" = 'helloworld' ]
 	[[ $err == *"write error: Operation not permitted"*"/dev/b: No such file"*"/dev/a: No such device or address"* ]]
 	[ "$(head -c 4 "$a")" = mine ]
+	# Of two mounts of one device the first may be read-only: the rules are the device's, as under runc.
+	configure '.process.args[2] = "echo both >/data/rw && sync && head -c 4 /data/ro; echo; echo ours >/data/ro; sync; head -c 4 /data/rw; stat -c %t:%T /data/ro /data/rw | uniq | wc -l"' \
+		".mounts[-2:] = [{destination: \"/data/ro\", type: \"bind\", source: \"$a\", options: [\"bind\", \"ro\"]}, {destination: \"/data/rw\", type: \"bind\", source: \"$a\", options: [\"bind\"]}]"
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	echo "$out$err"
+	[ "$out" = $'both\nours1' ]
+	[ "$(head -c 4 "$a")" = ours ]
 	losetup -d "$a" "$b" "$c"
 }

@@ -3,7 +3,7 @@
 # Other kernels than the one husk builds: the same as a bzImage, and Debian's stock cloud kernel, also for a container.
 bats_require_minimum_version 1.5.0
 TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-B=$TOP/build/$(uname -m)
+B=${BUILT:-$TOP/build/$HOSTTYPE}
 GUEST=$B/tests/guest/initramfs
 
 stock() { ls -1 /boot/vmlinuz-*-cloud-amd64 | sort -V | tail -n 1; }
@@ -15,7 +15,7 @@ boots() { # KERNEL: to the test guest's last word, on the serial port
 }
 
 @test "husk's kernel as a bzImage" {
-	boots "$(dirname "$(readlink -f "$B/share/husk/vmlinux")")/bzImage"
+	boots "$(dirname "$(readlink -f "$TOP/build/$HOSTTYPE/share/husk/vmlinux")")/bzImage"
 }
 
 @test "Debian's stock cloud kernel" {

@@ -57,7 +57,7 @@ teardown() { vm_teardown; }
 	bundle "$(args sh -c 'echo ready; read x; echo c >/proc/sysrq-trigger')" '.linux.readonlyPaths = []' '.linux.maskedPaths = []' \
 		'(.mounts[] | select(.destination == "/proc")).options = ["rw"]' '.process.capabilities |= map_values(. + ["CAP_SYS_ADMIN", "CAP_SYS_BOOT"])'
 	expect 255 husk run -b "$BUNDLE" "$ID" < <(sleep 1; echo)
-	says 'the virtual machine has ended' panic
+	says 'the virtual machine has ended' 'Kernel panic - not syncing: sysrq triggered crash'
 }
 
 @test "a kernel that is none; an initramfs that is none" {

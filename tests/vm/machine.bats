@@ -6,7 +6,7 @@ setup() { vm_setup; }
 teardown() { vm_teardown; }
 
 @test "memory by annotation, the operator's parameters and kernel, vm's kernel and parameters" {
-	local share=$TOP/build/$(uname -m)/share/husk
+	local share=$BUILT/share/husk
 	install -m 600 /dev/null conf
 	mkdir kernels
 	install -m 644 "$share/vmlinux" kernels/own

@@ -32,9 +32,9 @@ rss() { awk '/^VmRSS:/{print $2}' "/proc/$1/status"; }
 # Of a container: the first number of a line of /proc/meminfo, in KiB.
 meminfo() { husk exec "$ID" sed -n "s/^$1: *\([0-9]*\).*/\1/p" /proc/meminfo </dev/null; }
 takes() { husk exec "$ID" dd if=/dev/zero of=/dev/null bs="$1" count=1 </dev/null; } # all of it at once, touched
-# Two of them, held at the same time: says which was killed.
-together() {
-	husk exec "$ID" sh -c 'for i in 1 2; do
+# Two of them, or as many, held at the same time: says which was killed.
+together() { # SIZE [NUMBER]
+	husk exec "$ID" sh -c 'for i in $(seq '"${2:-2}"'); do
 		{ dd if=/dev/zero bs='"$1"' count=1 2>/dev/null || echo "ended with $?" >&2; } | { sleep 4; cat >/dev/null; } &
 	done; wait' </dev/null
 }
@@ -79,6 +79,17 @@ start() { # FILTER… with the configuration $1
 	takes 400M
 	expect 137 takes 600M
 	[ "$(cat "$(group_of "$ID")/memory.max")" = $(((512 + 96 + 96) * 1048576)) ]
+	husk delete --force "$ID"
+}
+
+@test "processes on several processors run short of memory at the same time" {
+	start '{"vcpus": {"default": 3}}'
+	[ "$(husk exec "$ID" nproc </dev/null)" = 3 ]
+	[ "$(blocks)" = 2 ]
+	expect 0 together 120M 6
+	[ -z "$err" ]
+	[ "$(blocks)" -ge 6 ]
+	husk exec "$ID" grep -x 'oom_kill 0' /proc/vmstat
 	husk delete --force "$ID"
 }
 

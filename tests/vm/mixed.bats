@@ -32,8 +32,9 @@ update  created:created running:running paused:paused
 
 do_it() { # COMMAND ID
 	case $1 in
-	create) husk create -b "$BUNDLE" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- ;;
-	run) husk run -d -b "$BUNDLE" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- ;;
+	# a file: a pipe would stay open with the container
+	create) husk create -b "$BUNDLE" "$2" </dev/null >said 2>&1 3>&- 4>&- ;;
+	run) husk run -d -b "$BUNDLE" "$2" </dev/null >said 2>&1 3>&- 4>&- ;;
 	exec) [ "$(husk exec "$2" echo "$2" </dev/null)" = "$2" ] ;;
 	fails) local rc=0; husk exec "$2" sh -c 'exit 42' </dev/null >/dev/null 2>&1 || rc=$?; [ $rc = 42 ] ;;
 	kill) husk kill "$2" KILL >/dev/null 2>&1 && eventually is_status "$2" stopped ;;
@@ -54,7 +55,7 @@ one() { # COMMAND ID
 	[ "$1" = pause ] && [ -n "$now" ] && before[$2]=$was
 	do_it "$1" "$2" || rc=$?
 	if [ -n "$now" ]; then
-		[ $rc = 0 ] || { echo "$1 $2, which is $was: status $rc"; return 1; }
+		[ $rc = 0 ] || { echo "$1 $2, which is $was: status $rc"; tail -n 3 said; grep MemAvailable /proc/meminfo; return 1; }
 		model[$2]=$now
 	else
 		[ $rc != 0 ] || { echo "$1 $2, which is $was: it did it"; return 1; }

@@ -541,6 +541,40 @@ two' ]
 	(eventually locked_in husk-connector 00000000000000c2) >locked 2>&1 3>&- & watch=$!
 	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
 	[[ $out == *'uid 1000'* ]] || { echo "$out"; return 1; }
+	# a member of its group, as of docker for docker.sock
+	chgrp 998 "$SRC/s"
+	configure '.process.user = {uid: 1001, gid: 1001, additionalGids: [5, 998]}'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[[ $out == *'uid 1001'* ]] || { echo "$out"; return 1; }
+	configure '.process.user.additionalGids = [5]'
+	expect 1 husk run -b "$BUNDLE" "$ID" </dev/null
+	[[ $err == *'Permission denied'* ]] || { echo "$out"; return 1; }
 	wait $watch || { cat locked; false; }
 	kill "$server" "$log"
+}
+
+@test "sockets of the host: a container with a user namespace connects as who its users are on the host, or not at all" {
+	python3 -c 'import os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o666); s.listen(8)
+while True:
+    c = s.accept()[0]
+    c.sendall(b"%d %d\n" % struct.unpack("3i", c.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1:]); c.close()' "$SRC/s" 3>&- &
+	server=$!
+	eventually test -S "$SRC/s"
+	mkdir lib
+	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') lib/
+	so='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat -u UNIX-CONNECT:/s -'
+	bundle "$(args sh -c "$so; echo end")" "$(mount_row /s bind "$SRC/s" bind)" "$(mount_row /l bind "$PWD/lib" bind,ro)" \
+		'.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1000}]
+		| .linux.gidMappings = [{containerID: 0, hostID: 200000, size: 1000}] | .root.readonly = false'
+	chown 100000:200000 "$BUNDLE/rootfs"
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = $'100000 200000\nend' ] || { echo "$out"; return 1; }
+	configure '.process.user = {uid: 7, gid: 8}'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = $'100007 200008\nend' ] || { echo "$out"; return 1; }
+	# By a husk that may become nobody else: not as the one who runs it either.
+	expect 0 setpriv --inh-caps=-setuid,-setgid --bounding-set=-setuid,-setgid "$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = end ] || { echo "$out"; return 1; }
+	kill "$server"
 }

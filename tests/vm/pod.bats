@@ -63,8 +63,13 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	# The machine is a's, and bounded by what both may have, no more by what a may have.
 	in_group a "$(machine_of a)"
 	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96) * 1048576 + 60000000 / 4096 * 4096)) ]
-	expect 0 husk update --memory 300M b
-	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96 + 300) * 1048576 + 60000000 / 4096 * 4096)) ]
+	# So it is after an update, however many came before.
+	for limit in 300M 200M 300M 300M; do
+		expect 0 husk update --memory $limit b
+	done
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96 + 300) * 1048576)) ]
+	expect 0 husk update --memory 290M b
+	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96 + 290) * 1048576)) ]
 	husk exec b dd if=/dev/zero of=/dev/null bs=250M count=1
 
 	# A pid namespace, too; and what a third one cannot bring, or join.
@@ -244,4 +249,24 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	eventually is_status b stopped
 	husk delete b
 	husk delete a
+}
+
+@test "a delete that cannot tell who else is in the machine leaves it to them" {
+	member a
+	runs a
+	member b
+	runs b
+	husk kill a KILL
+	eventually is_status a stopped
+	# Who they are; what one of them does; whose machine it is.
+	for path in containers b state.json; do
+		expect 1 strace -o /dev/null -P "$path" -e trace=openat -e inject=openat:error=EMFILE "$HUSK" --root "$ROOT" delete --force a
+		says 'Too many open files'
+		expect 0 husk exec b echo alive
+		[ "$out" = alive ]
+	done
+	husk delete a
+	expect 0 husk exec b echo alive
+	[ "$out" = alive ]
+	husk delete --force b
 }

@@ -83,3 +83,49 @@ datagrams 127.0.0.1 ::1
 to the own server
 husk: create failed: cannot make the cgroup /husk: Permission denied" ]
 }
+
+# As Podman does: a namespace by path, which passt, beside it as the same user, gives a tap with the host's address and routes.
+# The container ends a connection after the host: where it is the quicker one, Debian 12's passt may forget the host's end.
+@test "a network of passt's: out to the host, and in by a port that it publishes" {
+	bundle "$(args sh -c 'ip -4 addr show dev ext0 | grep -o "inet [0-9./]*"; sleep 1000 | nc 10.9.0.1 7003 & exec nc -ll -p 7002 -e cat')" \
+		'.linux.namespaces |= map(if .type == "network" then .path = "'"$PWD/all/ns"'" else . end)'
+	mkdir "$ROOT"
+	: >all/ns
+	chown 1001:1001 "$ROOT" "$BUNDLE" all/ns
+	cat >steps <<-'END'
+		set -e
+		husk() { "$HUSK" --root "$ROOT" "$@"; }
+		unshare --net="$1" true
+		pasta --config-net -4 --quiet -t 7002 -u none -T none -U none --pid "$BUNDLE/passt" --netns-only --netns "$1"
+		socat -u SYSTEM:'echo from the host' TCP-LISTEN:7003,bind=127.0.0.1,reuseaddr &
+		husk run -b "$BUNDLE" "$ID" </dev/null >"$BUNDLE/out" 2>&1 &
+		run=$!
+		# the container is up
+		for i in $(seq 300); do grep -q 'from the host' "$BUNDLE/out" && break; sleep 0.2; done
+		for i in $(seq 100); do
+			back=$(echo there and back | socat -t 5 - TCP:127.0.0.1:7002 2>/dev/null) && [ -n "$back" ] && break
+			sleep 0.2
+		done
+		echo "${back:-none in $i tries}"
+		husk delete --force "$ID"
+		wait $run || :
+		cat "$BUNDLE/out"
+		kill "$(cat "$BUNDLE/passt")"
+		umount "$1"
+	END
+	cat >host <<-'END'
+		ip link set lo up
+		ip link add ext0 type dummy
+		ip addr add 10.9.0.2/24 dev ext0
+		ip link set ext0 up
+		ip route add default via 10.9.0.1
+		exec "$@"
+	END
+	export -f user
+	export HUSK ROOT BUNDLE ID
+	expect 0 unshare -n bash host bash -c 'user bash steps "$1"' user "$PWD/all/ns"
+	echo "$out"
+	[ "$out" = 'there and back
+inet 10.9.0.2/24
+from the host' ]
+}

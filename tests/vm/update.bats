@@ -79,6 +79,24 @@ both() { echo "$(guest "$1") / $(host "$1")"; }
 	[ "$err" = 'husk: container does not exist' ]
 }
 
+@test "a container that joins the machine meanwhile: the host's group stays as wide as that made it" {
+	bundle "$(args sleep 1000)" '.linux.resources.cpu.quota = 50000' '.linux.resources.cpu.period = 100000' '.linux.cgroupsPath = "/'"$ID"'"'
+	husk create -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	# What one that joins does, with the lock that it has.
+	exec 8<"$ROOT/@sandbox/$ID"
+	flock 8
+	husk update --cpu-quota 20000 "$ID" 3>&- 8>&- & pid=$!
+	waits() { grep -q -e "-> FLOCK.*:$(stat -c %i "$ROOT/@sandbox/$ID") " /proc/locks; }
+	eventually waits || { exec 8<&-; false; }
+	mkdir "$ROOT/@sandbox/$ID/containers"
+	touch "$ROOT/@sandbox/$ID/containers/other"
+	echo max >"/sys/fs/cgroup/$ID/cpu.max"
+	exec 8<&-
+	wait $pid
+	[ "$(both cpu.max)" = '20000 100000 / max 100000' ]
+	husk delete --force "$ID"
+}
+
 @test "bad values are named by option or field, before anything changes" {
 	bundle "$(args sleep 1000)"
 	husk create -b "$BUNDLE" "$ID" </dev/null >/dev/null
