@@ -13,6 +13,10 @@ PROGRAMS += impostor
 impostor_STATIC := 1
 impostor_OBJS := tests/guest/impostor
 
+PROGRAMS += udp-echo
+udp-echo_STATIC := 1
+udp-echo_OBJS := tests/guest/udp_echo
+
 # The file server behind this machine's own /dev/fuse, for whoever works on it.
 BENCH_PROGRAMS += fs-mount
 fs-mount_OBJS := tests/fs/mount tests/lib/fusemount $(VMM_FS_OBJS) $(LIB_BASE)

@@ -2,7 +2,6 @@
 # For tests in real virtual machines. After each one nothing may be left of what it did: processes, folders, control
 # groups, mounts.
 #
-#   lend_socat           the host's socat for the bundle's container
 #   background FILTER…   a created and started container $ID whose process sleeps, once for all tests of a file
 load ../cli/helper
 
@@ -15,6 +14,7 @@ vm_setup() {
 }
 
 remember() {
+	jobs_before=$(jobs -p)
 	procs_before=$(husk_processes)
 	groups_before=$(groups_now)
 	mounts_before=$(mounts_now)
@@ -45,19 +45,20 @@ nothing_left() {
 		root_empty
 }
 
+# What a failed test left in the background goes with it: bats waits for whatever has its output, and a function in the
+# background has copies of it that bash keeps, whatever was closed for it.
+end_background() {
+	local p
+	for p in $(jobs -p); do grep -qx "$p" <<<"$jobs_before" || kill "$p" || :; done
+}
+
 vm_teardown() {
 	local left=0 id
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || end_background
 	# A failed test's container must not fail the next one; a passed one must have none.
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || nothing_left || left=1
 	[ ! -e "$ROOT" ] || for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
 	return $left
-}
-
-# The host's socat for $BUNDLE's container: $SOCAT there.
-SOCAT='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat'
-lend_socat() {
-	mkdir -p "$BUNDLE/rootfs/l"
-	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') "$BUNDLE/rootfs/l/"
 }
 
 # ---- a container that the tests of a file share -------------------------------------------------------------

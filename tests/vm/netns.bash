@@ -10,6 +10,7 @@ netns_setup() {
 netns_teardown() {
 	local rc=0
 	vm_teardown || rc=1
+	{ ip netns pids "$NS"; ip netns pids "$PEER"; } | xargs -r kill -9 || :
 	ip netns del "$NS"
 	ip netns del "$PEER"
 	return $rc

@@ -77,9 +77,9 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$PEER" link set mv0 netns "$NS"
 	ip -n "$NS" addr add 10.79.0.2/24 dev mv0
 	ip -n "$NS" link set mv0 up
-	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec $SOCAT -b 65536 UDP6-LISTEN:7000,ipv6only=0,fork PIPE")" \
+	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec /udp-echo 7000")" \
 		'.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
-	lend_socat
+	cp "$BUILT/bin/udp-echo" "$BUNDLE/rootfs"
 	name_server
 	user_mode_tap
 
@@ -129,6 +129,7 @@ no_trace() { [ -z "$(traces)" ]; }
 		cmp data back
 	done
 	[ -z "$(ip netns exec "$NS" socat -t 5 - TCP:127.0.0.1:7009 </dev/null 2>/dev/null | head -c 100)" ]
+	eventually guest grep -q ' 00000000000000000000000000000000:1B58 ' /proc/net/udp6
 	ip netns exec "$NS" /usr/bin/python3 "$BATS_TEST_DIRNAME/datagrams.py" 127.0.0.1 ::1 10.77.0.2 fd77::2
 
 	# The engine's name server, by UDP and by TCP.

@@ -23,10 +23,10 @@ user() {
 @test "no control group of its own, namespaces that can be joined, connections to the network namespace itself; nothing is left" {
 	mkdir -m 755 src
 	mount -t tmpfs -o mode=755 src src && mount --make-shared src && mkdir src/old src/new && mount -t tmpfs old src/old && echo old >src/old/f
-	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec $SOCAT -b 65536 UDP6-LISTEN:7000,ipv6only=0,fork PIPE")" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
+	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec /udp-echo 7000")" '.linux.resources.memory.limit = 50000000' '.linux.cgroupsPath = "/husk/of/a/user"' \
 		'.mounts += [{destination: "/mnt", type: "bind", source: "'"$PWD/src"'", options: ["rbind", "rslave"]}]'
 	mkdir "$ROOT"
-	lend_socat
+	cp "$BUILT/bin/udp-echo" "$BUNDLE/rootfs"
 	cp "$BATS_TEST_DIRNAME/datagrams.py" .
 	chown 1001:1001 "$ROOT" "$BUNDLE"
 	cat >steps <<-'END'
