@@ -103,10 +103,10 @@ static void test_late(void **state)
 	pid_t late;
 
 	(void)state;
-	begin(&w, BUSY, 400, 100000);
+	begin(&w, BUSY, 1200, 100000);
 	late = fork();
 	if (late == 0) {
-		usleep(900000);
+		usleep(2000000);
 		_exit(write(w.ready[1], "", 1) == 1 ? 0 : 1);
 	}
 	assert_int_equal(ready_wait(&w.s, w.ready[0], &e), 0);
