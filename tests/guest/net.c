@@ -9,6 +9,8 @@
  *	spray:ADDR/PORT/N/LEN  N UDP datagrams
  *	turns:ADDR/PORT/N/LEN  N UDP datagrams that each wait for an answer
  *	flood:ADDR/PORT/N/LEN  N UDP datagrams, then asks the other end how many it got
+ *	noise:N                N frames of a hostile neighbour, beside the words that follow
+ *	quiet:                 waits for the end of that
  *	offload:on|off         what eth0 leaves to its device
  *	feature:NAME/on|off    a feature of eth0 that has a name alone, such as rx-gro-hw
  *	pairs:N                queue pairs of eth0 in use
@@ -452,6 +454,10 @@ bool net_word(const char *word)
 		flood(arg);
 	else if (IS("turns"))
 		datagrams("turns", arg, true);
+	else if (IS("noise"))
+		noise_begin(arg);
+	else if (IS("quiet"))
+		noise_end();
 	else if (IS("offload"))
 		do_offload(strcmp(arg, "on") == 0);
 	else if (IS("feature"))

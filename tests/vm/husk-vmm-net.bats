@@ -80,6 +80,16 @@ A=10.7.0.1
 	served put=2 bad=0 'datagrams=[1-9][0-9]*'
 }
 
+@test "a guest that floods its neighbours: by ARP, by IPv6, by headers that lie; all else goes on" {
+	serve
+	guest net:10.7.0.2,ping:$A,noise:8000,put:$A/7000/1/2,get:$A/7001/1/2,turns:$A/7003/20/64,quiet:,ping:$A,put:$A/7000/1/1 \
+		--net tap=hv3,ip=$A,mask=255.255.255.0
+	grep 'noise: ok, 8000 frames' out
+	# Whoever runs it has no log full of it.
+	[ "$(wc -l <err)" -lt 20 ] || { cat err; return 1; }
+	served put=3 bad=0
+}
+
 @test "two pairs on two vCPUs, an MTU, a limit; a reset keeps the taps" {
 	serve
 	guest_twice net:10.7.0.2,pairs:2,put:$A/7000/1/4,get:$A/7001/1/4,pairs:1,ping:$A,pairs:2 --cpus boot=2 \

@@ -77,6 +77,14 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$PEER" link set mv0 netns "$NS"
 	ip -n "$NS" addr add 10.79.0.2/24 dev mv0
 	ip -n "$NS" link set mv0 up
+	ip -n "$PEER" link add i0 type veth peer name i1
+	ip -n "$PEER" addr add 10.83.0.1/24 dev i0
+	ip -n "$PEER" link set i0 up
+	ip -n "$PEER" link set i1 up
+	ip -n "$PEER" link add iv0 link i1 type ipvlan mode l2
+	ip -n "$PEER" link set iv0 netns "$NS"
+	ip -n "$NS" addr add 10.83.0.2/24 dev iv0
+	ip -n "$NS" link set iv0 up
 	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec /udp-echo 7000")" \
 		'.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
 	cp "$BUILT/bin/udp-echo" "$BUNDLE/rootfs"
@@ -104,14 +112,14 @@ no_trace() { [ -z "$(traces)" ]; }
 	guest ip rule | grep -q '1000:.*from 10.77.0.2 lookup 100'
 	cat addr route neigh
 	grep -q 'eth0: .*UP.* mtu 1400 ' addr
-	for a in 10.77.0.2/24 fd77::2/64 10.78.0.2/24 10.79.0.2/24; do grep -qF " $a " addr; done
+	for a in 10.77.0.2/24 fd77::2/64 10.78.0.2/24 10.79.0.2/24 10.83.0.2/24; do grep -qF " $a " addr; done
 	[ "$(guest cat /sys/class/net/mv0/address)" = "$(ip netns exec "$NS" cat /sys/class/net/mv0/address)" ]
 	grep -q 'default via 10.77.0.1 dev eth0' route
 	grep -q '198.51.100.0/24 via 10.77.0.1 dev eth0 *metric 50 *src 10.77.0.2\|198.51.100.0/24 via 10.77.0.1 dev eth0 *src 10.77.0.2 *metric 50' route
 	grep -q 'default via fd77::1 dev eth0' route
 	grep -q '10.77.0.9 .*02:00:00:00:00:99 .*PERMANENT' neigh
 
-	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2 10.82.0.2; do reaches "$a"; done
+	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2 10.82.0.2 10.83.0.2; do reaches "$a"; done
 	# There and back by the guest's server; then to one of the peer's over IPv6.
 	head -c 300000 /dev/urandom >data
 	peer socat -t 5 - TCP:10.77.0.2:7000 <data >back

@@ -17,7 +17,7 @@ husk-machine_STATIC := 1
 
 # The test guest: its files make up the only program.
 TEST_GUEST := $(B)/tests/guest/initramfs
-$(B)/tests/guest/init: tests/guest/init.c tests/guest/net.c tests/guest/disk.c tests/guest/guest.h $(B)/flags
+$(B)/tests/guest/init: tests/guest/init.c tests/guest/net.c tests/guest/noise.c tests/guest/disk.c tests/guest/guest.h $(B)/flags
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(ALL_CFLAGS)) -static -o $@ $(filter %.c,$^)
