@@ -67,11 +67,11 @@ eventually() {
 
 logged() { [[ $("$1" logs --tail 1 "$2" 2>&1) == *"$3"* ]]; }
 
-# a shell that fails to open what it is told to ends
+# a shell that fails to open what it is told to ends; a forwarder takes a connection before it knows whether there is anybody
 page() (
 	exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1"
 	printf 'GET / HTTP/1.0\r\n\r\n' >&3
-	timeout 10 tail -n 1 <&3
+	timeout 10 tail -n 1 <&3 | grep .
 )
 
 datagram() { timeout 10 socat -t 3 - "UDP:$1:$2" <<<"$3"; }
