@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # For tests in real virtual machines. After each one nothing may be left of what it did: processes, folders, control
 # groups, mounts.
-#
-#   background FILTER…   a created and started container $ID whose process sleeps, once for all tests of a file
 load ../cli/helper
 
 # vm_setup: a folder of containers, a bundle folder, and what was there before.

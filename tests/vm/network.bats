@@ -53,6 +53,18 @@ user_mode_tap() {
 	eventually sh -c "ip -n $NS addr show up dev tap0 | grep -q 10.82.0.2"
 }
 
+# above LETTER KIND MODE NET: NET.2 on an interface LETTERv0 of that kind, whose link leads to the peer's NET.1
+above() {
+	ip -n "$PEER" link add "${1}0" type veth peer name "${1}1"
+	ip -n "$PEER" addr add "$4.1/24" dev "${1}0"
+	ip -n "$PEER" link set "${1}0" up
+	ip -n "$PEER" link set "${1}1" up
+	ip -n "$PEER" link add "${1}v0" link "${1}1" type "$2" mode "$3"
+	ip -n "$PEER" link set "${1}v0" netns "$NS"
+	ip -n "$NS" addr add "$4.2/24" dev "${1}v0"
+	ip -n "$NS" link set "${1}v0" up
+}
+
 # What is added to the namespace for the machine's sake.
 traces() {
 	ip -n "$NS" -o link | grep -o 'husk[0-9]*' || :
@@ -69,22 +81,8 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$NS" -6 route add default via fd77::1
 	ip -n "$NS" rule add from 10.77.0.2 lookup 100 priority 1000
 	ip -n "$NS" neigh add 10.77.0.9 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
-	ip -n "$PEER" link add m0 type veth peer name m1
-	ip -n "$PEER" addr add 10.79.0.1/24 dev m0
-	ip -n "$PEER" link set m0 up
-	ip -n "$PEER" link set m1 up
-	ip -n "$PEER" link add mv0 link m1 type macvlan mode bridge
-	ip -n "$PEER" link set mv0 netns "$NS"
-	ip -n "$NS" addr add 10.79.0.2/24 dev mv0
-	ip -n "$NS" link set mv0 up
-	ip -n "$PEER" link add i0 type veth peer name i1
-	ip -n "$PEER" addr add 10.83.0.1/24 dev i0
-	ip -n "$PEER" link set i0 up
-	ip -n "$PEER" link set i1 up
-	ip -n "$PEER" link add iv0 link i1 type ipvlan mode l2
-	ip -n "$PEER" link set iv0 netns "$NS"
-	ip -n "$NS" addr add 10.83.0.2/24 dev iv0
-	ip -n "$NS" link set iv0 up
+	above m macvlan bridge 10.79.0
+	above i ipvlan l2 10.83.0
 	bundle "$(args sh -c "nc -ll -p 7000 -e cat & exec /udp-echo 7000")" \
 		'.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
 	cp "$BUILT/bin/udp-echo" "$BUNDLE/rootfs"
