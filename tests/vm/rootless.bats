@@ -110,7 +110,10 @@ husk: create failed: cannot make the cgroup /husk: Permission denied" ]
 		husk delete --force "$ID"
 		wait $run || :
 		cat "$BUNDLE/out"
-		kill "$(cat "$BUNDLE/passt")"
+		passt=$(cat "$BUNDLE/passt")
+		kill "$passt"
+		# As long as it lives it has the namespace open.
+		for i in $(seq 100); do kill -0 "$passt" 2>/dev/null || break; sleep 0.1; done
 		umount "$1"
 	END
 	cat >host <<-'END'
