@@ -77,6 +77,9 @@ __attribute__((noreturn)) void bad_case(const char *fmt, ...) __printf_like(1, 2
 /* Splits and decodes one operation and does it in this process; the answer is in @c. */
 void run_op(struct ctx *c, const char *text);
 
+/* Before the first case: a file beside the cases' directories tells how far time stamps are. */
+void mark_prepare(const char *base);
+
 /* Does "WHO>OP" (actor.c). */
 bool actor_named(const char *text);
 void actor_op(struct ctx *c, const char *text);

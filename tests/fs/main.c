@@ -161,6 +161,7 @@ int main(int argc, char **argv)
 	if (!dir)
 		bad_case("%s", strerror(errno));
 	snprintf(base, sizeof(base), "%s", dir);
+	mark_prepare(base);
 	for (; i < argc; i++) {
 		char *path = argv[i][0] == '/' ? realpath(argv[i], NULL) : NULL;
 

@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_NS 12000000 /* more than the step of time stamps */
+#define TICK_NS  4000000 /* how often to look whether the clock of time stamps has moved on */
+#define LOOKS_MAX 5000
 
 static void op_chmod(struct ctx *c)
 {
@@ -224,18 +225,49 @@ static void op_times(struct ctx *c)
 
 static struct stat marked;
 
-/* mark PATH: remembers its times, and lets the clock move on */
-static void op_mark(struct ctx *c)
-{
-	const struct timespec tick = { .tv_nsec = TICK_NS };
+static int clock_file = -1;
 
-	say_rc(c, lstat(arg(c, 1), &marked));
-	nanosleep(&tick, NULL);
+void mark_prepare(const char *base)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/clock", base);
+	clock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (clock_file < 0 || fchmod(clock_file, 0666) < 0)
+		bad_case("%s: %s", path, strerror(errno));
 }
 
 static bool differ(struct timespec a, struct timespec b)
 {
 	return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
+}
+
+/* What time stamps are made of: the kernel's coarse clock here, and who gives the files' theirs. */
+static void stamps(struct timespec *here, struct timespec *there)
+{
+	struct stat st;
+
+	if (futimens(clock_file, NULL) < 0 || fstat(clock_file, &st) < 0 ||
+	    clock_gettime(CLOCK_REALTIME_COARSE, here) < 0)
+		bad_case("the clock: %s", strerror(errno));
+	*there = st.st_mtim;
+}
+
+/* mark PATH: remembers its times, and lets the clocks move on */
+static void op_mark(struct ctx *c)
+{
+	const struct timespec tick = { .tv_nsec = TICK_NS };
+	struct timespec here, there, here_now, there_now;
+	unsigned looks = 0;
+
+	say_rc(c, lstat(arg(c, 1), &marked));
+	stamps(&here, &there);
+	do {
+		nanosleep(&tick, NULL);
+		stamps(&here_now, &there_now);
+		if (++looks > LOOKS_MAX)
+			bad_case("the clock of time stamps stands still");
+	} while (!differ(here, here_now) || !differ(there, there_now));
 }
 
 /* moved PATH [WHICH]: which times are not what they were: a, m, c */
