@@ -466,6 +466,15 @@ static void start_with_net(struct bench *b, int net)
 	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 }
 
+static unsigned times(const char *all, const char *word)
+{
+	unsigned n = 0;
+
+	for (; (all = strstr(all, word)); all += strlen(word))
+		n++;
+	return n;
+}
+
 /* Each kind of them, while the proxy goes on with what husk wants of it; and none outlives the container. */
 static void connections_that_are_never_answered(void **state)
 {
@@ -511,7 +520,8 @@ static void connections_that_are_never_answered(void **state)
 	/* What was written to it may come still, for SESSION_SOCKETS_DRAIN_NS. */
 	assert_int_equal(read_to_end(fd[0]), 0);
 	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL), 0);
-	assert_non_null(strstr(bench_end(b), "dial dial dial "));
+	/* Other calls come by another connection: in which order the world hears of them is its own affair. */
+	assert_int_equal(times(bench_end(b), "dial "), 3);
 	assert_int_equal(b->s.exit_code, 128 + SIGKILL);
 	bench_free(b);
 	for (int i = 0; i < 3; i++)
