@@ -25,6 +25,8 @@
 /* An engine makes a link, its addresses and routes in a dozen steps: the guest is told when it is quiet, or after a while. */
 #define QUIET_NS   UINT64_C(10000000)
 #define PATIENT_NS UINT64_C(100000000)
+/* What there was too little of to take a connection may be there again. */
+#define AGAIN_NS   UINT64_C(100000000)
 
 struct helper {
 	int control, events, listen; /* -1: none any more */
@@ -41,6 +43,7 @@ struct helper {
 	struct buf last; /* the packed state as it was told */
 	uint64_t number; /* of that */
 	uint64_t look_at, look_by; /* when to list again; 0: nothing has happened */
+	uint64_t accept_at; /* not before; 0: at any time */
 	bool is_set_up;
 	char complaint[500]; /* what could not be done, said once */
 };
@@ -293,8 +296,13 @@ static bool accept_proxy(struct helper *h)
 {
 	int fd = h->listen < 0 ? -1 : accept4(h->listen, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd < 0)
+	h->accept_at = 0;
+	if (fd < 0) {
+		/* What waits stays there: to ask again at once would be to ask for ever. */
+		if (h->listen >= 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			h->accept_at = io_now_ns() + AGAIN_NS;
 		return false;
+	}
 	if (h->n_proxies == NET_MAX_PROXIES) {
 		close(fd);
 		return false;
@@ -340,11 +348,13 @@ static void from_kernel(struct helper *h)
 
 static int timeout_ms(const struct helper *h)
 {
-	uint64_t now = io_now_ns();
+	uint64_t now = io_now_ns(), at = h->look_at;
 
-	if (!h->look_at)
+	if (h->accept_at && (!at || h->accept_at < at))
+		at = h->accept_at;
+	if (!at)
 		return -1;
-	return h->look_at <= now ? 0 : (int)((h->look_at - now) / 1000000u) + 1;
+	return at <= now ? 0 : (int)((at - now) / 1000000u) + 1;
 }
 
 static void serve(struct helper *h)
@@ -358,6 +368,10 @@ static void serve(struct helper *h)
 		size_t n_proxies = h->n_proxies;
 		int n;
 
+		if (h->accept_at <= io_now_ns())
+			h->accept_at = 0;
+		if (h->accept_at)
+			p[2].fd = -1;
 		for (size_t i = 0; i < n_proxies; i++)
 			p[3 + i] = (struct pollfd){ .fd = h->proxy[i], .events = POLLIN };
 		n = poll(p, 3 + n_proxies, timeout_ms(h));

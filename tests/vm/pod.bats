@@ -270,3 +270,26 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[ "$out" = alive ]
 	husk delete --force b
 }
+
+@test "a husk-net that can open no more waits until it can, at rest" {
+	local net pid spent free=0
+
+	for name in a b c; do member $name; done
+	runs a
+	runs b
+	for net in $(pgrep -x husk-net); do [ "$(readlink "/proc/$net/ns/net")" != "$(readlink "/run/netns/$NS")" ] || break; done
+	while [ -L "/proc/$net/fd/$free" ]; do free=$((free + 1)); done
+	prlimit --pid "$net" --nofile="$free:1000"
+	"$HUSK" --root "$ROOT" run -d -b c c </dev/null >c.out 2>&1 3>&- &
+	pid=$!
+	sleep 3 # it is at the door by then
+	spent=$(cut -d ' ' -f 14,15 "/proc/$net/stat" | tr ' ' +)
+	sleep 1
+	[ $(($(cut -d ' ' -f 14,15 "/proc/$net/stat" | tr ' ' +) - (spent))) -lt 20 ] # of a second's 100
+	kill -0 "$pid" || { cat c.out; false; }
+	prlimit --pid "$net" --nofile=1000:1000
+	wait "$pid" || { cat c.out; false; }
+	husk delete --force c
+	husk delete --force b
+	husk delete --force a
+}
