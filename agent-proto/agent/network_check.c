@@ -92,6 +92,11 @@ static int check_route(const pb_network *m, const Husk__Agent__V1__Route *r, str
 	return 0;
 }
 
+static bool are_ports(uint32_t first, uint32_t last)
+{
+	return first <= last && last <= UINT16_MAX && (first || !last);
+}
+
 static int check_rule(const Husk__Agent__V1__Rule *r, struct err *e)
 {
 	const size_t len = r->ipv6 ? 16 : 4;
@@ -103,6 +108,12 @@ static int check_rule(const Husk__Agent__V1__Rule *r, struct err *e)
 		return invalid(e, "rules.input");
 	if (r->action != FR_ACT_TO_TBL && (r->action < FR_ACT_BLACKHOLE || r->action > FR_ACT_PROHIBIT))
 		return invalid(e, "rules.action");
+	if (r->tos > UINT8_MAX || r->ip_protocol > UINT8_MAX)
+		return invalid(e, "rules.tos");
+	if (!are_ports(r->source_port, r->source_port_last) || !are_ports(r->destination_port, r->destination_port_last))
+		return invalid(e, "rules.ports");
+	if (r->suppress > 8 * len + 1)
+		return invalid(e, "rules.suppress");
 	return r->action == FR_ACT_TO_TBL && !r->table ? invalid(e, "rules.table") : 0;
 }
 

@@ -294,13 +294,24 @@ static int tell_neighbour(struct rtn *n, uint16_t type, const struct devices *d,
 	return rtn_call(n);
 }
 
+static void put_ports(struct rtn *n, uint16_t attr, uint32_t first, uint32_t last)
+{
+	const struct fib_rule_port_range range = { .start = (uint16_t)first, .end = (uint16_t)last };
+
+	if (first)
+		rtn_put(n, attr, &range, sizeof(range));
+}
+
 static int tell_rule(struct rtn *n, uint16_t type, const pb_rule *r)
 {
 	struct fib_rule_hdr m = { .family = r->ipv6 ? AF_INET6 : AF_INET,
 				  .src_len = (uint8_t)r->source_length,
 				  .dst_len = (uint8_t)r->destination_length,
+				  .tos = (uint8_t)r->tos,
 				  .table = (uint8_t)(r->table < 256 ? r->table : RT_TABLE_UNSPEC),
-				  .action = (uint8_t)r->action };
+				  .action = (uint8_t)r->action,
+				  .flags = r->invert ? FIB_RULE_INVERT : 0 };
+	const uint8_t protocol = (uint8_t)r->ip_protocol;
 
 	/* The kernel would take the same one twice. */
 	rtn_begin(n, type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, &m, sizeof(m));
@@ -318,6 +329,12 @@ static int tell_rule(struct rtn *n, uint16_t type, const pb_rule *r)
 		rtn_put_u32(n, FRA_FWMARK, r->mark);
 		rtn_put_u32(n, FRA_FWMASK, r->mask);
 	}
+	if (protocol)
+		rtn_put(n, FRA_IP_PROTO, &protocol, sizeof(protocol));
+	put_ports(n, FRA_SPORT_RANGE, r->source_port, r->source_port_last);
+	put_ports(n, FRA_DPORT_RANGE, r->destination_port, r->destination_port_last);
+	if (r->suppress)
+		rtn_put_u32(n, FRA_SUPPRESS_PREFIXLEN, r->suppress - 1);
 	return rtn_call(n);
 }
 

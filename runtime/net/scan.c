@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -9,7 +8,6 @@
 #include <netlink/route/link.h>
 #include <netlink/route/neighbour.h>
 #include <netlink/route/route.h>
-#include <netlink/route/rule.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +15,26 @@
 
 #include "agent-proto/client/pack.h"
 #include "agent-proto/ttrpc/arena.h"
-#include "runtime/net/net.h"
+#include "runtime/net/scan_internal.h"
 
 #define MAX_MEMORY (8u << 20)
 
 static int nl_fail(struct err *e, int rc, const char *what)
 {
 	return err_set(e, EIO, "%s: %s", what, nl_geterror(rc));
+}
+
+int scan_dump(struct nl_sock *sk, int type, nl_recvmsg_msg_cb_t fn, void *arg, const char *what, struct err *e)
+{
+	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	int rc = cb ? nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, fn, arg) : -NLE_NOMEM;
+
+	if (rc >= 0)
+		rc = nl_rtgen_request(sk, type, AF_UNSPEC, NLM_F_DUMP);
+	if (rc >= 0)
+		rc = nl_recvmsgs(sk, cb);
+	nl_cb_put(cb);
+	return rc < 0 ? nl_fail(e, rc, what) : 0;
 }
 
 /* ---- links ------------------------------------------------------------------------------------------ */
@@ -114,14 +125,7 @@ int scan_links(struct nl_sock *sk, const int *own, size_t nown, bool strict, str
 
 /* ---- their addresses, routes and neighbours as messages -------------------------------------------------- */
 
-struct packing {
-	struct arena arena;
-	const struct net_scan *links;
-	Husk__Agent__V1__UpdateNetworkRequest m;
-	bool no_memory;
-};
-
-static void *take(struct packing *p, size_t n, size_t size)
+void *packing_take(struct packing *p, size_t n, size_t size)
 {
 	void *v = arena_alloc(&p->arena, n * size + 1);
 
@@ -131,17 +135,6 @@ static void *take(struct packing *p, size_t n, size_t size)
 		p->no_memory = true;
 	return v;
 }
-
-/* A new message at the end of a list that has room for it. */
-#define ADD(p, list, n, type, init)                        \
-	({                                                 \
-		type *add_m = take((p), 1, sizeof(type));  \
-		if (add_m) {                               \
-			init(add_m);                       \
-			(list)[(n)++] = add_m;             \
-		}                                          \
-		add_m;                                     \
-	})
 
 static size_t link_at(const struct packing *p, int index)
 {
@@ -169,22 +162,12 @@ static ProtobufCBinaryData bytes_of(struct packing *p, struct nl_addr *a)
 
 	if (!a || !nl_addr_get_len(a))
 		return b;
-	b.data = take(p, nl_addr_get_len(a), 1);
+	b.data = packing_take(p, nl_addr_get_len(a), 1);
 	if (b.data) {
 		b.len = nl_addr_get_len(a);
 		memcpy(b.data, nl_addr_get_binary_addr(a), b.len);
 	}
 	return b;
-}
-
-static char *name_of(struct packing *p, const char *name)
-{
-	size_t len = name ? strlen(name) : 0;
-	char *copy = take(p, len + 1, 1);
-
-	if (copy && len)
-		memcpy(copy, name, len);
-	return copy ? copy : (char *)(uintptr_t)"";
 }
 
 static bool is_inet(int family)
@@ -213,8 +196,8 @@ static int add_addresses(struct packing *p, struct nl_cache *cache, struct err *
 		if (f->n_addresses == AGENT_MAX_ADDRESSES)
 			return err_set(e, E2BIG, "interface %s: more than %d addresses", f->name, AGENT_MAX_ADDRESSES);
 		if (!f->addresses)
-			f->addresses = take(p, AGENT_MAX_ADDRESSES, sizeof(*f->addresses));
-		a = f->addresses ? ADD(p, f->addresses, f->n_addresses, Husk__Agent__V1__Address,
+			f->addresses = packing_take(p, AGENT_MAX_ADDRESSES, sizeof(*f->addresses));
+		a = f->addresses ? PACKING_ADD(p, f->addresses, f->n_addresses, Husk__Agent__V1__Address,
 				       husk__agent__v1__address__init) : NULL;
 		if (!a)
 			return 0;
@@ -244,10 +227,10 @@ static bool add_hops(struct packing *p, struct rtnl_route *from, Husk__Agent__V1
 {
 	int n = rtnl_route_get_nnexthops(from);
 
-	r->hops = take(p, (size_t)(n > 0 ? n : 1), sizeof(*r->hops));
+	r->hops = packing_take(p, (size_t)(n > 0 ? n : 1), sizeof(*r->hops));
 	/* A blackhole and its like need no device. */
 	if (r->hops && rtnl_route_get_type(from) != RTN_UNICAST)
-		return ADD(p, r->hops, r->n_hops, Husk__Agent__V1__NextHop, husk__agent__v1__next_hop__init) != NULL;
+		return PACKING_ADD(p, r->hops, r->n_hops, Husk__Agent__V1__NextHop, husk__agent__v1__next_hop__init) != NULL;
 	for (int i = 0; r->hops && i < n; i++) {
 		struct rtnl_nexthop *nh = rtnl_route_nexthop_n(from, i);
 		struct nl_addr *via = rtnl_route_nh_get_gateway(nh);
@@ -257,7 +240,7 @@ static bool add_hops(struct packing *p, struct rtnl_route *from, Husk__Agent__V1
 		/* On a link that the guest does not have. */
 		if (!device)
 			return false;
-		h = ADD(p, r->hops, r->n_hops, Husk__Agent__V1__NextHop, husk__agent__v1__next_hop__init);
+		h = PACKING_ADD(p, r->hops, r->n_hops, Husk__Agent__V1__NextHop, husk__agent__v1__next_hop__init);
 		if (!h)
 			return false;
 		h->device = device;
@@ -270,7 +253,7 @@ static bool add_hops(struct packing *p, struct rtnl_route *from, Husk__Agent__V1
 
 static int add_route(struct packing *p, struct rtnl_route *from, struct err *e)
 {
-	Husk__Agent__V1__Route *r = take(p, 1, sizeof(*r));
+	Husk__Agent__V1__Route *r = packing_take(p, 1, sizeof(*r));
 	struct nl_addr *dst = rtnl_route_get_dst(from);
 	unsigned mtu = 0;
 
@@ -335,16 +318,10 @@ static int take_route(struct nl_msg *msg, void *arg)
 
 static int list_routes(struct nl_sock *sk, struct routes *l, struct err *e)
 {
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
-	int rc = cb ? nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, take_route, l) : -NLE_NOMEM;
+	int rc = scan_dump(sk, RTM_GETROUTE, take_route, l, "list of routes", e);
 
-	if (rc >= 0)
-		rc = nl_rtgen_request(sk, RTM_GETROUTE, AF_UNSPEC, NLM_F_DUMP);
-	if (rc >= 0)
-		rc = nl_recvmsgs(sk, cb);
-	nl_cb_put(cb);
 	if (rc < 0)
-		return nl_fail(e, rc, "list of routes");
+		return rc;
 	return l->too_many ? err_set(e, E2BIG, "network namespace: more than %d routes", AGENT_MAX_ROUTES) : 0;
 }
 
@@ -354,7 +331,7 @@ static int add_routes(struct packing *p, struct nl_sock *sk, struct err *e)
 	struct routes *l = calloc(1, sizeof(*l));
 	int rc = l ? list_routes(sk, l, e) : err_set(e, ENOMEM, "out of memory");
 
-	p->m.routes = take(p, AGENT_MAX_ROUTES, sizeof(*p->m.routes));
+	p->m.routes = packing_take(p, AGENT_MAX_ROUTES, sizeof(*p->m.routes));
 	for (int pass = 0; p->m.routes && pass < 2; pass++)
 		for (size_t i = 0; rc == 0 && i < l->n; i++)
 			if (has_gateway(l->v[i]) == (pass == 1))
@@ -367,7 +344,7 @@ static int add_routes(struct packing *p, struct nl_sock *sk, struct err *e)
 
 static int add_neighbours(struct packing *p, struct nl_cache *cache, struct err *e)
 {
-	p->m.neighbours = take(p, AGENT_MAX_NEIGHBOURS, sizeof(*p->m.neighbours));
+	p->m.neighbours = packing_take(p, AGENT_MAX_NEIGHBOURS, sizeof(*p->m.neighbours));
 	for (struct nl_object *o = nl_cache_get_first(cache); p->m.neighbours && o; o = nl_cache_get_next(o)) {
 		struct rtnl_neigh *from = (struct rtnl_neigh *)o;
 		size_t i = link_at(p, rtnl_neigh_get_ifindex(from));
@@ -380,7 +357,8 @@ static int add_neighbours(struct packing *p, struct nl_cache *cache, struct err 
 		if (p->m.n_neighbours == AGENT_MAX_NEIGHBOURS)
 			return err_set(e, E2BIG, "interface %s: more than %d neighbours", p->m.interfaces[i]->name,
 				       AGENT_MAX_NEIGHBOURS);
-		b = ADD(p, p->m.neighbours, p->m.n_neighbours, Husk__Agent__V1__Neighbour, husk__agent__v1__neighbour__init);
+		b = PACKING_ADD(p, p->m.neighbours, p->m.n_neighbours, Husk__Agent__V1__Neighbour,
+				husk__agent__v1__neighbour__init);
 		if (!b)
 			return 0;
 		b->device = p->m.interfaces[i]->name;
@@ -390,65 +368,12 @@ static int add_neighbours(struct packing *p, struct nl_cache *cache, struct err 
 	return 0;
 }
 
-/* "from all lookup local", "main", "default": the guest has them. */
-static bool is_everywhere(struct rtnl_rule *r)
-{
-	uint32_t prio = rtnl_rule_get_prio(r), table = rtnl_rule_get_table(r);
-
-	return (prio == 0 && table == RT_TABLE_LOCAL) || (prio == 32766 && table == RT_TABLE_MAIN) ||
-	       (prio == 32767 && table == RT_TABLE_DEFAULT);
-}
-
-/* One that asks for more than the message can say would match more there: it is left out. */
-static bool can_be_said(struct rtnl_rule *r)
-{
-	int action = rtnl_rule_get_action(r);
-	uint16_t from, to;
-	uint8_t protocol;
-
-	return (action == FR_ACT_TO_TBL || (action >= FR_ACT_BLACKHOLE && action <= FR_ACT_PROHIBIT)) &&
-	       !rtnl_rule_get_dsfield(r) && rtnl_rule_get_l3mdev(r) <= 0 && rtnl_rule_get_ipproto(r, &protocol) < 0 &&
-	       rtnl_rule_get_sport(r, &from, &to) < 0 && rtnl_rule_get_dport(r, &from, &to) < 0;
-}
-
-static int add_rules(struct packing *p, struct nl_cache *cache, struct err *e)
-{
-	if (!p->m.rules)
-		p->m.rules = take(p, AGENT_MAX_RULES, sizeof(*p->m.rules));
-	for (struct nl_object *o = nl_cache_get_first(cache); p->m.rules && o; o = nl_cache_get_next(o)) {
-		struct rtnl_rule *from = (struct rtnl_rule *)o;
-		struct nl_addr *src = rtnl_rule_get_src(from), *dst = rtnl_rule_get_dst(from);
-		Husk__Agent__V1__Rule *r;
-
-		if (!is_inet(rtnl_rule_get_family(from)) || is_everywhere(from) || !can_be_said(from))
-			continue;
-		if (p->m.n_rules == AGENT_MAX_RULES)
-			return err_set(e, E2BIG, "network namespace: more than %d routing rules", AGENT_MAX_RULES);
-		r = ADD(p, p->m.rules, p->m.n_rules, Husk__Agent__V1__Rule, husk__agent__v1__rule__init);
-		if (!r)
-			return 0;
-		r->ipv6 = rtnl_rule_get_family(from) == AF_INET6;
-		r->priority = rtnl_rule_get_prio(from);
-		r->source = bytes_of(p, src);
-		r->source_length = r->source.len ? nl_addr_get_prefixlen(src) : 0;
-		r->destination = bytes_of(p, dst);
-		r->destination_length = r->destination.len ? nl_addr_get_prefixlen(dst) : 0;
-		r->table = rtnl_rule_get_table(from);
-		r->action = (uint32_t)rtnl_rule_get_action(from);
-		r->input = name_of(p, rtnl_rule_get_iif(from));
-		r->output = name_of(p, rtnl_rule_get_oif(from));
-		r->mark = rtnl_rule_get_mark(from);
-		r->mask = rtnl_rule_get_mask(from);
-	}
-	return 0;
-}
-
 static void add_interfaces(struct packing *p)
 {
-	p->m.interfaces = take(p, p->links->n, sizeof(*p->m.interfaces));
+	p->m.interfaces = packing_take(p, p->links->n, sizeof(*p->m.interfaces));
 	for (size_t i = 0; p->m.interfaces && i < p->links->n; i++) {
 		const struct net_link *l = &p->links->link[i];
-		Husk__Agent__V1__Interface *f = ADD(p, p->m.interfaces, p->m.n_interfaces, Husk__Agent__V1__Interface,
+		Husk__Agent__V1__Interface *f = PACKING_ADD(p, p->m.interfaces, p->m.n_interfaces, Husk__Agent__V1__Interface,
 						    husk__agent__v1__interface__init);
 
 		if (!f)
@@ -482,7 +407,7 @@ static int list_all(struct packing *p, struct nl_sock *sk, struct err *e)
 	if (rc == 0)
 		rc = with_cache(p, rtnl_neigh_alloc_cache(sk, &cache), &cache, add_neighbours, "list of neighbours", e);
 	if (rc == 0)
-		rc = with_cache(p, rtnl_rule_alloc_cache(sk, AF_UNSPEC, &cache), &cache, add_rules, "list of routing rules", e);
+		rc = scan_rules(p, sk, e);
 	return rc;
 }
 

@@ -173,7 +173,14 @@ static void same_here_and_there(void **state)
 		   "ip -6 route add default via fd00:1::1 dev eth0 metric 77; ip -6 route add fd00:9::/64 dev eth0;"
 		   "ip rule add from 10.1.0.2 lookup 100 priority 1000; ip rule add fwmark 5/7 iif eth0 lookup 300;"
 		   "ip -6 rule add to fd00:9::/64 lookup 100 priority 77; ip rule add to 10.250.0.0/16 prohibit priority 9;"
-		   "ip rule add ipproto tcp dport 80 lookup 100;"
+		   "ip rule add ipproto tcp dport 80 lookup 100 priority 2000;"
+		   "ip rule add sport 1000-2000 lookup 100 priority 2001;"
+		   "ip rule add not fwmark 0xca6c lookup 51820 priority 2002;"
+		   "ip -6 rule add not from fd00::/8 prohibit priority 78;"
+		   "ip rule add lookup main suppress_prefixlength 0 priority 2003;"
+		   "ip rule add tos 0x10 lookup 100 priority 2004;"
+		   /* Left out, as they narrow what the message cannot. */
+		   "ip rule add uidrange 5-6 lookup 100; ip rule add lookup 100 suppress_ifgroup 5; ip rule add goto 32766;"
 		   "ip neigh add 10.1.0.77 lladdr 02:11:22:33:44:55 dev eth0 nud permanent;"
 		   "ip -6 neigh add fd00:1::77 lladdr 02:11:22:33:44:56 dev eth0 nud permanent;"),
 		0);
@@ -186,7 +193,7 @@ static void same_here_and_there(void **state)
 	assert_int_equal(net->interfaces[0]->mtu, 1400);
 	assert_true(net->interfaces[1]->no_arp);
 	assert_int_equal(net->n_neighbours, 2);
-	assert_int_equal(net->n_rules, 4);
+	assert_int_equal(net->n_rules, 10);
 	make_so(b, NULL, net);
 	list(b, &again, 2);
 	if (again.len != m.len || memcmp(again.data, m.data, m.len) != 0) {
@@ -202,7 +209,7 @@ static void same_here_and_there(void **state)
 	assert_int_equal(sh("ip addr add 10.1.0.99/24 dev eth0; ip route add 10.77.0.0/16 dev eth0"), 0);
 	go(a);
 	assert_int_equal(sh("ip addr del 10.1.0.3/32 dev eth0; ip route del default via 10.1.0.254; ip route del 10.9.0.0/16;"
-			    "ip link set net1 down; ip rule del priority 1000;"
+			    "ip link set net1 down; for i in 1000 2000 2003; do ip rule del priority $i; done;"
 			    "ip neigh del 10.1.0.77 dev eth0; ip link set eth0 mtu 1450"), 0);
 	list(a, &less, 1);
 	fewer = unpack(&less);
@@ -213,7 +220,8 @@ static void same_here_and_there(void **state)
 	assert_int_equal(sh("ip addr show dev eth0 | grep -q 10.1.0.99; ip route | grep -q 10.77.0.0;"
 			    "! ip addr | grep -q 10.1.0.3/; ! ip route | grep -q 10.1.0.254; ! ip route | grep -q 10.9.0.0;"
 			    "! ip neigh | grep -q 10.1.0.77; ip -6 neigh show nud permanent | grep -q fd00:1::77;"
-			    "! ip rule | grep -q 1000:; ip rule | grep -q 10.250;"
+			    "! ip rule | grep -q 1000:; ip rule | grep -q 10.250; ip rule | grep -q 2002:;"
+			    "! ip rule | grep -q 2003:; ! ip rule | grep -q 2000:;"
 			    "ip link show eth0 | grep -q 'mtu 1450'; ! ip link show up | grep -q net1"), 0);
 	husk__agent__v1__update_network_request__free_unpacked(net, NULL);
 	husk__agent__v1__update_network_request__free_unpacked(fewer, NULL);
@@ -429,6 +437,12 @@ static void checks(void **state)
 	BAD("a rule's address of another kind", s->rule.ipv6 = 1, EINVAL, "rules.source");
 	BAD("a rule's interface", s->rule.input = str("a/b"), EINVAL, "rules.input");
 	BAD("a rule's action", s->rule.action = 2, EINVAL, "rules.action");
+	BAD("a rule's type of service", s->rule.tos = 256, EINVAL, "rules.tos");
+	BAD("a rule's protocol", s->rule.ip_protocol = 256, EINVAL, "rules.tos");
+	BAD("a rule's ports", (s->rule.source_port = 9, s->rule.source_port_last = 8), EINVAL, "rules.ports");
+	BAD("a rule's last port alone", s->rule.destination_port_last = 8, EINVAL, "rules.ports");
+	BAD("a rule's port", (s->rule.source_port = 9, s->rule.source_port_last = 65536), EINVAL, "rules.ports");
+	BAD("a rule's suppressor", s->rule.suppress = 34, EINVAL, "rules.suppress");
 	BAD("a rule without a table", s->rule.table = 0, EINVAL, "rules.table");
 	BAD("a neighbour of nobody", s->b.device = str("eth2"), EINVAL, "neighbours");
 	free(s);

@@ -80,6 +80,11 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$NS" route add 198.51.100.0/24 via 10.77.0.1 metric 50 src 10.77.0.2
 	ip -n "$NS" -6 route add default via fd77::1
 	ip -n "$NS" rule add from 10.77.0.2 lookup 100 priority 1000
+	# Nothing would go anywhere if what narrows these were lost.
+	ip -n "$NS" rule add not from 0.0.0.0/0 prohibit priority 1001
+	ip -n "$NS" route add default via 10.77.0.77 dev eth0 table 101
+	ip -n "$NS" rule add lookup 101 suppress_prefixlength 0 priority 1002
+	ip -n "$NS" rule add ipproto 250 sport 9-10 dport 7 tos 4 prohibit priority 1003
 	ip -n "$NS" neigh add 10.77.0.9 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
 	above m macvlan bridge 10.79.0
 	above i ipvlan l2 10.83.0
@@ -107,7 +112,9 @@ no_trace() { [ -z "$(traces)" ]; }
 	guest ip route >route
 	guest ip -6 route >>route
 	guest ip neigh >neigh
-	guest ip rule | grep -q '1000:.*from 10.77.0.2 lookup 100'
+	guest ip rule >rules
+	grep -q '1000:.*from 10.77.0.2 lookup 100' rules
+	for priority in 1001 1002 1003; do grep -q "^$priority:" rules; done
 	cat addr route neigh
 	grep -q 'eth0: .*UP.* mtu 1400 ' addr
 	for a in 10.77.0.2/24 fd77::2/64 10.78.0.2/24 10.79.0.2/24 10.83.0.2/24; do grep -qF " $a " addr; done
