@@ -5,8 +5,10 @@
 #include <linux/kvm.h>
 #include <linux/sockios.h>
 #include <linux/vhost.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +20,7 @@
 
 #include "lib/util.h"
 #include "tests/unit/check.h"
+#include "vmm/bus/bus.h"
 #include "vmm/jail/jail.h"
 #include "vmm/jail/policy.h"
 
@@ -229,6 +232,68 @@ static void allowed_calls_pass(void **state)
 		}
 }
 
+/* --- what a thread comes to only when another one is slow ---------------------------------------------- */
+
+static atomic_bool is_in, may_leave;
+
+static uint64_t slow_read(void *dev, uint64_t off, unsigned size)
+{
+	(void)dev;
+	(void)off;
+	(void)size;
+	atomic_store(&is_in, true);
+	while (!atomic_load(&may_leave))
+		usleep(1000);
+	return 0;
+}
+
+static const struct bus_ops slow = { .name = "slow", .read = slow_read };
+static const struct bus_ops other = { .name = "other" };
+
+static void *read_slowly(void *bus)
+{
+	uint32_t v;
+
+	bus_read(bus, 0x1000, &v, sizeof(v));
+	return NULL;
+}
+
+static void *let_go(void *arg)
+{
+	usleep(20000);
+	atomic_store(&may_leave, true);
+	return arg;
+}
+
+/* Each thread that may write to configuration space, or take a device away. */
+static void a_change_of_the_bus_waits_in_every_role(void **state)
+{
+	(void)state;
+	for (unsigned role = 0; role < JAIL_ROLES; role++) {
+		int status;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			pthread_t t[2];
+			struct bus *b;
+
+			if (bus_new(&b, NULL) < 0 || bus_add(b, 0x1000, 16, &slow, NULL, NULL) < 0 ||
+			    bus_add(b, 0x2000, 16, &other, NULL, NULL) < 0 || pthread_create(&t[0], NULL, read_slowly, b))
+				_exit(98);
+			while (!atomic_load(&is_in))
+				usleep(1000);
+			if (pthread_create(&t[1], NULL, let_go, NULL) || jail_thread((enum jail_role)role, NULL) < 0)
+				_exit(99);
+			/* Not _exit(): a sanitizer does more then. */
+			syscall(SYS_exit_group, bus_move(b, 0x2000, 0x3000, NULL) < 0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail_msg("%s: status %#x", jail_role_name(role), status);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +302,7 @@ int main(void)
 		cmocka_unit_test(forbidden_calls_are_absent),
 		cmocka_unit_test(forbidden_calls_kill),
 		cmocka_unit_test(allowed_calls_pass),
+		cmocka_unit_test(a_change_of_the_bus_waits_in_every_role),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,5 +20,5 @@ $(B)/gen/jail_filters.c: build/host/jail-gen
 	$(Q)build/host/jail-gen $(ARCH) $(JAIL) >$@
 
 UNIT_TESTS += jail
-jail_TEST_OBJS := $(JAIL_POLICY_OBJS) vmm/jail/thread lib/err lib/log
+jail_TEST_OBJS := $(JAIL_POLICY_OBJS) vmm/jail/thread vmm/bus/bus lib/err lib/log
 jail_TEST_GEN_OBJS := jail_filters

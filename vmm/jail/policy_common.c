@@ -26,6 +26,7 @@ const struct jail_rule jail_rules_common[] = {
 	{ "rt_sigreturn", "return from a signal handler", {}, 0 },
 	{ "restart_syscall", "the kernel goes on with a call that a signal interrupted", {}, 0 },
 	{ "sched_yield", "spinning on a lock", {}, 0 },
+	{ "clock_nanosleep", "a change of the bus waits for who is in an access; retry of a lock", {}, 0 },
 	{ "getpid", "abort() and signals to own threads", {}, 0 },
 	{ "gettid", "abort()", {}, 0 },
 	{ "tgkill", "abort() of a broken invariant", { ARG32(2, SIGABRT) }, 0 },

@@ -87,7 +87,6 @@ const struct jail_rule jail_rules_fs[] = {
 	{ "clone", "worker threads", { ARG32(0, THREAD_FLAGS) }, 0 },
 	{ "clone3", "its flags cannot be seen: the library falls back to clone", {}, 38 /* ENOSYS */ },
 	{ "prctl", "a worker's name", { ARG32(0, PR_SET_NAME) }, 0 },
-	{ "clock_nanosleep", "retry of a lock", {}, 0 },
 	{ "ppoll", "waiting with a deadline", {}, 0 },
 	{ NULL, NULL, {}, 0 },
 };
