@@ -78,6 +78,27 @@ static void drop_client(struct resolver_client *c)
 	c->in = NULL;
 }
 
+/* A question is its length in two bytes and as much; one that is larger than any is the end. One at a time: what came with
+ * it stays until it is answered, as nothing more need come then. */
+static void next_question(struct resolver_client *c)
+{
+	size_t len = c->got < 2 ? 0 : (size_t)(c->in[0] << 8 | c->in[1]);
+
+	if (c->got < 2 || (len + 2 <= RESOLVER_QUESTION && c->got < len + 2)) {
+		evloop_mod(&c->src, EPOLLIN);
+		return;
+	}
+	c->tag = len + 2 <= RESOLVER_QUESTION ? ask(c->r, c->server, c->in + 2, len, NULL, c) : 0;
+	if (!c->tag) {
+		drop_client(c);
+		return;
+	}
+	c->got -= len + 2;
+	memmove(c->in, c->in + len + 2, c->got);
+	c->asking = true;
+	evloop_mod(&c->src, 0);
+}
+
 static void answer_client(struct resolver_client *c, uint16_t tag, const uint8_t *message, size_t len)
 {
 	uint8_t head[2] = { (uint8_t)(len >> 8), (uint8_t)len };
@@ -92,7 +113,7 @@ static void answer_client(struct resolver_client *c, uint16_t tag, const uint8_t
 	if (!len || sendmsg(c->src.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)(len + 2))
 		drop_client(c);
 	else
-		evloop_mod(&c->src, EPOLLIN);
+		next_question(c);
 }
 
 static void answer(struct resolver *r, const struct resolver_head *h, const uint8_t *message)
@@ -176,14 +197,14 @@ static void on_udp(struct evsrc *src, uint32_t events)
 		ask(s->r, (unsigned)(s - s->r->server), message, (size_t)n, &from, NULL);
 }
 
-/* A question is its length in two bytes and as much; one that is larger than any is the end. */
 static void on_client(struct evsrc *src, uint32_t events)
 {
 	struct resolver_client *c = container_of(src, struct resolver_client, src);
-	ssize_t n = recv(src->fd, c->in + c->got, RESOLVER_QUESTION - c->got, MSG_DONTWAIT);
-	size_t len;
+	ssize_t n;
 
 	(void)events;
+	/* Nothing is asked for then but whether it is still there. */
+	n = c->asking ? 0 : recv(src->fd, c->in + c->got, RESOLVER_QUESTION - c->got, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -191,18 +212,7 @@ static void on_client(struct evsrc *src, uint32_t events)
 		return;
 	}
 	c->got += (size_t)n;
-	len = c->got < 2 ? 0 : (size_t)(c->in[0] << 8 | c->in[1]);
-	if (c->got < 2 || (len + 2 <= RESOLVER_QUESTION && c->got < len + 2))
-		return;
-	c->tag = len + 2 <= RESOLVER_QUESTION ? ask(c->r, c->server, c->in + 2, len, NULL, c) : 0;
-	if (!c->tag) {
-		drop_client(c);
-		return;
-	}
-	c->got -= len + 2;
-	memmove(c->in, c->in + len + 2, c->got);
-	c->asking = true;
-	evloop_mod(src, 0);
+	next_question(c);
 }
 
 static void on_tcp(struct evsrc *src, uint32_t events)
