@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent-proto/agent/relay.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/io.h"
 
 #define TURNS 8 /* chunks before others on the loop get their turn */
@@ -24,6 +26,7 @@ void relay_init(struct relay *r, struct evloop *l, enum relay_kind kind,
 	r->done = done;
 	r->local = (struct evsrc){ .fd = -1, .fn = on_local, .name = "stream local" };
 	r->conn = (struct evsrc){ .fd = -1, .fn = on_conn, .name = "stream conn" };
+	r->peer = -1;
 	r->in.open = kind != RELAY_OUT;
 	r->out.open = kind != RELAY_IN;
 }
@@ -44,6 +47,7 @@ static void forget(struct relay_pump *p)
 
 void relay_close(struct relay *r)
 {
+	close_and_reset(&r->peer);
 	close_src(&r->local);
 	close_src(&r->conn);
 	forget(&r->in);
@@ -279,6 +283,8 @@ void relay_set_local(struct relay *r, int fd)
 		return;
 	}
 	r->local.fd = fd;
+	if (r->kind == RELAY_TTY && !r->finishing)
+		r->peer = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (r->no_conn)
 		end(r);
 	else
@@ -308,6 +314,7 @@ void relay_finish(struct relay *r)
 
 	if (r->over)
 		return;
+	close_and_reset(&r->peer);
 	if (r->kind == RELAY_IN || r->no_conn || r->local.fd < 0) {
 		end(r);
 		return;

@@ -7,7 +7,8 @@
  *	RELAY_IN   conn -> local   the host's end of file closes local; a local that nobody reads closes conn
  *	RELAY_OUT  local -> conn   end of file is passed on; a host that closes conn closes local (its
  *	                           write side must stay open while it listens)
- *	RELAY_TTY  both            the host's end of file ends that direction only
+ *	RELAY_TTY  both            the host's end of file ends that direction only; the terminal's other end is
+ *	                           held open until relay_finish(), as those inside may all close it and open it again
  *	RELAY_SOCKET both          each end of file is passed on and ends its direction; local is a socket
  *
  * A relay is made with neither end; it runs from when it has both. It is over when there is nothing more to
@@ -34,6 +35,7 @@ struct relay {
 	enum relay_kind kind;
 	struct evsrc local, conn; /* fd -1: not there (yet) */
 	struct relay_pump in, out;
+	int peer;       /* of a terminal: its other end, -1: none */
 	bool no_conn;   /* none will come */
 	bool finishing; /* the process has ended: what is there now is the last of it, */
 	size_t left;    /* so many bytes at most, whoever else writes on */

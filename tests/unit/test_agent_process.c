@@ -376,6 +376,32 @@ static void terminal(void **state)
 	assert_int_equal(agenthost_delete(h, "tty", ""), 0);
 }
 
+/* All inside may let go of it and open it again, as an init does with its console. */
+static void terminal_that_nobody_holds(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 };
+	char *text;
+	int tty;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "console");
+	request_sh(&q, "trap 'exit 9' HUP; exec </dev/null >/dev/null 2>&1; sleep 0.3; exec >/dev/console 2>&1; echo again; exit 3");
+	q.proc.terminal = true;
+	q.streams.stdin = agenthost_token();
+	tty = agenthost_stream(h, q.streams.stdin);
+	assert_int_equal(request_create(h, &q, &r)->rc, 0);
+	assert_int_equal(agenthost_start(h, "console"), 0);
+	text = agenthost_read_all(tty, NULL);
+	agenthost_wait_for(h, "console", "", &r);
+	assert_int_equal(r.r.exit.status, 3);
+	assert_string_equal(text, "again\r\n");
+	free(text);
+	assert_int_equal(agenthost_delete(h, "console", ""), 0);
+}
+
 static void missing_programs(void **state)
 {
 	static const struct {
@@ -745,7 +771,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(execs),         cmocka_unit_test(copy_through),
 		cmocka_unit_test(late_reader),   cmocka_unit_test(reader_gone),
-		cmocka_unit_test(terminal),      cmocka_unit_test(missing_programs),
+		cmocka_unit_test(terminal),      cmocka_unit_test(terminal_that_nobody_holds),
+		cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
 		cmocka_unit_test(extra_streams), cmocka_unit_test(listeners), cmocka_unit_test(owner_gone),
