@@ -123,6 +123,16 @@ static int make_console(const struct child_job *j, int root, struct err *e)
 	return j->proc->terminal ? resolve_make(root, "/dev/console", RESOLVE_FILE, &fd, e) : 0;
 }
 
+/* As runc: missing parts are made with the container's own rights over its root, before that may become read-only; a
+ * failure shows when changing into it. */
+static void make_cwd(int root, const char *cwd)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (*cwd)
+		resolve_make(root, cwd, RESOLVE_DIR, &fd, NULL);
+}
+
 static int make_root(const struct child_job *j, struct err *e)
 {
 	struct mount_env env = { .root = -1,
@@ -143,6 +153,8 @@ static int make_root(const struct child_job *j, struct err *e)
 	if (rc == 0)
 		rc = make_console(j, env.root, e);
 	if (rc == 0)
+		make_cwd(env.root, j->proc->cwd);
+	if (rc == 0)
 		rc = rootfs_hide(env.root, j->ct, e);
 	if (rc == 0)
 		rc = rootfs_sysctl(j->ct, e);
@@ -154,17 +166,6 @@ static int make_root(const struct child_job *j, struct err *e)
 	close_and_reset(&env.root);
 	close_and_reset(&env.cgroup);
 	return rc;
-}
-
-/* As runc: missing parts are made with the container's own rights over its root, before the user
- * changes; a failure shows when changing into it. */
-static void make_cwd(const char *cwd)
-{
-	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = -1;
-
-	if (root >= 0 && *cwd)
-		resolve_make(root, cwd, RESOLVE_DIR, &fd, NULL);
 }
 
 /* The agent writes the maps, and says so; until then this process is nobody in its namespace. It goes on being the
@@ -210,8 +211,6 @@ static int set_up_container(const struct child_job *j, struct err *e)
 		rc = set_names(j->ct, e);
 	if (rc == 0)
 		rc = make_root(j, e);
-	if (rc == 0)
-		make_cwd(j->proc->cwd);
 	return rc;
 }
 

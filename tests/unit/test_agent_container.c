@@ -70,6 +70,25 @@ static void plain(void **state)
 	}
 }
 
+/* It is made before the root becomes read-only. */
+static void cwd_below_a_readonly_root(void **state)
+{
+	struct ct_request q;
+	char cwd[] = "/not/there/yet";
+	char *out;
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "cwd");
+	q.proc.cwd = cwd;
+	q.ct.rootfs_readonly = true;
+	request_sh(&q, "pwd; touch x 2>/dev/null || echo read-only");
+	assert_int_equal(agenthost_run(h, &q, &out), 0);
+	assert_string_equal(out, "/not/there/yet\nread-only\n");
+	free(out);
+}
+
 static void identity(void **state)
 {
 	struct ct_request q;
@@ -367,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),    cmocka_unit_test(identity),
+		cmocka_unit_test(cwd_below_a_readonly_root),
 		cmocka_unit_test(capabilities), cmocka_unit_test(binds),
 		cmocka_unit_test(hidden),   cmocka_unit_test(symlink_tricks),
 		cmocka_unit_test(group_rules), cmocka_unit_test(rules_add_up),
