@@ -54,6 +54,15 @@ static void fill_caps(Husk__Agent__V1__Capabilities *m, const struct oci_caps *f
 	m->ambient = from->ambient;
 }
 
+static Husk__Agent__V1__Capabilities *no_caps(struct packer *p)
+{
+	Husk__Agent__V1__Capabilities *caps = take(p, 1, sizeof(*caps));
+
+	if (caps)
+		husk__agent__v1__capabilities__init(caps);
+	return caps;
+}
+
 static void fill_rlimits(struct packer *p, pb_process *m, const struct oci_process *from)
 {
 	m->n_rlimits = from->n_rlimits;
@@ -398,6 +407,9 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	add_hooks(&p, &c, &s->hooks.of[OCI_START_CONTAINER], state);
 	pack_kernel(&p, &c, s);
 	c.process = make_process(&p, &s->process, streams);
+	/* As runc: a configuration without a word of them gives none. */
+	if (c.process && !c.process->capabilities)
+		c.process->capabilities = no_caps(&p);
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);
 	oci_limits_free(&limits);

@@ -51,6 +51,7 @@ limits='[{type: "RLIMIT_CORE", soft: 0, hard: 0}, {type: "RLIMIT_NOFILE", soft: 
 		default|.
 		a user with groups, umask, cwd|.process.user = {uid: 1000, gid: 100, umask: 7, additionalGids: [5, 1234]} ¦ .process.cwd = "/tmp" ¦ .root.readonly = false
 		rights that a user keeps|.process.user.uid = 3 ¦ .process.capabilities = {bounding: ["CAP_KILL", "CAP_CHOWN"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"], inheritable: ["CAP_KILL"], ambient: ["CAP_KILL"]} ¦ .process.noNewPrivileges = false
+		no word of capabilities|del(.process.capabilities)
 		limits and a score|.process.rlimits = [{type: "RLIMIT_CORE", soft: 1, hard: 2}, {type: "RLIMIT_NOFILE", soft: 99, hard: 100}, {type: "RLIMIT_STACK", soft: 4194304, hard: 4194304}, {type: "RLIMIT_MSGQUEUE", soft: 5, hard: 6}, {type: "RLIMIT_NICE", soft: 7, hard: 8}, {type: "RLIMIT_RTTIME", soft: 9, hard: 10}] ¦ .process.oomScoreAdj = 77
 		names and sysctls|.hostname = "box" ¦ .domainname = "example.org" ¦ .linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "4242"}
 		devices|.linux.devices = [{path: "/dev/extra", type: "c", major: 1, minor: 5, fileMode: 416, uid: 3, gid: 4}, {path: "/dev/pipe", type: "p", fileMode: 384}, {path: "/dev/fuse", type: "c", major: 10, minor: 229}]
@@ -58,6 +59,6 @@ limits='[{type: "RLIMIT_CORE", soft: 0, hard: 0}, {type: "RLIMIT_NOFILE", soft: 
 		a seccomp profile|.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["ioprio_get"], action: "SCMP_ACT_ERRNO", errnoRet: 98}]}
 		a personality|.linux.personality = {domain: "LINUX32"}
 	END
-	[ $n -ge 9 ]
+	[ $n -ge 10 ]
 	return $bad
 }
