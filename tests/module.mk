@@ -13,9 +13,11 @@ PROGRAMS += impostor
 impostor_STATIC := 1
 impostor_OBJS := tests/guest/impostor
 
-PROGRAMS += udp-echo
+PROGRAMS += udp-echo map-again
 udp-echo_STATIC := 1
 udp-echo_OBJS := tests/guest/udp_echo
+map-again_STATIC := 1
+map-again_OBJS := tests/guest/map_again
 
 # The file server behind this machine's own /dev/fuse, for whoever works on it.
 BENCH_PROGRAMS += fs-mount

@@ -96,7 +96,8 @@ static int take_stat(struct listing *l, int dir, Husk__Agent__V1__ProcessInfo *m
 	m->start_ns = start * l->tick_ns;
 	m->virtual_bytes = vsize;
 	m->resident_bytes = rss * l->page;
-	m->resident_permille = l->memory ? (uint32_t)(rss * l->page * 1000 / l->memory) : 0;
+	/* A page counts as often as it is mapped: there may be more of them than there is memory. */
+	m->resident_permille = l->memory ? (uint32_t)min_t(uint64_t, rss * l->page / (l->memory / 1000 + 1), 1000) : 0;
 	m->threads = threads;
 	m->tty = tty_name(l, (unsigned)tty);
 	m->state = state_text(l, letter, (uint32_t)session == m->pid, threads > 1, group == foreground);

@@ -77,8 +77,6 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 		return rc;
 	if (m->ppid > MAX_PID)
 		return bad(e, "parent's pid");
-	if (m->resident_permille > 1000)
-		return bad(e, "share of memory");
 	if (m->command.len > AGENT_MAX_STRING)
 		return bad(e, "command is too long");
 	p->ppid = m->ppid;
@@ -88,7 +86,8 @@ static int take_process(const Husk__Agent__V1__ProcessInfo *m, struct agent_ps_i
 	p->cpu_ns = m->cpu_ns;
 	p->virtual_bytes = m->virtual_bytes;
 	p->resident_bytes = m->resident_bytes;
-	p->resident_permille = m->resident_permille;
+	/* Nobody's promise: an honest agent has said more, of a process that maps the same pages many times. */
+	p->resident_permille = min_t(uint32_t, m->resident_permille, 1000);
 	p->threads = m->threads;
 	text_printable(p->command, sizeof(p->command), m->command.data, m->command.len);
 	rc = take_text(p->exec_id, sizeof(p->exec_id), m->exec_id, AGENT_MAX_ID, "exec id", e);

@@ -72,3 +72,15 @@ shape='
 	[ "$err" = "husk: container with id $ID is not running" ]
 	husk delete "$ID"
 }
+
+@test "a process that uses more than all memory, by its own count, is listed, and its container lives" {
+	bundle '.process.args = ["/map-again"]'
+	cp "$BUILT/bin/map-again" "$BUNDLE/rootfs"
+	husk run -d -b "$BUNDLE" "$ID" >o </dev/null
+	eventually grep -q mapped o
+	expect 0 husk ps "$ID" -o pid,pmem,comm
+	[[ "$out" == *100.0* ]] || { echo "$out"; false; }
+	expect 0 husk ps "$ID"
+	is_status "$ID" running
+	husk delete --force "$ID"
+}
