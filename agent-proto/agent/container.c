@@ -16,6 +16,7 @@
 #include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/disks.h"
 #include "agent-proto/agent/inherit.h"
+#include "agent-proto/agent/update.h"
 #include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
 
@@ -79,6 +80,7 @@ static void container_free(struct container *ct)
 	while (ct->execs)
 		forget_exec(ct->execs);
 	process_done(&ct->init);
+	update_done(ct);
 	follow_done(ct);
 	evloop_del(&ct->events);
 	close_and_reset(&ct->events.fd);

@@ -45,6 +45,7 @@ struct container {
 	 * superblock away under them when its last mount goes. -1: none. */
 	int mntns;
 	int netns; /* its own network namespace; -1: the machine's */
+	struct update *update; /* of its limits, that is under way; NULL: none */
 	struct follow *follow; /* of mounts that follow the host's; NULL: there are none */
 	struct common **common; /* what it has in common with others (common.h) */
 	size_t n_common;

@@ -236,10 +236,10 @@ static void update(struct conn *c, struct ttrpc_call *call, const void *msg)
 	if (!ct)
 		return;
 	rc = check_update(req, &e);
-	if (rc == 0)
-		rc = update_apply(&ct->cgroup, req, &e);
-	/* -ENOENT would be about the container. */
-	answer(call, rc == -ENOENT || rc == -EACCES || rc == -EPERM ? -EIO : rc, &e);
+	if (rc < 0)
+		ttrpc_reply_err(call, rc, e.msg);
+	else
+		update_begin(ct, req, call);
 }
 
 static void update_disks(struct conn *c, struct ttrpc_call *call, const void *msg)

@@ -256,7 +256,7 @@ int agent_update(struct agent_client *c, const void *req, size_t len, agent_repl
 		 struct err *e)
 {
 	struct agent_ask ask = { .method = AGENT_UPDATE,
-				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .timeout_ms = AGENT_DEADLINE_MS + AGENT_UPDATE_MS,
 				 .fn = fn,
 				 .arg = arg };
 

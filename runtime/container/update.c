@@ -206,7 +206,7 @@ static int write_guest(struct update *u, const char *id, struct err *e)
 	if (u->guest.n)
 		rc = oci_pack_update(&u->guest, id, u->res.memory_check, &request, e);
 	if (rc == 0 && u->guest.n)
-		rc = proxy_update(u->sock, &request, CALL_TIMEOUT_MS, e);
+		rc = proxy_update(u->sock, &request, CALL_TIMEOUT_MS + AGENT_UPDATE_MS, e);
 	buf_free(&request);
 	if (rc == -EPIPE)
 		return err_set(e, ESRCH, "container not running");
