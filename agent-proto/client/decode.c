@@ -227,6 +227,9 @@ int agent_decode_refusal(int rc, const char *message, struct agent_reply *ret, s
 	memset(ret, 0, sizeof(*ret));
 	if (len > AGENT_MAX_ERROR_TEXT)
 		return bad(e, "error text is too long");
+	/* What a connection ends with is not for the agent to say: that one goes on, and somebody would wait for its end. */
+	if (rc == -ETIMEDOUT || rc == -EPIPE || rc == -EPROTO || rc == -ECANCELED)
+		rc = -EIO;
 	ret->rc = rc;
 	ret->err.code = -rc;
 	text_printable(ret->err.msg, sizeof(ret->err.msg), message, len);

@@ -16,7 +16,7 @@
 #define AGENT_PORT_STREAM  1025 /* host dials guest: u64 token, then bytes */
 
 #define AGENT_MAX_FRAME       (4u << 20)
-#define AGENT_MAX_CONNECTIONS 64
+#define AGENT_MAX_CONNECTIONS 256 /* one of each container and each exec */
 #define AGENT_MAX_PROCESSES   4096 /* in one ps reply */
 #define AGENT_MAX_CONTAINERS  256
 #define AGENT_MAX_EXECS       4096 /* of one container, alive or not yet deleted */

@@ -319,6 +319,24 @@ static void words(void **state)
 	}
 }
 
+/* A refusal is one, whatever code it has: the words for a connection's end are this side's. */
+static void codes_of_refusals(void **state)
+{
+	(void)state;
+	for (int32_t code = 1; code < 40; code++) {
+		struct agentliar w;
+
+		liar_new(&w);
+		assert_int_equal(agent_create(w.c, "", 0, 0, liar_reply, &w, NULL), 0);
+		liar_say(&w, 1, code, "no", "", 0);
+		liar_turn(&w);
+		if (w.replies != 1 || w.dead || w.last.rc >= 0 || w.last.rc == -ETIMEDOUT || w.last.rc == -EPIPE ||
+		    w.last.rc == -EPROTO || w.last.rc == -ECANCELED)
+			fail_msg("code %d: %d", code, w.last.rc);
+		liar_free(&w);
+	}
+}
+
 static void see(void *arg, const struct agent_ps_info *p)
 {
 	*(struct agent_ps_info *)arg = *p;
@@ -364,7 +382,8 @@ int main(void)
 		cmocka_unit_test(trickled_to_its_end), cmocka_unit_test(never_completed),
 		cmocka_unit_test(takes_nothing),    cmocka_unit_test(answers_to_others),
 		cmocka_unit_test(claims),	    cmocka_unit_test(unpacks_to_much),
-		cmocka_unit_test(words),	    cmocka_unit_test(names_of_processes),
+		cmocka_unit_test(words),	    cmocka_unit_test(codes_of_refusals),
+		cmocka_unit_test(names_of_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

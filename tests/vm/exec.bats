@@ -160,6 +160,14 @@ teardown_file() { shared_teardown; }
 	for i in $(seq 10); do [ "$(cat o$i)" = $i ]; done
 }
 
+@test "more at a time than anybody has counted on" {
+	local i
+	for i in $(seq 70); do husk exec -d "$ID" sleep 2000 </dev/null; done
+	expect 0 husk exec "$ID" sh -c 'ps -o args | grep -c "^sleep 2000"'
+	[ "$out" = 70 ] || { echo "$out"; false; }
+	husk exec "$ID" killall sleep || :
+}
+
 @test "a killed husk exec takes its process along before it was content, none after" {
 	"$HUSK" --root "$ROOT" exec "$ID" sh -c 'echo up; exec sleep 777' >o </dev/null &
 	eventually grep -q up o

@@ -12,7 +12,7 @@
 #include "lib/evloop.h"
 #include "vmm/control/native.h"
 
-#define CONTROL_MAX_CLIENTS   64
+#define CONTROL_MAX_CLIENTS   256 /* a proxy of each container and each exec is one */
 #define CONTROL_MAX_LISTENERS 4
 
 struct control;
