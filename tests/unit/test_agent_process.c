@@ -388,7 +388,8 @@ static void terminal_that_nobody_holds(void **state)
 	if (!h)
 		return;
 	request_init(&q, "console");
-	request_sh(&q, "trap 'exit 9' HUP; exec </dev/null >/dev/null 2>&1; sleep 0.3; exec >/dev/console 2>&1; echo again; exit 3");
+	request_sh(&q, "trap 'exit 9' HUP; exec </dev/null >/dev/null 2>&1; sleep 0.3;"
+		       "exec >/dev/console 2>&1; echo again; exit 3");
 	q.proc.terminal = true;
 	q.streams.stdin = agenthost_token();
 	tty = agenthost_stream(h, q.streams.stdin);
