@@ -38,15 +38,22 @@ static bool is_dev_null(int fd)
 	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
+/* A terminal that stays somebody else's: with husk out of the way what is typed is for who reads there, and a process that
+ * does not read must not take it. */
+static bool is_typed_at(int i, bool detach)
+{
+	return i == 0 && detach && isatty(i);
+}
+
 /* A token for each stream that there is something behind. */
-static int make_tokens(struct stand_in *p, struct err *e)
+static int make_tokens(struct stand_in *p, bool detach, struct err *e)
 {
 	uint64_t t[3];
 
 	if (getrandom(t, sizeof(t), 0) != (ssize_t)sizeof(t))
 		return err_errno(e, errno, "getrandom");
 	for (int i = 0; i < 3; i++) {
-		bool wanted = p->terminal ? i == 0 : !is_dev_null(i);
+		bool wanted = p->terminal ? i == 0 : !is_dev_null(i) && !is_typed_at(i, detach);
 
 		t[i] = wanted ? t[i] | 1 : 0;
 	}
@@ -86,7 +93,7 @@ int stand_in_prepare(struct stand_in *p, const struct oci_process *process, bool
 	} else if (p->terminal) {
 		rc = console_raw(&p->made.saved, e);
 	}
-	return rc < 0 ? rc : make_tokens(p, e);
+	return rc < 0 ? rc : make_tokens(p, detach, e);
 }
 
 int stand_in_spawn(struct stand_in *p, int cgroup, struct err *e)

@@ -112,3 +112,33 @@ engine() {
 	expect 0 timeout 100 python3 user.py
 	[ "$out" = 4 ]
 }
+
+@test "what is typed where a container was detached is for who reads there, not for it" {
+	bundle "$(args sleep 1000)"
+	cat >typed.py <<-END
+		import os, pty, select, subprocess, tty
+		master, slave = pty.openpty()
+		tty.setraw(slave)
+		husk = ['$HUSK', '--root', '$ROOT']
+		def run(*args): subprocess.run(husk + list(args), stdin=slave, check=True)
+		def is_ours(word):
+		    got = b""
+		    os.write(master, word)
+		    # Whoever reads there, too, would be the quicker one some time.
+		    for _ in range(20):
+		        os.write(master, b".")
+		        while select.select([slave], [], [], 0.05)[0]: got += os.read(slave, 100)
+		    assert got == word + b"." * 20, got
+		run("create", "-b", "$BUNDLE", "$ID")
+		is_ours(b"created")
+		run("start", "$ID")
+		is_ours(b"started")
+		run("exec", "-d", "$ID", "sleep", "1000")
+		is_ours(b"exec")
+	END
+	expect 0 timeout 100 python3 typed.py
+	husk delete --force "$ID"
+	bundle "$(args sh -c 'read x; echo "$x"')"
+	expect 0 husk run -b "$BUNDLE" "$ID" <<<'in the foreground it is read'
+	[ "$out" = 'in the foreground it is read' ]
+}
