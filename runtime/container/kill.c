@@ -9,11 +9,13 @@ int container_signal(int sock, const struct container_state *s, int signo, bool 
 {
 	int rc = proxy_signal(sock, signo, all, CALL_TIMEOUT_MS, e);
 
-	/* It may have ended while it was being told; and one that must not live on does not depend on
-	 * its guest's goodwill: without its proxy the machine ends. */
-	if (rc == -EPIPE)
-		return signo == SIGKILL ? 0 : err_set(e, ESRCH, "container not running");
-	if (rc < 0 && rc != -ESRCH && signo == SIGKILL) {
+	/* It may have ended while it was being told. In the words that callers know. */
+	if (rc == -ESRCH || (rc == -EPIPE && proc_alive(&s->proxy, NULL) == 0))
+		return signo == SIGKILL && rc == -EPIPE ? 0 : err_set(e, ESRCH, "container not running");
+	if (rc == -EPIPE && signo != SIGKILL)
+		return err_set(e, EBUSY, "husk-proxy has as many clients as it takes");
+	/* One that must not live on does not depend on its guest's goodwill: without its proxy the machine ends. */
+	if (rc < 0 && signo == SIGKILL) {
 		log_debug("%s; ending the machine", e->msg);
 		return proc_kill(&s->proxy, CALL_TIMEOUT_MS);
 	}
