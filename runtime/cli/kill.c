@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
 #include <stddef.h>
 
 #include "lib/cleanup.h"
 #include "runtime/cli/cli.h"
 #include "runtime/container/signame.h"
+#include "runtime/proxy/client.h"
+
+#define HURRY_TIMEOUT_MS 1000
 
 struct values {
 	bool all;
@@ -27,6 +31,15 @@ static int send_signal(int dir, const struct container_state *s, int signo, bool
 	return container_signal(sock, s, signo, all, e);
 }
 
+/* Its process has ended, and its proxy may be waiting for a reader who stands still. */
+static void hurry(int dir)
+{
+	_cleanup_close_ int sock = -1;
+
+	if (container_proxy(dir, &sock, NULL) == 0)
+		proxy_signal(sock, SIGKILL, false, HURRY_TIMEOUT_MS, NULL);
+}
+
 static int run(struct cli_global *g, const void *values, char **args, int nargs, struct err *e)
 {
 	const struct values *v = values;
@@ -44,6 +57,8 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 	/* All of the processes of a container that has none have been told, says runc. */
 	else if (!v->all)
 		rc = err_set(e, ESRCH, "container not running");
+	if (signo == SIGKILL && s.status == CONTAINER_STOPPED)
+		hurry(dir);
 	container_state_done(&s);
 	return rc;
 }

@@ -3,7 +3,9 @@
 #include "runtime/proxy/session_internal.h"
 
 /* Output that nothing comes of for so long after the process's end. */
-#define STUCK_MS 10000
+#define STUCK_MS  10000
+/* A reader of a process that was killed who takes nothing for so long is waited for no more. */
+#define KILLED_MS 2000
 
 static bool drained(const struct session *s)
 {
@@ -29,30 +31,55 @@ void session_err_done(struct relay *r)
 
 static void look_again(struct session *s)
 {
-	evtimer_set_ns(&s->stuck, (s->stuck_ms ? s->stuck_ms : STUCK_MS) * UINT64_C(1000000));
+	unsigned ms = s->stuck_ms ? s->stuck_ms : STUCK_MS;
+
+	evtimer_set_ns(&s->stuck, (s->killed ? min_t(unsigned, ms, KILLED_MS) : ms) * UINT64_C(1000000));
+}
+
+/* A process that is alive says nothing as long as it likes. */
+static void look_at(struct session *s, struct relay *r)
+{
+	bool silent = relay_is_silent(r), stuck = relay_is_stuck(r);
+
+	if ((s->state == PROXY_ST_ENDED && silent) || (s->killed && stuck))
+		relay_stop(r);
 }
 
 /* The guest has handed everything over before it tells of the end: of what it does not end, nothing is to be expected. A
- * reader on the host may take as long as it likes. */
+ * reader on the host may take as long as it likes, unless somebody has said by SIGKILL that the end matters more: under
+ * runc that ends a process at once, whoever reads. */
 static void output_stuck(struct evtimer *t)
 {
 	struct session *s = container_of(t, struct session, stuck);
 
-	if (relay_is_silent(&s->out))
-		relay_stop(&s->out);
-	if (relay_is_silent(&s->err))
-		relay_stop(&s->err);
-	extra_stop_silent(s);
+	look_at(s, &s->out);
+	look_at(s, &s->err);
+	if (s->state == PROXY_ST_ENDED)
+		extra_stop_silent(s);
 	look_again(s);
 	session_drained(s);
+}
+
+static void watch(struct session *s)
+{
+	if (s->stuck.fn || evtimer_init(s->loop, &s->stuck, "stuck output", output_stuck) == 0)
+		look_again(s);
 }
 
 void output_await_end(struct session *s)
 {
 	if (drained(s))
 		session_end(s);
-	else if (evtimer_init(s->loop, &s->stuck, "stuck output", output_stuck) == 0)
-		look_again(s);
+	else
+		watch(s);
+}
+
+void output_killed(struct session *s)
+{
+	if (!s->killed) {
+		s->killed = true;
+		watch(s);
+	}
 }
 
 void output_stop(struct session *s)

@@ -143,6 +143,7 @@ static bool drain(struct relay *r)
 	}
 	r->head += (size_t)n;
 	r->len -= (size_t)n;
+	r->taken += (size_t)n;
 	return true;
 }
 
@@ -207,6 +208,7 @@ int relay_start(struct relay *r, struct evloop *l, const char *name, struct rela
 	r->fn = fn;
 	r->head = r->len = 0;
 	r->moved = r->moved_before = 0;
+	r->taken = r->taken_before = 0;
 	r->eof = from.fd < 0;
 	r->done = false;
 	r->src_added = r->dst_added = false;
@@ -220,6 +222,14 @@ bool relay_is_silent(struct relay *r)
 
 	r->moved_before = r->moved;
 	return silent;
+}
+
+bool relay_is_stuck(struct relay *r)
+{
+	bool stuck = r->loop && !r->done && r->len && r->taken == r->taken_before;
+
+	r->taken_before = r->taken;
+	return stuck;
 }
 
 void relay_stop(struct relay *r)

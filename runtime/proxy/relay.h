@@ -49,6 +49,7 @@ struct relay {
 	void (*fn)(struct relay *r); /* once, when done */
 	void *arg; /* the owner's; relay_start() leaves it */
 	uint64_t moved, moved_before; /* bytes from the source; at the last relay_is_silent() */
+	uint64_t taken, taken_before; /* bytes by the sink; at the last relay_is_stuck() */
 	size_t head, len;
 	uint8_t buf[RELAY_BUFFER];
 };
@@ -58,6 +59,8 @@ int relay_start(struct relay *r, struct evloop *l, const char *name, struct rela
 		struct relay_end to, enum relay_at_end at_end, void (*fn)(struct relay *r));
 /* Nothing came from the source since this was asked the last time, and nothing that came waits for the sink. */
 bool relay_is_silent(struct relay *r);
+/* Something waits for the sink, which has taken nothing since this was asked the last time. */
+bool relay_is_stuck(struct relay *r);
 /* Gives up: closes both ends; fn is not called. Fine for one that never started (zeroed) or is done. */
 void relay_stop(struct relay *r);
 

@@ -114,6 +114,8 @@ static int do_signal(struct session_client *c, const void *msg, struct err *e)
 	const struct proxy_signal *m = msg;
 	struct session *s = c->s;
 
+	if (m->signo == SIGKILL)
+		output_killed(s);
 	return agent_signal(s->agent, s->at.container_id,
 			    s->at.flags & PROXY_ATTACH_EXEC ? s->at.exec_id : "", m->signo,
 			    m->all != 0,
@@ -260,6 +262,9 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 		}
 		if (!s->agent || !s->created || s->state == PROXY_ST_ENDED) {
 			serve_reply(c, cmd, -ESRCH, "container not running");
+			/* It has ended, and its last output keeps the proxy: whoever kills it means that, too. */
+			if (cmd == PROXY_SIGNAL && ((const struct proxy_signal *)msg)->signo == SIGKILL)
+				session_forward_signal(s, SIGTERM);
 			return;
 		}
 		rc = commands[i].fn(c, msg, &e);

@@ -289,6 +289,8 @@ void session_forward_signal(struct session *s, int signo)
 		}
 		return;
 	}
+	if (signo == SIGKILL)
+		output_killed(s);
 	if (s->agent && s->created)
 		agent_signal(s->agent, s->at.container_id, exec_id(s), (uint32_t)signo, false,
 			     signalled, s, NULL);

@@ -129,6 +129,7 @@ struct session {
 	bool starting; /* START was asked for */
 	bool paused; /* frozen in the guest; while CREATED or RUNNING */
 	bool pausing; /* PAUSE or RESUME was asked for */
+	bool killed; /* by SIGKILL, as far as the proxy was asked for it */
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
 	bool unheard; /* torn down; the end is told when the first client is content, or has gone */

@@ -155,6 +155,45 @@ static void a_slow_reader_is_waited_for(void **state)
 	bench_free(b);
 }
 
+/* But who kills the process means its end, whoever reads: before that has come, and after. */
+static void a_killed_process_waits_for_no_reader(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t words;
+		int rc, exit_code; /* of the kill; what is told */
+	} rows[] = {
+		{ "more than there is room for", 4 << 20, 0, 7 },
+		{ "all of it is here, and it has ended", 400000, -ESRCH, 7 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 7, .last_words = rows[i].words };
+		struct bench *b = bench_new(&plan, LAST);
+		struct proxy_reply r = { .state = 0 };
+		struct proxy_signal kill = { .signo = SIGKILL };
+
+		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+		assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+		shutdown(b->stdio[0], SHUT_WR);
+		for (int k = 0; rows[i].rc < 0 && r.state != PROXY_ST_ENDED && k < 1000; k++) {
+			usleep(10000);
+			proxy_call(b->husk, PROXY_STATUS, &r, WAIT_MS, NULL);
+		}
+		/* The one that is still at its last words does not answer: what counts is that it was asked. */
+		if (rows[i].rc < 0)
+			check_row(rows[i].why, proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL) == rows[i].rc);
+		else
+			assert_int_equal(proxy_send(b->husk, PROXY_SIGNAL, &kill, sizeof(kill), NULL, 0, NULL), 0);
+		/* Nobody reads. */
+		check_row(rows[i].why, proxy_wait(b->husk, PROXY_EXITED, NULL, 30000, NULL) == 0);
+		bench_end(b);
+		check_row(rows[i].why, b->s.exit_code == rows[i].exit_code);
+		bench_free(b);
+	}
+}
+
 /* An end that nothing began, and a second one: the first word counts, and the container has ended. */
 static void ends_out_of_turn(void **state)
 {
@@ -542,6 +581,7 @@ int main(void)
 		cmocka_unit_test(a_follower_that_is_none),
 		cmocka_unit_test(agents_that_never_answer), cmocka_unit_test(a_lost_agent_ends_its_machine),
 		cmocka_unit_test(output_that_never_ends),   cmocka_unit_test(a_slow_reader_is_waited_for),
+		cmocka_unit_test(a_killed_process_waits_for_no_reader),
 		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),
 		cmocka_unit_test(a_husk_that_does_not_read),
 		cmocka_unit_test(connections_that_are_never_answered),
