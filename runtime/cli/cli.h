@@ -4,7 +4,7 @@
  * statuses and messages are runc 1.1's, whose callers parse them.
  *
  * An option may be written -x, --x, --x=value or --x value, whatever the length of its name, as runc takes
- * them; the first word that is no option ends them, and so does "--".
+ * them. "--" ends them; of exec and ps, whose words are somebody else's command line, so does the first word that is none.
  */
 #ifndef RUNTIME_CLI_CLI_H
 #define RUNTIME_CLI_CLI_H

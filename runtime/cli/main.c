@@ -161,6 +161,29 @@ static int told(void)
 	return EXIT_USAGE;
 }
 
+/* As runc: where a command's own words are few, options may stand behind them, too; "--" ends that. The words from @i on are
+ * left without them, *argc is how far they go then. 1: help is asked for. */
+static int take_later_options(const struct cli_command *c, void *values, char **argv, int *argc, int i, struct err *e)
+{
+	bool over = c->max_args < 0 || (i > 0 && !strcmp(argv[i - 1], "--"));
+	int n = i, rc = 0;
+
+	for (int at = i; at < *argc && rc >= 0;) {
+		if (!over && cli_is_help(argv[at]))
+			return 1;
+		if (!over && !strcmp(argv[at], "--")) {
+			over = true;
+			at++;
+			continue;
+		}
+		rc = over ? 0 : cli_parse_one(c->options, values, argv, *argc, &at, e);
+		if (rc == 0)
+			argv[n++] = argv[at++];
+	}
+	*argc = n;
+	return min_t(int, rc, 0);
+}
+
 static int run_command(struct cli_global *g, const struct cli_command *c, char **argv, int argc)
 {
 	_cleanup_free_ void *values = calloc(1, c->values_size ? c->values_size : 1);
@@ -170,6 +193,8 @@ static int run_command(struct cli_global *g, const struct cli_command *c, char *
 	if (!values)
 		return EXIT_USAGE;
 	rc = cli_parse(c->options, values, argv, argc, &i, &e);
+	if (rc == 0)
+		rc = take_later_options(c, values, argv, &argc, i, &e);
 	if (rc > 0) {
 		cli_help_command(c);
 		cli_free(c->options, values);

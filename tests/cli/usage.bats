@@ -98,6 +98,33 @@ setup() { common_setup; }
 	says 'invalid boolean value "maybe" for -systemd-cgroup: parse error'
 }
 
+@test "options may stand behind the words of a command, but not behind exec's and ps's" {
+	for c in "delete $ID --force" "delete $ID -f" "delete -f -- $ID"; do
+		expect 0 husk $c
+		[ -z "$err" ]
+	done
+	for c in "delete -- $ID" "kill $ID KILL --all" "kill $ID -a KILL" "events $ID --stats" "update $ID --memory 64m --pids-limit 5" \
+		"start $ID" "update $ID -r /dev/null"; do
+		expect 1 husk $c
+		[ "$err" = 'husk: container does not exist' ]
+	done
+	for c in "kill $ID --frob" "kill $ID -9" "state $ID -x"; do
+		expect 1 husk $c
+		says 'flag provided but not defined: -'
+		one_line
+	done
+	for c in "delete -- $ID --force" "kill $ID KILL -- --all"; do
+		expect 1 husk $c
+		says 'argument(s)'
+	done
+	expect 1 husk update "$ID" --memory
+	says 'flag needs an argument: -memory'
+	expect 0 husk kill "$ID" --help
+	[[ "$out" == *'husk kill'* ]]
+	expect 255 husk exec "$ID" --help
+	[ "$err" = 'husk: exec failed: container does not exist' ]
+}
+
 @test "update: devices that cannot be meant are named before anything is looked for" {
 	while IFS='|' read -r args says; do
 		# shellcheck disable=SC2086 # words
