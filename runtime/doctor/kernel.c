@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -105,6 +106,16 @@ static int try_unshare(int flags)
 	return -WEXITSTATUS(st);
 }
 
+/* Copies of mounts are what machines get their files by. */
+static bool may_mount(void)
+{
+	int fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno != EPERM;
+}
+
 void doctor_namespaces(struct doctor_line *l, const char *config)
 {
 	int user = try_unshare(CLONE_NEWUSER);
@@ -119,6 +130,9 @@ void doctor_namespaces(struct doctor_line *l, const char *config)
 	else if (others < 0)
 		doctor_say(l, DOCTOR_PROBLEM, "run husk as root", "no mount, network, IPC and UTS namespaces can be made: %s",
 			   strerror(-others));
+	else if (!may_mount())
+		doctor_say(l, DOCTOR_WARNING, "unshare --user --map-root-user --mount husk ..., as rootless engines do of themselves",
+			   "namespaces can be made, but this user is root in none: containers start in a user namespace only");
 	else
 		doctor_say(l, DOCTOR_OK, NULL, "user, mount, network, IPC and UTS namespaces can be made");
 }

@@ -84,6 +84,22 @@ to the own server
 husk: create failed: cannot make the cgroup /husk: Permission denied" ]
 }
 
+@test "who is root nowhere is told so, and how to change it" {
+	local user=(setpriv --reuid 1001 --regid 1001 --groups "$(stat -c %g /dev/kvm)" --inh-caps -all --bounding-set -all)
+
+	bundle
+	mkdir "$ROOT"
+	chown 1001:1001 "$ROOT" "$BUNDLE"
+	expect 1 "${user[@]}" "$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID"
+	says 'husk is neither root nor in a user namespace of its own: unshare --user --map-root-user --mount husk'
+	one_line
+	[ ! -e "$ROOT/$ID" ]
+	"${user[@]}" "$HUSK" doctor >doctor || :
+	grep -q 'this user is root in none' doctor
+	"$HUSK" doctor >doctor || :
+	grep -q 'UTS namespaces can be made' doctor
+}
+
 # As Podman does: a namespace by path, which passt, beside it as the same user, gives a tap with the host's address and routes.
 # The container ends a connection after the host: where it is the quicker one, Debian 12's passt may forget the host's end.
 @test "a network of passt's: out to the host, and in by a port that it publishes" {
