@@ -6,7 +6,7 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/disks runtime/container/disks_annotated runtime/container/device_list runtime/container/device_update runtime/container/source runtime/container/exec runtime/container/destroy \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
-	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/group runtime/container/network runtime/container/join runtime/container/follow
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/notify runtime/container/group runtime/container/network runtime/container/join runtime/container/follow
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder runtime/sandbox/record \
 	runtime/sandbox/members
 RUNTIME_HOST_OBJS += runtime/host/config

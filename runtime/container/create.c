@@ -23,6 +23,7 @@
 #include "runtime/container/id.h"
 #include "runtime/container/join.h"
 #include "runtime/container/network.h"
+#include "runtime/container/notify.h"
 #include "runtime/container/timeline.h"
 #include "runtime/host/namespace.h"
 #include "runtime/host/sock.h"
@@ -49,6 +50,7 @@ struct creation {
 	struct share_list shares;
 	struct follow follow;
 	struct hook_mounts hooked;
+	struct notify notify;
 	const char **env; /* the process's, where it is not the configuration's own */
 	struct oci_device_rule *rules; /* likewise */
 	struct disks_annotated annotated; /* and these */
@@ -184,6 +186,8 @@ static int check(struct creation *c, struct err *e)
 	c->proxy.preserved = c->req->preserved;
 	if (rc == 0)
 		rc = tell_activation(c, e);
+	if (rc == 0)
+		rc = notify_add(&c->notify, c->spec, c->bundle, e);
 	if (rc == 0)
 		rc = open_namespaces(c, e);
 	if (rc == 0)
@@ -553,6 +557,7 @@ int container_create(const struct container_request *r, struct container_made *r
 				.choice = MACHINE_CHOICE_INIT,
 				.proxy = STAND_IN_INIT,
 				.follow = FOLLOW_INIT,
+				.notify = NOTIFY_INIT,
 				.net = NETWORK_INIT };
 	group_init(&c->group);
 	rc = check(c, &local);
@@ -585,6 +590,7 @@ int container_create(const struct container_request *r, struct container_made *r
 	close_and_reset(&c->utsns);
 	close_and_reset(&c->bundle);
 	close_and_reset(&c->dir);
+	notify_done(&c->notify);
 	oci_spec_free(c->spec);
 	free(c->env);
 	free(c->rules);

@@ -507,6 +507,27 @@ while True: threading.Thread(target=one, args=(s.accept()[0],)).start()' "$1" "$
 	eventually test -S "$1"
 }
 
+@test "NOTIFY_SOCKET in a folder that is bound reaches who has it; a link in its place reaches nobody" {
+	mkdir -p "$SRC/notify" "$SRC/link" lib
+	socat -u UNIX-RECV:"$SRC/notify/notify.sock" - >notified 3>&- & log=$!
+	eventually test -S "$SRC/notify/notify.sock"
+	ln -s ../notify/notify.sock "$SRC/link/notify.sock"
+	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') lib/
+	bundle "$(args sh -c 'echo "$0=1" | /l/ld-linux-x86-64.so.2 --library-path /l /l/socat -u - UNIX-SENDTO:$NOTIFY_SOCKET' READY)" \
+		"$(mount_row /run/notify bind "$SRC/notify" rbind,rw)" "$(mount_row /l bind "$PWD/lib" bind,ro)" \
+		'.process.env += ["NOTIFY_SOCKET=/run/notify/notify.sock"]'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	eventually grep -qx READY=1 notified
+	configure '.mounts |= map(if .destination == "/run/notify" then .source = "'"$SRC/link"'" else . end)' '.process.args[3] = "LINK"'
+	husk run -b "$BUNDLE" "$ID" </dev/null || :
+	configure '.mounts |= map(if .destination == "/run/notify" then .source = "'"$SRC/notify"'" else . end)' '.process.args[3] = "LAST"'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	eventually grep -qx LAST=1 notified
+	[ "$(cat notified)" = $'READY=1\nLAST=1' ]
+	kill "$log"
+	wait "$log" || :
+}
+
 @test "sockets of the host: connections both ways, several at a time, as the user, to the last byte; datagrams" {
 	server "$SRC/s"
 	socat -u UNIX-RECV:"$SRC/d" - >datagrams 3>&- & log=$!
