@@ -248,8 +248,9 @@ static int send_mount(int proxy, int dir, const char *path, const char *dst, boo
 	int rc = open_copy(dir, path, recursive, readonly, &is_file, &fd);
 
 	if (rc == -EPERM)
-		return err_set(e, EPERM, "cannot take a copy of the mounts at %s: husk is neither root nor in a user namespace of its "
-			       "own: unshare --user --map-root-user --mount husk ...", path);
+		return err_set(e, EPERM,
+			       "cannot take a copy of the mounts at %s: husk is neither root nor in a user namespace of its own: "
+			       "unshare --user --map-root-user --mount husk ...", path);
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot take a copy of the mounts at %s", path);
 	m.is_file = is_file;

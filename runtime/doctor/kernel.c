@@ -131,7 +131,8 @@ void doctor_namespaces(struct doctor_line *l, const char *config)
 		doctor_say(l, DOCTOR_PROBLEM, "run husk as root", "no mount, network, IPC and UTS namespaces can be made: %s",
 			   strerror(-others));
 	else if (!may_mount())
-		doctor_say(l, DOCTOR_WARNING, "unshare --user --map-root-user --mount husk ..., as rootless engines do of themselves",
+		doctor_say(l, DOCTOR_WARNING,
+			   "unshare --user --map-root-user --mount husk ..., as rootless engines do of themselves",
 			   "namespaces can be made, but this user is root in none: containers start in a user namespace only");
 	else
 		doctor_say(l, DOCTOR_OK, NULL, "user, mount, network, IPC and UTS namespaces can be made");
