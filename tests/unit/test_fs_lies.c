@@ -349,7 +349,7 @@ static void not_files(void **state)
 		assert_int_equal(fc_named(&f->c, FUSE_READLINK, e.nodeid, NULL, 0, NULL), -EINVAL);
 		if (i < ARRAY_SIZE(kinds))
 			assert_int_equal(fc_create(&f->c, f->root, name, O_RDWR, 0600, &x, &fh),
-					 -ENXIO);
+					 -ESTALE);
 	}
 	alarm(0);
 }

@@ -288,7 +288,7 @@ static void special_files(void **state)
 			assert_int_equal(fc_lookup(&f->c, f->root, host[i], &e), 0);
 			assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), -ENXIO);
 			assert_int_equal(fc_create(&f->c, f->root, host[i], O_RDWR, 0600, &x, &fh),
-					 -ENXIO);
+					 -ESTALE);
 			assert_int_equal(fc_getxattr(&f->c, e.nodeid, "user.x", NULL, 0), -ENODATA);
 			assert_int_equal(fc_setattr(&f->c, e.nodeid, &size_in), -EINVAL);
 			assert_int_equal(fc_setattr(&f->c, e.nodeid, &chmod_in), 0);

@@ -61,7 +61,11 @@ static void read_write(void **state)
 	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 4096, back, sizeof(back)), sizeof(back));
 	assert_memory_equal(big, back, sizeof(big));
 	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_EXCL, 0666, &e, &fh), -EEXIST);
-	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_TRUNC, 0666, &e, &fh), 0);
+	/* What the guest did not know of is never opened as if it were new. */
+	assert_int_equal(fc_create(&f->c, f->root, "new", O_RDWR | O_TRUNC, 0666, &e, &fh), -ESTALE);
+	assert_int_equal(host_stat(f, "new").st_size, 4096 + FS_MAX_WRITE);
+	assert_int_equal(fc_lookup(&f->c, f->root, "new", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR | O_TRUNC, &fh), 0);
 	assert_int_equal(host_stat(f, "new").st_size, 0);
 	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
 	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "x", 1, 0, 0), -EBADF);

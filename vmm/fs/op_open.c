@@ -74,11 +74,16 @@ static int reply_open(struct fs_req *rq, struct fs_node *n, int fd, int flags)
 	return 0;
 }
 
-/* An open file of @n, which exists. */
-static int open_existing(struct fs_req *rq, struct fs_node *n, int flags, bool kill)
+int fs_op_open(struct fs_req *rq)
 {
-	int fd, rc;
+	struct fs_node *n = rq->node;
+	struct fuse_open_in in;
+	int flags, fd, rc;
 
+	FS_ARG(rq, in);
+	rc = host_flags(rq, in.flags, &flags);
+	if (rc < 0)
+		return rc;
 	if (n->type == S_IFDIR)
 		return -EISDIR;
 	if (n->special) /* the guest's kernel has a driver or a pipe for it */
@@ -88,7 +93,7 @@ static int open_existing(struct fs_req *rq, struct fs_node *n, int flags, bool k
 		fd = fs_node_open(rq->s, n, flags & ~O_NOATIME);
 	if (fd < 0)
 		return fd;
-	if (kill && (flags & O_TRUNC)) {
+	if ((in.open_flags & FUSE_OPEN_KILL_SUIDGID) && (flags & O_TRUNC)) {
 		rc = fs_cred_kill(fd);
 		if (rc < 0) {
 			close(fd);
@@ -96,18 +101,6 @@ static int open_existing(struct fs_req *rq, struct fs_node *n, int flags, bool k
 		}
 	}
 	return reply_open(rq, n, fd, flags);
-}
-
-int fs_op_open(struct fs_req *rq)
-{
-	struct fuse_open_in in;
-	int flags, rc;
-
-	FS_ARG(rq, in);
-	rc = host_flags(rq, in.flags, &flags);
-	if (rc < 0)
-		return rc;
-	return open_existing(rq, rq->node, flags, in.open_flags & FUSE_OPEN_KILL_SUIDGID);
 }
 
 /* A file that was made just now: entry and open file in one reply. @name NULL: it has none. */
@@ -136,26 +129,6 @@ static int reply_created(struct fs_req *rq, const char *name, int fd, int flags)
 		rc = reply_open(rq, n, fd, flags);
 	else
 		close(fd);
-	if (rc < 0)
-		fs_node_forget(rq->s, entry.nodeid, 1);
-	fs_node_put(rq->s, n);
-	return rc;
-}
-
-/* The file that is there already. */
-static int create_existing(struct fs_req *rq, const char *name, const struct fuse_create_in *in,
-			   int flags)
-{
-	struct fuse_entry_out entry;
-	struct fs_node *n;
-	struct statx st;
-	int rc = fs_lookup(rq->s, rq->node, name, &st, &n);
-
-	if (rc < 0)
-		return rc;
-	fs_entry_fill(rq->s, &entry, n, &st);
-	fs_req_put(rq, &entry, sizeof(entry));
-	rc = open_existing(rq, n, flags, in->open_flags & FUSE_OPEN_KILL_SUIDGID);
 	if (rc < 0)
 		fs_node_forget(rq->s, entry.nodeid, 1);
 	fs_node_put(rq->s, n);
@@ -230,8 +203,10 @@ int fs_op_create(struct fs_req *rq)
 	if (rc < 0)
 		return rc;
 	fd = create_fd(rq, name, flags & ~O_TRUNC, mode);
+	/* Somebody else made it since the guest looked. Whether the caller may open that is for the guest's kernel to
+	 * say, and it asks nothing of a file that it believes to be new: so it has to look again, which ESTALE makes it do. */
 	if (fd == -EEXIST && !(in.flags & O_EXCL))
-		return create_existing(rq, name, &in, flags);
+		return -ESTALE;
 	return fd < 0 ? fd : reply_created(rq, name, fd, flags);
 }
 
