@@ -36,6 +36,9 @@ static const char *const scripts[] = {
 	"truncate -s 1M s && test $(stat -c %b s) = 0 && dd if=/dev/zero of=s bs=4k count=1 "
 	"conv=notrunc,fsync "
 	"status=none && test $(stat -c %s s) = 1048576",
+	"mkdir la && (cd la && seq 1200 | xargs touch) && cp -al la lb && rm -r lb && stat -c %h la/* | sort -u > lh && "
+	"test $(cat lh) = 1 && cat la/* && exec 7< la/7 && ln la/7 lc && rm la/7 && test $(stat -L -c %h /proc/self/fd/7) = 1 && "
+	"rm lc && test $(stat -L -c %h /proc/self/fd/7) = 0",
 	"for i in 1 2 3 4; do (for k in 1 2 3; do cp -r x y$i; mv y$i z$i; rm -r z$i; done) & "
 	"done; wait; "
 	"! ls -d y* z* 2>/dev/null",

@@ -5,8 +5,9 @@
  * Nodes. A node is what the guest may name by a number: an identity (share, mount, device, inode)
  * and the place where it was last seen (parent and name). Its O_PATH descriptor is opened when
  * needed and may be closed again by the LRU: re-opening goes by parent and name with openat2() that
- * cannot leave the directory, and the result must have the same identity. A node that lost its name
- * (unlinked by the guest, O_TMPFILE) is pinned: its descriptor stays.
+ * cannot leave the directory, and the result must have the same identity. A node without any name
+ * (unlinked by the guest, O_TMPFILE) is pinned: its descriptor stays. One that lost the name it was
+ * seen by, and has others, is found again by an open file or when the guest looks one of those up.
  *
  *   nlookup  what the guest says that it holds; refs: requests, handles and children hold it.
  *   A node dies when both are 0.
@@ -254,7 +255,7 @@ int fs_node_use_locked(struct fs_server *s, struct fs_node *n, int *fd);
 int fs_node_reopen(struct fs_server *s, struct fs_node *n);
 /* Are these the attributes of what @n is? */
 bool fs_node_verify(const struct fs_node *n, const struct statx *st);
-/* Keeps the descriptor open from now on; for nodes about to lose their name. -ESTALE, -ENFILE.
+/* Keeps the descriptor open from now on; for nodes about to lose their last name. -ESTALE, -ENFILE.
  * fs_node_unpin(): it did not lose it after all. */
 int fs_node_pin(struct fs_server *s, struct fs_node *n);
 void fs_node_unpin(struct fs_server *s, struct fs_node *n);

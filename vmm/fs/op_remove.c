@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names that go or move: UNLINK, RMDIR, RENAME. A node that the guest holds is pinned before its
- * name goes, so that it works on.
+ * last name goes, so that it works on.
  */
 #include "vmm/fs/fs_internal.h"
 
@@ -14,10 +14,21 @@
 #define RENAME_WHITEOUT	 (1 << 2)
 #endif
 
-/* The node that the guest has for this name, if any, referenced; pinned when it is about to go.
- * A node that cannot be pinned goes stale, which is no reason to refuse the removal. */
-static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd, const char *name,
-			     bool pin)
+/* @n is about to lose the name that was just seen for it. With its last one it could never be opened again: it is pinned. One
+ * that cannot be goes stale, which is no reason to refuse the removal. With others left the guest may know it by those for as long
+ * as it likes, and finds it by them when its descriptor is gone. */
+static void keep_open(struct fs_server *s, struct fs_node *n, struct fs_node *dir, const char *name, const struct statx *st)
+{
+	if (S_ISDIR(st->stx_mode) || st->stx_nlink <= 1) {
+		fs_node_moved(s, n, dir, name); /* the name that it was known by may have gone before */
+		fs_node_pin(s, n);
+	} else if (fs_node_is_at(s, n, dir, name) && fs_node_fd(s, n) >= 0) {
+		fs_node_fd_put(s, n);
+	}
+}
+
+/* The node that the guest has for this name, if any, referenced. */
+static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd, const char *name, bool goes)
 {
 	struct fs_node *n;
 	struct statx st;
@@ -25,8 +36,8 @@ static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd
 	if (fs_stat_name(dirfd, name, &st) < 0)
 		return NULL;
 	n = fs_node_find(s, dir->share, &st);
-	if (n && pin && fs_node_is_at(s, n, dir, name))
-		fs_node_pin(s, n);
+	if (n && goes)
+		keep_open(s, n, dir, name, &st);
 	return n;
 }
 
