@@ -94,6 +94,30 @@ static void appending(void **state)
 	assert_string_equal(buf, "ONETWOend");
 }
 
+/* To a file that had no name when it was opened, which others write to once it has one. */
+static void appending_without_a_name(void **state)
+{
+	const struct fuse_create_in in = { .flags = O_RDWR | O_APPEND, .mode = S_IFREG | 0600 };
+	struct fsfix *f = *state;
+	struct fuse_entry_out e, l;
+	struct fuse_open_out o;
+	char buf[16] = "";
+	int host;
+
+	assert_int_equal(fc_named(&f->c, FUSE_TMPFILE, f->root, &in, sizeof(in), "#1"), 0);
+	memcpy(&e, f->c.body, sizeof(e));
+	memcpy(&o, f->c.body + sizeof(e), sizeof(o));
+	assert_int_equal(fc_write(&f->c, e.nodeid, o.fh, 0, "one", 3, 0, O_RDWR | O_APPEND), 3);
+	assert_int_equal(fc_link(&f->c, f->root, "log", e.nodeid, &l), 0);
+	host = openat(f->share_fd, "log", O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(write(host, "HOST", 4), 4);
+	close(host);
+	assert_int_equal(fc_write(&f->c, e.nodeid, o.fh, 3, "two", 3, 0, O_RDWR | O_APPEND), 3);
+	assert_int_equal(fc_write(&f->c, e.nodeid, o.fh, 0, "ONE", 3, FUSE_WRITE_CACHE, O_RDWR | O_APPEND), 3);
+	assert_int_equal(fc_read(&f->c, e.nodeid, o.fh, 0, buf, 15), 10);
+	assert_string_equal(buf, "ONEHOSTtwo");
+}
+
 static void setting_attributes(void **state)
 {
 	struct fsfix *f = *state;
@@ -277,6 +301,7 @@ int main(void)
 		FS_TEST(lookup_and_attr),
 		FS_TEST(read_write),
 		FS_TEST(appending),
+		FS_TEST(appending_without_a_name),
 		FS_TEST(setting_attributes),
 		FS_TEST(suid_goes_with_a_write),
 		FS_TEST(names),

@@ -142,7 +142,7 @@ static int open_new(struct fs_server *s, int dirfd, const char *name, int flags,
 	if (name)
 		return fs_open_beneath(s, dirfd, name, flags | O_CREAT | O_EXCL, mode & 07777,
 				       false);
-	fd = openat(dirfd, ".", (flags & ~O_APPEND) | O_TMPFILE | O_CLOEXEC, mode & 07777);
+	fd = openat(dirfd, ".", flags | O_TMPFILE | O_CLOEXEC, mode & 07777);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -224,7 +224,9 @@ int fs_op_tmpfile(struct fs_req *rq)
 		rc = fs_cred_mode(rq, rq->node, (in.mode & 07777) | S_IFREG, in.umask, &mode);
 	if (rc < 0)
 		return rc;
-	fd = create_fd(rq, NULL, flags & ~O_TRUNC, mode);
+	/* Each write says whether it appends; a handle that knows of O_APPEND has a descriptor that does it by itself. */
+	flags &= ~(O_APPEND | O_TRUNC);
+	fd = create_fd(rq, NULL, flags, mode);
 	return fd < 0 ? fd : reply_created(rq, NULL, fd, flags);
 }
 
