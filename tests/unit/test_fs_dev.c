@@ -572,6 +572,46 @@ static void quick_syncs_stay(void **state)
 	fdv_done(&f);
 }
 
+/* A whole ring that waited for a job: with it served nothing else brings the device back, and the driver, which was told that
+ * it need not kick, adds one more. */
+static void starved_by_a_whole_ring(void **state)
+{
+	const uint64_t one = 1;
+	struct fuse_in_header h = { .len = 48, .opcode = FUSE_FORGET, .nodeid = 4711 };
+	uint8_t req[48] = { 0 };
+	struct fs_job *job[FS_JOBS];
+	struct fdv_seg seg;
+	struct fakedrv f;
+	struct fs_dev *x;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	fdv_init(&f, &(struct fdv_opts){ .queue_size = 8 });
+	assert_int_equal(fdv_create(&f, &fs_dev_class, cfg(), NULL), 0);
+	fdv_start(&f, ~0ull);
+	mount(&f);
+	x = container_of(f.d, struct fs_dev, d);
+	memcpy(req, &h, sizeof(h));
+	seg = (struct fdv_seg){ fdv_put(&f, req, sizeof(req)), sizeof(req), false };
+	/* As when workers have them all, and are done at once. */
+	for (size_t i = 0; i < ARRAY_SIZE(job); i++)
+		assert_non_null(job[i] = fs_job_get(x));
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(fdv_add(&f, 0, &seg, 1) >= 0);
+	fdv_kick(&f, 0);
+	assert_false(fdv_used(&f, 0, &head, &len));
+	for (size_t i = 0; i < ARRAY_SIZE(job); i++)
+		fs_job_put(x, job[i]);
+	assert_int_equal(write(x->done_src.fd, &one, sizeof(one)), sizeof(one));
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(fdv_wait_used(&f, 0, &head, &len, 500));
+	assert_true(fdv_add(&f, 0, &seg, 1) >= 0);
+	assert_true(fdv_wait_used(&f, 0, &head, &len, 500));
+	assert_int_equal(fdv_avail_event(&f, 0), f.q[0].avail_idx);
+	fdv_done(&f);
+}
+
 static void malformed(void **state)
 {
 	(void)state;
@@ -613,7 +653,7 @@ int main(void)
 		cmocka_unit_test(configuration),    cmocka_unit_test(waiting_for_a_lock),
 		cmocka_unit_test(lock_flood),       cmocka_unit_test(interrupt_storm),
 		cmocka_unit_test(state_of_a_mount), cmocka_unit_test(quick_syncs_stay),
-		cmocka_unit_test(malformed),
+		cmocka_unit_test(malformed),        cmocka_unit_test(starved_by_a_whole_ring),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -107,6 +107,8 @@ static int serve(struct fs_dev *x, unsigned qi)
 
 void fs_dev_serve_starved(struct fs_dev *x)
 {
+	bool more = false;
+
 	for (unsigned q = 0; q < x->d.nqueues; q++) {
 		uint64_t bit = 1ull << (q % 64);
 		int rc;
@@ -119,7 +121,10 @@ void fs_dev_serve_starved(struct fs_dev *x)
 			vdev_needs_reset(&x->d, "fs: malformed ring");
 		else if (rc > 0)
 			starve(x, q);
+		more = more || rc > 0;
 	}
+	if (more) /* maybe nothing is in work that would bring us back, and kicks are off */
+		fs_pool_wake(x);
 }
 
 static int fs_kick(struct vdev *d, unsigned q)

@@ -48,7 +48,7 @@ struct fs_dev {
 	struct fs_job *jobs; /* [FS_JOBS] */
 	unsigned jobs_used;
 	struct fs_job *free; /* last used first: their memory is touched already */
-	uint64_t starved[2]; /* queues with chains that found no free job */
+	uint64_t starved[2]; /* queues with chains that found no free job, or no end */
 
 	struct fs_job_list parked;
 	unsigned nparked;
@@ -119,6 +119,8 @@ bool fs_pool_submit(struct fs_dev *x, struct fs_job *j);
 /* Waits until no worker is busy and collects. -ETIMEDOUT; @ms 0: for ever, and what no worker
  * took yet is thrown away. */
 int fs_pool_drain(struct fs_dev *x, unsigned ms);
+/* Makes the loop look at what is done, and at queues that wait for a job. Any thread. */
+void fs_pool_wake(struct fs_dev *x);
 /* Finishes what workers are done with. */
 void fs_pool_collect(struct fs_dev *x);
 

@@ -12,12 +12,18 @@
 
 #define STACK_SIZE (1u << 20)
 
+void fs_pool_wake(struct fs_dev *x)
+{
+	const uint64_t one = 1;
+	ssize_t rc = write(x->done_src.fd, &one, sizeof(one));
+
+	(void)rc; /* full: it has woken the loop already, which looks at all that is done */
+}
+
 static void *worker(void *arg)
 {
 	struct fs_dev *x = arg;
-	const uint64_t one = 1;
 	struct fs_job *j;
-	ssize_t rc;
 
 	pthread_mutex_lock(&x->lock);
 	for (;;) {
@@ -36,8 +42,7 @@ static void *worker(void *arg)
 			pthread_cond_signal(&x->idle);
 		/* Whoever wakes takes the lock first. */
 		pthread_mutex_unlock(&x->lock);
-		rc = write(x->done_src.fd, &one, sizeof(one));
-		(void)rc; /* full: it has woken the loop already, which looks at all that is done */
+		fs_pool_wake(x);
 		pthread_mutex_lock(&x->lock);
 	}
 	pthread_mutex_unlock(&x->lock);
