@@ -128,8 +128,10 @@ void blk_batch_over(struct blk *x)
 		rc = x->d.vq[q].ready ? serve(x, q) : 0;
 		if (rc < 0)
 			vdev_needs_reset(&x->d, "blk: malformed ring");
-		else if (rc > 0)
-			x->starved |= 1ull << q;
+		if (rc <= 0)
+			continue;
+		x->starved |= 1ull << q;
+		evtimer_set_ns(&x->tokens, 1); /* maybe nothing is in flight that would bring us back, and kicks are off */
 	}
 }
 
