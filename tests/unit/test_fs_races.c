@@ -8,10 +8,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "vmm/fs/fs_internal.h"
 
 /* HUSK_RACE_SECONDS: longer. */
 static unsigned race_seconds(void)
@@ -397,6 +401,78 @@ static void everything_at_once(void **state)
 	free(g);
 }
 
+/* --- a look-up that is overtaken ---------------------------------------------------------- */
+static const char *slow_name; /* whoever looks for it … */
+static atomic_bool slow_seen, slow_over; /* … has seen it, and stands still until this, or for a while */
+
+/* The server's, in the place of the C library's. */
+int statx(int dirfd, const char *restrict path, int flags, unsigned mask, struct statx *restrict st)
+{
+	int rc = (int)syscall(SYS_statx, dirfd, path, flags, mask, st);
+
+	if (rc == 0 && slow_name && strcmp(path, slow_name) == 0 && !atomic_exchange(&slow_seen, true))
+		for (unsigned i = 0; i < 100 && !atomic_load(&slow_over); i++)
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	return rc;
+}
+
+static void *look_slowly(void *arg)
+{
+	struct guest *g = arg;
+	struct fuse_entry_out e;
+
+	if (fc_lookup(&g->c, g->root, slow_name, &e) == 0 && e.nodeid)
+		fc_forget(&g->c, e.nodeid, 1);
+	return NULL;
+}
+
+static void begin_slowly(struct guest *g, const char *name)
+{
+	slow_name = name;
+	atomic_store(&slow_seen, false);
+	atomic_store(&slow_over, false);
+	assert_int_equal(pthread_create(&g->thread, NULL, look_slowly, g), 0);
+	while (!atomic_load(&slow_seen))
+		sched_yield();
+}
+
+static void end_slowly(struct guest *g)
+{
+	atomic_store(&slow_over, true);
+	assert_int_equal(pthread_join(g->thread, NULL), 0);
+	slow_name = NULL;
+	fs_fds_shrink(g->c.s, UINT32_MAX);
+}
+
+/* What it saw is not true any more when it is noted. */
+static void overtaken(void **state)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	struct fuse_entry_out to, dir, file, e;
+	struct fsfix *f = *state;
+	struct fuse_attr a;
+
+	assert_non_null(g);
+	assert_int_equal(fc_mkdir(&f->c, f->root, "to", 0700, &to), 0);
+	assert_int_equal(fc_mkdir(&f->c, f->root, "dir", 0700, &dir), 0);
+	assert_int_equal(fc_mknod(&f->c, dir.nodeid, "in", S_IFREG | 0600, 0, &e), 0);
+	assert_int_equal(fc_mknod(&f->c, f->root, "file", S_IFREG | 0600, 0, &file), 0);
+	g->c.s = f->c.s;
+	g->root = f->root;
+
+	begin_slowly(g, "dir");
+	assert_int_equal(fc_rename(&f->c, f->root, "dir", to.nodeid, "moved", 0), 0);
+	end_slowly(g);
+	assert_int_equal(fc_lookup(&f->c, dir.nodeid, "in", &e), 0);
+
+	begin_slowly(g, "file");
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "file"), 0);
+	end_slowly(g);
+	assert_int_equal(fc_getattr(&f->c, file.nodeid, &a), 0);
+	assert_int_equal(a.nlink, 0);
+	free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +480,7 @@ int main(void)
 		cmocka_unit_test(two_servers),
 		cmocka_unit_test(the_host),
 		cmocka_unit_test(everything_at_once),
+		FS_TEST(overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,8 +148,9 @@ struct fs_server {
 	pthread_cond_t idle; /* a share's users reached 0 */
 	pthread_mutex_t posix_lock;
 	struct fs_lock_wait waits[FS_LOCK_WAITS]; /* posix_lock is for them, too */
-	pthread_rwlock_t names; /* held for writing while a name moves, for reading while a node is
-				 * re-opened by name */
+	pthread_rwlock_t names; /* held for writing while a name moves or goes, for reading while a node is
+				 * re-opened by name, or seen by one and noted there. Readers are never kept
+				 * waiting by who waits for writing: one may stand in a host's system call. */
 	struct fs_share *share[FS_MAX_SHARES];
 	struct fs_slots nodes, handles;
 	struct fs_node **hash;

@@ -14,28 +14,34 @@
 #define RENAME_WHITEOUT	 (1 << 2)
 #endif
 
+static bool last_name(const struct statx *st)
+{
+	return S_ISDIR(st->stx_mode) || st->stx_nlink <= 1;
+}
+
 /* @n is about to lose the name that was just seen for it. With its last one it could never be opened again: it is pinned. One
  * that cannot be goes stale, which is no reason to refuse the removal. With others left the guest may know it by those for as long
  * as it likes, and finds it by them when its descriptor is gone. */
 static void keep_open(struct fs_server *s, struct fs_node *n, struct fs_node *dir, const char *name, const struct statx *st)
 {
-	if (S_ISDIR(st->stx_mode) || st->stx_nlink <= 1) {
-		fs_node_moved(s, n, dir, name); /* the name that it was known by may have gone before */
+	if (last_name(st))
 		fs_node_pin(s, n);
-	} else if (fs_node_is_at(s, n, dir, name) && fs_node_fd(s, n) >= 0) {
+	else if (fs_node_is_at(s, n, dir, name) && fs_node_fd(s, n) >= 0)
 		fs_node_fd_put(s, n);
-	}
 }
 
 /* The node that the guest has for this name, if any, referenced. */
 static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd, const char *name, bool goes)
 {
-	struct fs_node *n;
+	struct fs_node *n = NULL;
 	struct statx st;
 
-	if (fs_stat_name(dirfd, name, &st) < 0)
-		return NULL;
-	n = fs_node_find(s, dir->share, &st);
+	pthread_rwlock_rdlock(&s->names);
+	if (fs_stat_name(dirfd, name, &st) == 0)
+		n = fs_node_find(s, dir->share, &st);
+	if (n && goes && last_name(&st))
+		fs_node_moved(s, n, dir, name); /* the one that it was known by may have gone before */
+	pthread_rwlock_unlock(&s->names);
 	if (n && goes)
 		keep_open(s, n, dir, name, &st);
 	return n;
@@ -54,11 +60,13 @@ static int remove_name(struct fs_req *rq, int flags)
 	if (fd < 0)
 		return fd;
 	victim = known(rq->s, rq->node, fd, name, true);
+	pthread_rwlock_wrlock(&rq->s->names);
 	rc = unlinkat(fd, name, flags) < 0 ? -errno : 0;
 	if (victim && rc == 0)
 		fs_node_unlinked(rq->s, victim, rq->node, name);
 	else if (victim && fs_node_is_at(rq->s, victim, rq->node, name))
 		fs_node_unpin(rq->s, victim);
+	pthread_rwlock_unlock(&rq->s->names);
 	fs_node_put(rq->s, victim);
 	fs_node_fd_put(rq->s, rq->node);
 	return rc;
