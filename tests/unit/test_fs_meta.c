@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* In the form of the kernel's xattr: version 2, then entries {tag, perm, id}. */
@@ -433,12 +434,65 @@ static void open_flags(void **state)
 	assert_false(out.open_flags & FOPEN_NOFLUSH);
 }
 
+/* The server's, in the place of the C library's. */
+static int chown_fails;
+
+int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	if (!chown_fails)
+		return (int)syscall(SYS_fchownat, dirfd, path, uid, gid, flags);
+	errno = chown_fails;
+	return -1;
+}
+
+static int make_kind(struct fsfix *f, unsigned kind, struct fuse_entry_out *e)
+{
+	const struct fuse_create_in tmp = { .flags = O_RDWR, .mode = S_IFREG | 0600 };
+	uint64_t fh;
+
+	switch (kind) {
+	case 0:
+		return fc_mkdir(&f->c, f->root, "0", 0700, e);
+	case 1:
+		return fc_symlink(&f->c, f->root, "1", "target", e);
+	case 2:
+		return fc_mknod(&f->c, f->root, "2", S_IFREG | 0600, 0, e);
+	case 3:
+		return fc_mknod(&f->c, f->root, "3", S_IFIFO | 0600, 0, e);
+	case 4:
+		return fc_create(&f->c, f->root, "4", O_RDWR, 0600, e, &fh);
+	default:
+		return fc_named(&f->c, FUSE_TMPFILE, f->root, &tmp, sizeof(tmp), "#1");
+	}
+}
+
+/* What only root could make here and the caller cannot be given (his quota) is not there, and may be made later. */
+static void cannot_be_given(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+
+	f->c.uid = f->c.gid = 1000;
+	for (unsigned i = 0; i < 6; i++) {
+		char name[2] = { (char)('0' + i), 0 };
+
+		chown_fails = EDQUOT;
+		assert_int_equal(make_kind(f, i, &e), -EDQUOT);
+		chown_fails = 0;
+		assert_int_equal(faccessat(f->share_fd, name, F_OK, AT_SYMLINK_NOFOLLOW), -1);
+		assert_int_equal(make_kind(f, i, &e), 0);
+		if (i < 5)
+			assert_int_equal(host_stat(f, name).st_uid, 1000);
+	}
+	f->c.uid = f->c.gid = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(owner_and_mode), FS_TEST(supplementary_group), FS_TEST(extended_attributes),
 		FS_TEST(special_files),	 FS_TEST(rarer_operations), FS_TEST(whiteouts),
-		FS_TEST(open_flags),
+		FS_TEST(open_flags),	 FS_TEST(cannot_be_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
  */
 #include "vmm/fs/fs_internal.h"
 
+#include <unistd.h>
+
 /* A write may take set-id bits away, and the guest's kernel does not think of that: it must ask. */
 struct fs_valid fs_attr_valid(const struct fs_server *s, const struct fs_node *n,
 			      const struct statx *st)
@@ -100,8 +102,17 @@ int fs_reply_entry(struct fs_req *rq, struct fs_node *parent, const char *name)
 	return 0;
 }
 
-static int give(struct fs_server *s, struct fs_node *parent, struct fs_node *n,
-		const struct fs_cred *c, mode_t mode)
+/* Takes away what was made as @n, if that is still what is there. */
+static void unmake(int dirfd, const char *name, const struct fs_node *n)
+{
+	struct statx st;
+
+	if (fs_stat_name(dirfd, name, &st) == 0 && fs_node_verify(n, &st))
+		unlinkat(dirfd, name, n->type == S_IFDIR ? AT_REMOVEDIR : 0);
+}
+
+static int give(struct fs_server *s, struct fs_node *parent, const char *name, struct fs_node *n, const struct fs_cred *c,
+		mode_t mode)
 {
 	int dirfd = fs_node_fd(s, parent), fd, rc;
 
@@ -111,6 +122,8 @@ static int give(struct fs_server *s, struct fs_node *parent, struct fs_node *n,
 	rc = fd < 0 ? fd : fs_cred_give(s, dirfd, fd, c, mode);
 	if (fd >= 0)
 		fs_node_fd_put(s, n);
+	if (rc < 0)
+		unmake(dirfd, name, n);
 	fs_node_fd_put(s, parent);
 	return rc;
 }
@@ -134,7 +147,7 @@ int fs_reply_new(struct fs_req *rq, struct fs_node *parent, const char *name,
 	if (rc < 0)
 		return rc;
 	if (!fs_cred_right(c, st.stx_uid, st.stx_mode, mode) && made_here(n, &st, mode)) {
-		rc = give(rq->s, parent, n, c, mode);
+		rc = give(rq->s, parent, name, n, c, mode);
 		if (rc == 0)
 			rc = fs_node_stat(rq->s, n, &st);
 	}
