@@ -411,12 +411,33 @@ static void locks(void **state)
 	close(host);
 }
 
+/* A circle of waits for files that are shares by themselves. */
+static void locks_of_files(void **state)
+{
+	struct fsfix *f = *state;
+	static const char *const name[] = { "fa", "fb" };
+	struct err err = ERR_INIT;
+	struct fuse_entry_out e;
+	uint64_t node[2], fh[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		fsfix_host_file(f, name[i], "text", 0600);
+		assert_int_equal(add(f, name[i], name[i], FS_SHARE_FILE, &err), 0);
+		assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, name[i], &e), 0);
+		node[i] = e.nodeid;
+		assert_int_equal(fc_open(&f->c, node[i], O_RDWR, &fh[i]), 0);
+		assert_int_equal(fc_lock(&f->c, FUSE_SETLK, node[i], fh[i], i, F_WRLCK, 0, 9, 0), 0);
+	}
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLKW, node[1], fh[1], 0, F_WRLCK, 0, 9, 0), FS_AGAIN);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLKW, node[0], fh[0], 1, F_WRLCK, 0, 9, 0), -EDEADLK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(coming_and_going), FS_TEST(several_names), FS_TEST(read_only), FS_TEST(nested_mount),
 		FS_TEST(nested_kernel),
-		cmocka_unit_test(overlay), FS_TEST(locks),
+		cmocka_unit_test(overlay), FS_TEST(locks), FS_TEST(locks_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

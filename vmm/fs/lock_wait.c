@@ -25,7 +25,7 @@ static unsigned holders_get(struct fs_server *s, uint64_t node, struct holder *h
 	unsigned count = 0;
 
 	pthread_mutex_lock(&s->lock);
-	n = fs_slots_get(&s->nodes, node);
+	n = fs_node_by_id(s, node);
 	for (o = n ? n->locks : NULL; o && count < HOLDERS_MAX; o = o->next) {
 		h[count] = (struct holder){ o->owner, fcntl(o->fd, F_DUPFD_CLOEXEC, 0) };
 		count += h[count].fd >= 0;
