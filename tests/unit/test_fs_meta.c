@@ -46,6 +46,8 @@ static const struct creation creations[] = {
 	{ "SUID stays", 1000, 1000, 04755, 0, 0755, 0, 0, false, 1000, 1000, 04755 },
 	{ "default ACL: the umask is not used", 0, 0, 0666, 077, 0755, 0, 0, true, 0, 0, 0660 },
 	{ "default ACL, a user", 1000, 1000, 0666, 077, 0777, 0, 0, true, 1000, 1000, 0660 },
+	{ "default ACL and SUID, a user in a directory of root's", 1000, 1000, 04777, 077, 0755, 0, 0, true, 1000, 1000,
+	  04770 },
 };
 
 static void owner_and_mode(void **state)

@@ -133,6 +133,7 @@ bool fs_cred_right(const struct fs_cred *c, uint32_t uid, uint32_t mode, mode_t 
 int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c, mode_t mode)
 {
 	struct statx dir, st;
+	const mode_t ids = mode & (S_ISUID | S_ISGID);
 	gid_t gid = c->gid;
 	int rc = fs_stat_fd(fd, &st);
 
@@ -144,9 +145,9 @@ int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c
 	    fchownat(fd, "", c->uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	/* chown took these away, or the kernel did, which does not know the caller's other
-	 * groups. */
-	if ((mode & (S_ISUID | S_ISGID)) && S_ISREG(mode) && S_ISREG(st.stx_mode) &&
-	    fchmodat(s->proc_fd, fs_num(fd).s, mode & 07777, 0) < 0)
+	 * groups. The rest stays as a default ACL has made it. */
+	if (ids && S_ISREG(mode) && S_ISREG(st.stx_mode) &&
+	    fchmodat(s->proc_fd, fs_num(fd).s, (st.stx_mode & 01777) | ids, 0) < 0)
 		return -errno;
 	return 0;
 }
