@@ -5,8 +5,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CAP MIB(16)
@@ -530,6 +532,51 @@ static void many(void **state)
 	buf_free(&again);
 }
 
+/* Without it somebody else's file may not be opened with O_NOATIME. */
+static void cap_fowner(bool have)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+
+	assert_int_equal(syscall(SYS_capget, &h, d), 0);
+	if (have)
+		d[0].effective |= 1u << CAP_FOWNER;
+	else
+		d[0].effective &= ~(1u << CAP_FOWNER);
+	assert_int_equal(syscall(SYS_capset, &h, d), 0);
+}
+
+/* An access time that the host lets nobody spare is no reason not to open a file, when it is restored either. */
+static void access_times(void **state)
+{
+	struct fsfix *f = *state;
+	struct err e = ERR_INIT;
+	struct fuse_entry_out x;
+	char buf[8];
+
+	fsfix_host_file(f, "x", "text", 0644);
+	assert_int_equal(fchownat(f->share_fd, "x", 1000, 1000, 0), 0);
+	for (unsigned before = 0; before < 2; before++) {
+		struct buf b = BUF_INIT(CAP);
+		uint64_t fh;
+		int rc;
+
+		cap_fowner(before);
+		assert_int_equal(fc_lookup(&f->c, f->root, "x", &x), 0);
+		assert_int_equal(fc_open(&f->c, x.nodeid, O_RDONLY | O_NOATIME, &fh), 0);
+		save(f, &b);
+		another(f, false);
+		cap_fowner(false);
+		rc = load(f, &b, &e);
+		cap_fowner(true);
+		if (rc < 0)
+			fail_msg("opened %s the right: %s", before ? "with" : "without", e.msg);
+		assert_int_equal(fc_read(&f->c, x.nodeid, fh, 0, buf, sizeof(buf)), 4);
+		assert_int_equal(fc_release(&f->c, x.nodeid, fh, false), 0);
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +590,7 @@ int main(void)
 		FS_TEST(one_slot_twice),
 		FS_TEST(read_only_now),
 		FS_TEST(many),
+		FS_TEST(access_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

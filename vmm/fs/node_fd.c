@@ -245,3 +245,14 @@ int fs_node_open(struct fs_server *s, struct fs_node *n, int flags)
 	fs_node_fd_put(s, n);
 	return rc;
 }
+
+int fs_node_open_as(struct fs_server *s, struct fs_node *n, int *flags)
+{
+	int fd = fs_node_open(s, n, *flags);
+
+	if (fd == -EPERM && (*flags & O_NOATIME)) {
+		*flags &= ~O_NOATIME;
+		fd = fs_node_open(s, n, *flags);
+	}
+	return fd;
+}

@@ -88,9 +88,7 @@ int fs_op_open(struct fs_req *rq)
 		return -EISDIR;
 	if (n->special) /* the guest's kernel has a driver or a pipe for it */
 		return -ENXIO;
-	fd = fs_node_open(rq->s, n, flags);
-	if (fd == -EPERM && (flags & O_NOATIME)) /* somebody else's file, and the host minds */
-		fd = fs_node_open(rq->s, n, flags & ~O_NOATIME);
+	fd = fs_node_open_as(rq->s, n, &flags);
 	if (fd < 0)
 		return fd;
 	if ((in.open_flags & FUSE_OPEN_KILL_SUIDGID) && (flags & O_TRUNC)) {

@@ -237,7 +237,7 @@ static int load_handle(struct fs_server *s, struct reader *r, struct err *e)
 	unsigned dir = (unsigned)get(r, 1);
 	char where[FS_WHERE_MAX];
 	struct fs_node *n;
-	int fd, rc;
+	int how, fd, rc;
 
 	pthread_mutex_lock(&s->lock);
 	n = fs_node_by_id(s, node);
@@ -251,10 +251,11 @@ static int load_handle(struct fs_server *s, struct reader *r, struct err *e)
 			       (unsigned long long)n->id.ino);
 	if ((n->share->flags & FS_SHARE_READONLY) && (flags & O_ACCMODE) != O_RDONLY)
 		return malformed(r, "handle", e);
-	fd = n->special ? -ENXIO : fs_node_open(s, n, (int)flags | (dir ? O_DIRECTORY : 0));
+	how = (int)flags | (dir ? O_DIRECTORY : 0);
+	fd = n->special ? -ENXIO : fs_node_open_as(s, n, &how);
 	if (fd < 0)
 		return err_errno(e, -fd, "%s, which the guest has open", fs_state_where(n, where));
-	rc = fs_handle_restore(s, n, fd, (int)flags, dir, id);
+	rc = fs_handle_restore(s, n, fd, how & ~O_DIRECTORY, dir, id);
 	if (rc < 0) {
 		close(fd);
 		return rc == -ENFILE ? err_set(e, ENFILE, "file server: too many open files")
