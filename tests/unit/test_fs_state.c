@@ -577,6 +577,43 @@ static void access_times(void **state)
 	}
 }
 
+static void share_of_p(struct fsfix *f)
+{
+	assert_int_equal(fs_share_add(f->c.s, "p", openat(f->share_fd, "p", O_PATH), FS_SHARE_FILE, NULL), 0);
+}
+
+static void is_a_pipe(struct fsfix *f, uint64_t node)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0640 };
+	struct fuse_attr a;
+	uint64_t fh;
+
+	assert_int_equal(fc_open(&f->c, node, O_RDWR, &fh), -ENXIO);
+	assert_int_equal(fc_setattr(&f->c, node, &in), 0);
+	assert_int_equal(fc_getattr(&f->c, node, &a), 0);
+	assert_int_equal(a.mode, S_IFIFO | 0640);
+}
+
+/* A share that is one file, which a container has made as a FIFO. */
+static void share_of_a_pipe(void **state)
+{
+	struct fsfix *f = *state;
+	struct buf b = BUF_INIT(CAP);
+	struct fuse_entry_out p;
+
+	assert_int_equal(fc_mknod(&f->c, f->root, "p", S_IFIFO | 0600, 0, &p), 0);
+	share_of_p(f);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "p", &p), 0);
+	assert_int_equal(p.attr.mode, S_IFIFO | 0600);
+	is_a_pipe(f, p.nodeid);
+	save(f, &b);
+	another(f, false);
+	share_of_p(f);
+	assert_int_equal(load(f, &b, NULL), 0);
+	is_a_pipe(f, p.nodeid);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +628,7 @@ int main(void)
 		FS_TEST(read_only_now),
 		FS_TEST(many),
 		FS_TEST(access_times),
+		FS_TEST(share_of_a_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

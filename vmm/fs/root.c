@@ -101,6 +101,7 @@ int fs_root_lookup(struct fs_req *rq)
 	rc = fs_node_stat(rq->s, rq->node, &st);
 	if (rc < 0)
 		return rc;
+	rq->node->special = rq->node->type == S_IFREG && !S_ISREG(st.stx_mode);
 	pthread_mutex_lock(&rq->s->lock);
 	if (rq->node->nlookup < UINT64_MAX / 2)
 		rq->node->nlookup++;

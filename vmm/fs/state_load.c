@@ -152,7 +152,9 @@ static int load_share(struct fs_server *s, struct reader *r, long *last, struct 
 	if (!same(&rec, share, &st))
 		return err_set(e, ESTALE, "share '%s' is not the %s that it was", rec.name,
 			       rec.type == S_IFDIR ? "directory" : "file");
-	return 0;
+	rc = fs_special_maybe(&st) ? fs_special_show(s, share->root.fd, &st) : 0;
+	share->root.special = rc > 0;
+	return rc < 0 ? err_errno(e, -rc, "share '%s'", rec.name) : 0;
 }
 
 /* Shares that the state does not know get numbers that it does not use. */
