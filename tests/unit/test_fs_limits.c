@@ -20,6 +20,7 @@
 
 _Static_assert(sizeof(struct fs_node) + 48 <= PER_NODE, "docs/files.md");
 _Static_assert(sizeof(struct fs_handle) + 8 <= PER_HANDLE, "docs/files.md");
+_Static_assert(sizeof(struct fs_posix_owner) + 8 <= PER_HANDLE, "docs/files.md");
 
 static size_t allocated(void)
 {

@@ -5,10 +5,15 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "vmm/fs/fs_internal.h"
 
 static int add(struct fsfix *f, const char *name, const char *path, unsigned flags, struct err *e)
 {
@@ -311,6 +316,10 @@ static void overlay(void **state)
 	assert_int_equal(fc_lookup(&f.c, FUSE_ROOT_ID, "o", &x), 0);
 	assert_int_equal(fc_lookup(&f.c, x.nodeid, "d", &d), 0);
 	assert_int_equal(fc_lookup(&f.c, d.nodeid, "f", &e), 0);
+	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fc_lock(&f.c, FUSE_SETLK, e.nodeid, fh, 1, F_RDLCK, 0, 9, 0), 0);
+	assert_int_equal(fc_release(&f.c, e.nodeid, fh, false), 0);
+	assert_int_equal(faccessat(f.share_fd, "up/d/f", F_OK, 0), -1); /* a reader's lock makes no copy */
 	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDWR, &fh), 0);
 	assert_int_equal(fc_write(&f.c, e.nodeid, fh, 0, "UPPER", 5, 0, 0), 5);
 	assert_int_equal(fc_release(&f.c, e.nodeid, fh, false), 0);
@@ -432,12 +441,173 @@ static void locks_of_files(void **state)
 	assert_int_equal(fc_lock(&f->c, FUSE_SETLKW, node[0], fh[0], 1, F_WRLCK, 0, 9, 0), -EDEADLK);
 }
 
+/* Is byte @at of the host's @fd in the way of somebody who would have a lock of that type there? */
+static bool in_the_way(int fd, off_t at, short type)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+	assert_int_equal(fcntl(fd, F_OFD_GETLK, &fl), 0);
+	return fl.l_type != F_UNLCK;
+}
+
+/* What somebody on the host who watches the file is told. */
+static unsigned events_of(int watch)
+{
+	_Alignas(struct inotify_event) char buf[4096];
+	unsigned events = 0;
+	ssize_t n;
+
+	while ((n = read(watch, buf, sizeof(buf))) > 0)
+		for (char *p = buf; p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)(void *)p)->len)
+			events |= ((struct inotify_event *)(void *)p)->mask;
+	return events;
+}
+
+static int watch_file(struct fsfix *f, const char *name)
+{
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/share/%s", f->base, name);
+	assert_true(watch >= 0 && inotify_add_watch(watch, path, IN_ALL_EVENTS) >= 0);
+	return watch;
+}
+
+/* Who reads does not open the file for writing: a copy of it would be made (overlayfs), a program could not be started. */
+static void locks_of_readers(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	uint64_t fh;
+	int watch;
+
+	fsfix_host_file(f, "l", "text", 0600);
+	watch = watch_file(f, "l");
+	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
+	for (uint64_t i = 0; i < 100; i++) /* one record after the other, and every other goes */
+		assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh, 1, F_RDLCK, 10 * i, 10 * i + 9, 0), 0);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh, 1, F_UNLCK, 10, 989, 0), 0);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh, 1, F_WRLCK, 0, 9, 0), -EBADF);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+	assert_int_equal(events_of(watch) & (IN_CLOSE_WRITE | IN_CLOSE_NOWRITE), IN_CLOSE_NOWRITE);
+	close(watch);
+}
+
+/* Whoever read before and writes then has what it had. */
+static const struct widen_step {
+	const char *why;
+	unsigned file; /* 0 is open for reading, 1 for both */
+	uint64_t owner;
+	uint32_t type;
+	uint64_t start, end;
+	int want;
+	const char *host; /* bytes 0 to 29: r read, w written by somebody, . free */
+} widen_steps[] = {
+	{ "reads", 0, 1, F_RDLCK, 0, 9, 0, "rrrrrrrrrr...................." },
+	{ "reads elsewhere", 0, 1, F_RDLCK, 20, 29, 0, "rrrrrrrrrr..........rrrrrrrrrr" },
+	{ "lets go of one in between", 0, 1, F_UNLCK, 5, 5, 0, "rrrrr.rrrr..........rrrrrrrrrr" },
+	{ "another reads", 0, 2, F_RDLCK, 0, 4, 0, "rrrrr.rrrr..........rrrrrrrrrr" },
+	{ "writes in the gap", 1, 1, F_WRLCK, 12, 13, 0, "rrrrr.rrrr..ww......rrrrrrrrrr" },
+	{ "writes what it read", 1, 1, F_WRLCK, 20, 24, 0, "rrrrr.rrrr..ww......wwwwwrrrrr" },
+	{ "cannot write what another reads", 1, 1, F_WRLCK, 0, 9, -EAGAIN, "rrrrr.rrrr..ww......wwwwwrrrrr" },
+	{ "the other lets go", 0, 2, F_UNLCK, 0, 9, 0, "rrrrr.rrrr..ww......wwwwwrrrrr" },
+	{ "writes there", 1, 1, F_WRLCK, 0, 9, 0, "wwwwwwwwww..ww......wwwwwrrrrr" },
+	{ "reads again", 0, 1, F_RDLCK, 0, 29, 0, "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrr" },
+	{ "lets go of all", 0, 1, F_UNLCK, 0, INT64_MAX, 0, ".............................." },
+	/* More pieces than are noted. */
+	{ "reads all", 0, 3, F_RDLCK, 0, INT64_MAX, 0, "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrr" },
+	{ "less one", 0, 3, F_UNLCK, 1, 1, 0, "r.rrrrrrrrrrrrrrrrrrrrrrrrrrrr" },
+	{ "less two", 0, 3, F_UNLCK, 3, 3, 0, "r.r.rrrrrrrrrrrrrrrrrrrrrrrrrr" },
+	{ "less three", 0, 3, F_UNLCK, 5, 5, 0, "r.r.r.rrrrrrrrrrrrrrrrrrrrrrrr" },
+	{ "less four", 0, 3, F_UNLCK, 7, 7, 0, "r.r.r.r.rrrrrrrrrrrrrrrrrrrrrr" },
+	{ "less five", 0, 3, F_UNLCK, 9, 9, 0, "r.r.r.r.r.rrrrrrrrrrrrrrrrrrrr" },
+	{ "less six", 0, 3, F_UNLCK, 11, 11, 0, "r.r.r.r.r.r.rrrrrrrrrrrrrrrrrr" },
+	{ "less seven", 0, 3, F_UNLCK, 13, 13, 0, "r.r.r.r.r.r.r.rrrrrrrrrrrrrrrr" },
+	{ "reads two of them again", 0, 3, F_RDLCK, 1, 3, 0, "rrrrr.r.r.r.r.rrrrrrrrrrrrrrrr" },
+	{ "writes", 1, 3, F_WRLCK, 11, 29, 0, "rrrrr.r.r.rwwwwwwwwwwwwwwwwwww" },
+};
+
+static void readers_that_write(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	uint64_t fh[2];
+	int host;
+
+	fsfix_host_file(f, "l", "text", 0600);
+	host = openat(f->share_fd, "l", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh[0]), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(widen_steps); i++) {
+		const struct widen_step *t = &widen_steps[i];
+		char seen[31] = "";
+
+		check_row(t->why, fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh[t->file], t->owner, t->type, t->start, t->end,
+					  0) == t->want);
+		for (off_t at = 0; at < 30; at++)
+			seen[at] = in_the_way(host, at, F_RDLCK) ? 'w' : in_the_way(host, at, F_WRLCK) ? 'r' : '.';
+		if (strcmp(seen, t->host) != 0)
+			fail_msg("%s: %s", t->why, seen);
+	}
+	close(host);
+}
+
+static int lock_one(struct fsfix *f, uint64_t node, uint64_t fh, uint32_t type, uint64_t at)
+{
+	return fc_lock(&f->c, FUSE_SETLK, node, fh, 1, type, at, at, 0);
+}
+
+/* A program that runs cannot be opened for writing. Readers have what they want all the same; only who had too many pieces of
+ * it cannot write afterwards. */
+static void locks_of_a_program(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	char path[192], cmd[256];
+	uint64_t fh[2];
+	pid_t pid;
+	int host;
+
+	snprintf(path, sizeof(path), "%s/share/l", f->base);
+	snprintf(cmd, sizeof(cmd), "cp /bin/sleep %s", path);
+	assert_int_equal(system(cmd), 0);
+	pid = fork();
+	if (pid == 0) {
+		do /* whoever looks below may be in the way */
+			execl(path, "sleep", "60", (char *)NULL);
+		while (errno == ETXTBSY);
+		_exit(1);
+	}
+	while ((host = open(path, O_RDWR | O_CLOEXEC)) >= 0) {
+		close(host);
+		usleep(1000);
+	}
+	assert_int_equal(errno, ETXTBSY);
+	host = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh[0]), 0);
+	for (uint64_t at = 0; at < 2 * (FS_LOCK_RANGES + 2); at += 2)
+		assert_int_equal(lock_one(f, e.nodeid, fh[0], F_RDLCK, at), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[1], F_WRLCK, 100), -ENOLCK);
+	for (off_t at = 0; at < 2 * (FS_LOCK_RANGES + 2); at++)
+		assert_int_equal(in_the_way(host, at, F_WRLCK), at % 2 == 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[0], F_UNLCK, 0), 0);
+	assert_false(in_the_way(host, 0, F_WRLCK));
+	close(host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(coming_and_going), FS_TEST(several_names), FS_TEST(read_only), FS_TEST(nested_mount),
 		FS_TEST(nested_kernel),
 		cmocka_unit_test(overlay), FS_TEST(locks), FS_TEST(locks_of_files),
+		FS_TEST(locks_of_readers), FS_TEST(readers_that_write), FS_TEST(locks_of_a_program),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,10 +94,19 @@ struct fs_node {
 	atomic_bool special; /* a device, FIFO or socket made by the guest (special.c) */
 };
 
-/* A process of the guest that has, or had, POSIX locks on a node (lock.c). */
+#define FS_LOCK_RANGES 6
+struct fs_lock_range {
+	int64_t start, end; /* the last byte */
+};
+
+/* A process of the guest that has, or had, POSIX locks on a node (lock_owner.c). */
 struct fs_posix_owner {
 	uint64_t owner, fh; /* fh: the handle that it locked through last */
 	int fd;
+	bool writable;	/* fd is; if not, what it has locked is noted */
+	bool untold;	/* … but there was too much of it */
+	unsigned nheld;
+	struct fs_lock_range held[FS_LOCK_RANGES];
 	struct fs_posix_owner *next;
 };
 
@@ -370,7 +379,11 @@ int fs_cred_give(struct fs_server *s, int dirfd, int fd, const struct fs_cred *c
 /* Clears SUID, and SGID where the group may execute. @fd: not O_PATH. */
 int fs_cred_kill(int fd);
 
-/* --- POSIX locks (lock.c) ------------------------------------------------------------ */
+/* --- POSIX locks (lock_owner.c, lock_wait.c) ----------------------------------------- */
+/* @owner of locks on the file that @h is, which is @make-d if there is none; else NULL then. posix_lock is held. */
+int fs_lock_owner(struct fs_server *s, const struct fs_handle *h, uint64_t owner, bool make, struct fs_posix_owner **ret);
+/* Locks or unlocks for @o, through @h. posix_lock is held. */
+int fs_lock_set(struct fs_server *s, const struct fs_handle *h, struct fs_posix_owner *o, struct flock *fl);
 /* What @owner (FLUSH), or whoever locked through handle @fh (RELEASE), holds on @n ends. */
 void fs_locks_drop(struct fs_server *s, struct fs_node *n, uint64_t owner);
 void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh);

@@ -1,114 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Locks, which are the host's. flock() locks belong to an open file, as they do on the host: the
- * handle's descriptor. POSIX locks belong to a process of the guest, the "owner": each owner that
- * locks a file has an open file description of its own for it, with F_OFD locks; closing it is the
- * process's close(). Nothing here waits: a lock that is taken is FS_AGAIN to a request that would
- * wait.
+ * handle's descriptor. POSIX locks belong to a process of the guest, the "owner" (lock_owner.c).
+ * Nothing here waits: a lock that is taken is FS_AGAIN to a request that would wait.
  */
 #include "vmm/fs/fs_internal.h"
 
-#include <stdlib.h>
 #include <sys/file.h>
-#include <unistd.h>
-
-static void owner_free(struct fs_server *s, struct fs_posix_owner *o)
-{
-	close(o->fd);
-	free(o);
-	s->nextra--;
-}
-
-void fs_locks_free_locked(struct fs_server *s, struct fs_node *n)
-{
-	while (n->locks) {
-		struct fs_posix_owner *o = n->locks;
-
-		n->locks = o->next;
-		owner_free(s, o);
-	}
-}
-
-static void drop(struct fs_server *s, struct fs_node *n, bool by_handle, uint64_t id)
-{
-	struct fs_posix_owner **p;
-
-	pthread_mutex_lock(&s->posix_lock); /* nobody uses a descriptor that goes */
-	pthread_mutex_lock(&s->lock);
-	for (p = &n->locks; *p;) {
-		struct fs_posix_owner *o = *p;
-
-		if ((by_handle ? o->fh : o->owner) == id) {
-			*p = o->next;
-			owner_free(s, o);
-		} else {
-			p = &o->next;
-		}
-	}
-	pthread_mutex_unlock(&s->lock);
-	pthread_mutex_unlock(&s->posix_lock);
-}
-
-static bool none(struct fs_server *s, const struct fs_node *n)
-{
-	bool ret;
-
-	pthread_mutex_lock(&s->lock);
-	ret = !n->locks;
-	pthread_mutex_unlock(&s->lock);
-	return ret;
-}
-
-void fs_locks_drop(struct fs_server *s, struct fs_node *n, uint64_t owner)
-{
-	if (!none(s, n))
-		drop(s, n, false, owner);
-}
-
-void fs_locks_drop_handle(struct fs_server *s, struct fs_node *n, uint64_t fh)
-{
-	if (!none(s, n))
-		drop(s, n, true, fh);
-}
-
-/* posix_lock is held. @make: open one for a new owner (by the open file, which is there even
- * when the name is gone); else NULL when there is none. */
-static int owner_get(struct fs_server *s, const struct fs_handle *h, uint64_t owner, bool make,
-		     struct fs_posix_owner **ret)
-{
-	struct fs_node *n = h->node;
-	struct fs_posix_owner *o;
-
-	for (o = n->locks; o; o = o->next)
-		if (o->owner == owner)
-			break;
-	*ret = o;
-	if (o || !make)
-		return 0;
-	if (!fs_extra_get(s))
-		return -ENOLCK;
-	o = calloc(1, sizeof(*o));
-	if (o) {
-		o->owner = owner;
-		o->fd = fs_reopen(s, h->fd, O_RDWR);
-		if (o->fd < 0)
-			o->fd = fs_reopen(s, h->fd, O_RDONLY);
-	}
-	if (!o || o->fd < 0) {
-		int rc = o ? o->fd : -ENOMEM;
-
-		free(o);
-		fs_extra_put(s);
-		return rc;
-	}
-	pthread_mutex_lock(&s->lock);
-	o->next = n->locks;
-	n->locks = o;
-	n->locked = true;
-	pthread_mutex_unlock(&s->lock);
-	*ret = o;
-	return 0;
-}
 
 /* The protocol's range has its last byte, the host's a length with 0 for "to the end". */
 static int to_flock(const struct fuse_file_lock *lk, struct flock *ret)
@@ -144,7 +42,7 @@ int fs_op_getlk(struct fs_req *rq)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&rq->s->posix_lock);
-	owner_get(rq->s, h, in.owner, false, &o);
+	fs_lock_owner(rq->s, h, in.owner, false, &o);
 	rc = fcntl(o ? o->fd : h->fd, F_OFD_GETLK, &fl) < 0 ? -errno : 0;
 	pthread_mutex_unlock(&rq->s->posix_lock);
 	fs_handle_put(rq->s, h);
@@ -169,10 +67,10 @@ static int set_posix(struct fs_req *rq, const struct fs_handle *h, const struct 
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&rq->s->posix_lock);
-	rc = owner_get(rq->s, h, in->owner, fl.l_type != F_UNLCK, &o);
+	rc = fs_lock_owner(rq->s, h, in->owner, fl.l_type != F_UNLCK, &o);
 	if (rc == 0 && o) {
 		o->fh = in->fh;
-		rc = fcntl(o->fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
+		rc = fs_lock_set(rq->s, h, o, &fl);
 	}
 	if (wait && (rc == -EAGAIN || rc == -EACCES)) {
 		const struct fs_lock_wait w = { rq->h.unique, rq->h.nodeid, in->owner, fl };

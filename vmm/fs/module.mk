@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 VMM_FS_OBJS := $(addprefix vmm/fs/,slots node node_place node_fd node_reopen beneath handle server dispatch reply root special \
-	cred lock lock_wait \
+	cred lock lock_owner lock_wait \
 	op_init op_lookup op_attr op_setattr op_create op_remove op_open op_io op_dir op_xattr state_save state_load)
 
 # The virtio-fs device, its carrier.

@@ -62,9 +62,7 @@ static bool locked(struct fs_server *s, struct fs_node *n)
 
 	if (!n->locks)
 		return false;
-	fd = fs_node_open(s, n, O_RDWR);
-	if (fd < 0)
-		fd = fs_node_open(s, n, O_RDONLY);
+	fd = fs_node_open(s, n, O_RDONLY);
 	if (fd < 0)
 		return true;
 	rc = fcntl(fd, F_OFD_GETLK, &fl);
