@@ -281,57 +281,145 @@ static void nested_kernel(void **state)
 	}
 }
 
-/* Lower files of an overlay get another birth time when they are written: they stay who they
- * are. */
-static void overlay(void **state)
+struct overlaid {
+	struct fsfix f;
+	char path[192]; /* where it is mounted */
+	char share[192];
+	uint64_t root; /* of the overlay */
+};
+
+/* The guest's root of the overlay: of the share, or of a mount in it. */
+static void find_overlay(struct overlaid *o, bool nested)
+{
+	assert_int_equal(fs_share_add(o->f.c.s, "o", open(nested ? o->share : o->path, O_PATH | O_CLOEXEC), 0, NULL), 0);
+	assert_int_equal(fc_walk(&o->f.c, nested ? "o/merged" : "o", &o->root), 0);
+}
+
+static bool begin_overlay(struct overlaid *o)
 {
 	const struct fs_server_cfg cfg = {
 		.max_nodes = 1000, .max_handles = 100, .max_fds = 1, .proc_fd = -1
 	};
-	struct fsfix f;
-	char opts[512], path[192];
+	char opts[768];
+
+	fsfix_init(&o->f, NULL, &cfg, 0);
+	snprintf(o->share, sizeof(o->share), "%s/share", o->f.base);
+	snprintf(o->path, sizeof(o->path), "%s/share/merged", o->f.base);
+	assert_int_equal(mkdirat(o->f.share_fd, "low", 0755), 0);
+	assert_int_equal(mkdirat(o->f.share_fd, "low/d", 0755), 0);
+	fsfix_host_file(&o->f, "low/d/f", "lower", 0644);
+	fsfix_host_file(&o->f, "low/d/g", "lower", 0644);
+	mkdirat(o->f.share_fd, "up", 0755);
+	mkdirat(o->f.share_fd, "work", 0755);
+	mkdirat(o->f.share_fd, "merged", 0755);
+	usleep(20000); /* birth times tick in steps */
+	snprintf(opts, sizeof(opts), "lowerdir=%s/low,upperdir=%s/up,workdir=%s/work", o->share, o->share, o->share);
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("o", o->path, "overlay", 0, opts) == 0)
+		return true;
+	print_message("no overlay here\n");
+	fsfix_done(&o->f);
+	return false;
+}
+
+static void end_overlay(struct overlaid *o)
+{
+	assert_int_equal(fs_share_remove(o->f.c.s, "o", NULL), 0);
+	assert_int_equal(umount(o->path), 0);
+	fsfix_done(&o->f);
+}
+
+/* Lower files of an overlay get another birth time when they are written: they stay who they
+ * are. */
+static void written(struct overlaid *o)
+{
 	struct fuse_entry_out e, d, x;
+	struct fsfix *f = &o->f;
 	struct fuse_attr a;
 	uint64_t fh;
 
-	(void)state;
-	fsfix_init(&f, NULL, &cfg, 0);
-	assert_int_equal(mkdirat(f.share_fd, "low", 0755), 0);
-	assert_int_equal(mkdirat(f.share_fd, "low/d", 0755), 0);
-	fsfix_host_file(&f, "low/d/f", "lower", 0644);
-	mkdirat(f.share_fd, "up", 0755);
-	mkdirat(f.share_fd, "work", 0755);
-	mkdirat(f.share_fd, "merged", 0755);
-	snprintf(opts, sizeof(opts),
-		 "lowerdir=%s/share/low,upperdir=%s/share/up,workdir=%s/share/work", f.base, f.base,
-		 f.base);
-	snprintf(path, sizeof(path), "%s/share/merged", f.base);
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("o", path, "overlay", 0, opts) < 0) {
-		print_message("no overlay here\n");
-		fsfix_done(&f);
+	assert_int_equal(fc_lookup(&f->c, o->root, "d", &d), 0);
+	assert_int_equal(fc_lookup(&f->c, d.nodeid, "f", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh, 1, F_RDLCK, 0, 9, 0), 0);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+	assert_int_equal(faccessat(f->share_fd, "up/d/f", F_OK, 0), -1); /* a reader's lock makes no copy */
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), 0);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, "UPPER", 5, 0, 0), 5);
+	fs_fds_shrink(f->c.s, UINT32_MAX);
+	assert_int_equal(fc_lookup(&f->c, d.nodeid, "f", &x), 0);
+	assert_int_equal(x.nodeid, e.nodeid);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+	assert_int_equal(fc_mkdir(&f->c, d.nodeid, "new", 0700, &x), 0);
+	fs_fds_shrink(f->c.s, UINT32_MAX);
+	assert_int_equal(fc_getattr(&f->c, e.nodeid, &a), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh), 0);
+	assert_int_equal(fc_lookup(&f->c, d.nodeid, "f", &x), 0);
+	assert_int_equal(x.nodeid, e.nodeid);
+	assert_int_equal(host_stat(f, "up/d/f").st_size, 5);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+}
+
+/* So they do when somebody else writes while the machine is saved. */
+static void written_while_saved(struct overlaid *o, bool nested)
+{
+	const struct fs_server_cfg cfg = FS_SERVER_CFG_DEFAULT;
+	struct buf b = BUF_INIT(MIB(1));
+	struct fsfix *f = &o->f;
+	struct err err = ERR_INIT;
+	struct fuse_entry_out d, g;
+	char buf[8] = "", path[256];
+	uint64_t fh;
+	int fd;
+
+	assert_int_equal(fc_lookup(&f->c, o->root, "d", &d), 0);
+	assert_int_equal(fc_lookup(&f->c, d.nodeid, "g", &g), 0);
+	assert_int_equal(fc_open(&f->c, g.nodeid, O_RDONLY, &fh), 0);
+	assert_int_equal(fs_share_remove(f->c.s, "s", NULL), 0);
+	if (fs_server_save(f->c.s, &b, &err) < 0)
+		fail_msg("%s", err.msg);
+	fs_server_free(f->c.s);
+	snprintf(path, sizeof(path), "%s/d/g", o->path);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, "UPPER", 5), 5);
+	close(fd);
+	assert_int_equal(fs_server_new(&f->c.s, &cfg, NULL), 0);
+	fs_server_set_session(f->c.s, FS_SESSION_ALL);
+	assert_int_equal(fs_share_add(f->c.s, "o", open(nested ? o->share : o->path, O_PATH | O_CLOEXEC), 0, NULL), 0);
+	if (fs_server_load(f->c.s, b.data, b.len, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(fc_read(&f->c, g.nodeid, fh, 0, buf, 5), 5);
+	assert_string_equal(buf, "UPPER");
+	buf_free(&b);
+}
+
+static void on_overlay(bool nested)
+{
+	struct overlaid *o = calloc(1, sizeof(*o));
+
+	assert_non_null(o);
+	if (!begin_overlay(o)) {
+		free(o);
 		skip();
 	}
-	assert_int_equal(fs_share_add(f.c.s, "o", open(path, O_PATH | O_CLOEXEC), 0, NULL), 0);
-	assert_int_equal(fc_lookup(&f.c, FUSE_ROOT_ID, "o", &x), 0);
-	assert_int_equal(fc_lookup(&f.c, x.nodeid, "d", &d), 0);
-	assert_int_equal(fc_lookup(&f.c, d.nodeid, "f", &e), 0);
-	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDONLY, &fh), 0);
-	assert_int_equal(fc_lock(&f.c, FUSE_SETLK, e.nodeid, fh, 1, F_RDLCK, 0, 9, 0), 0);
-	assert_int_equal(fc_release(&f.c, e.nodeid, fh, false), 0);
-	assert_int_equal(faccessat(f.share_fd, "up/d/f", F_OK, 0), -1); /* a reader's lock makes no copy */
-	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDWR, &fh), 0);
-	assert_int_equal(fc_write(&f.c, e.nodeid, fh, 0, "UPPER", 5, 0, 0), 5);
-	assert_int_equal(fc_release(&f.c, e.nodeid, fh, false), 0);
-	assert_int_equal(fc_mkdir(&f.c, d.nodeid, "new", 0700, &x), 0);
-	assert_int_equal(fc_getattr(&f.c, e.nodeid, &a), 0);
-	assert_int_equal(fc_open(&f.c, e.nodeid, O_RDWR, &fh), 0);
-	assert_int_equal(fc_lookup(&f.c, d.nodeid, "f", &x), 0);
-	assert_int_equal(x.nodeid, e.nodeid);
-	assert_int_equal(host_stat(&f, "up/d/f").st_size, 5);
-	assert_int_equal(fs_share_remove(f.c.s, "o", NULL), 0);
-	assert_int_equal(umount(path), 0);
-	fsfix_done(&f);
+	find_overlay(o, nested);
+	written(o);
+	written_while_saved(o, nested);
+	end_overlay(o);
+	free(o);
+}
+
+static void overlay(void **state)
+{
+	(void)state;
+	on_overlay(false);
+}
+
+/* In a share of another file system. */
+static void overlay_below(void **state)
+{
+	(void)state;
+	on_overlay(true);
 }
 
 struct lock_step {
@@ -606,7 +694,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FS_TEST(coming_and_going), FS_TEST(several_names), FS_TEST(read_only), FS_TEST(nested_mount),
 		FS_TEST(nested_kernel),
-		cmocka_unit_test(overlay), FS_TEST(locks), FS_TEST(locks_of_files),
+		cmocka_unit_test(overlay), cmocka_unit_test(overlay_below),
+		FS_TEST(locks), FS_TEST(locks_of_files),
 		FS_TEST(locks_of_readers), FS_TEST(readers_that_write), FS_TEST(locks_of_a_program),
 	};
 

@@ -64,6 +64,7 @@ struct fs_ident {
 };
 
 struct fs_cred;
+struct statfs;
 
 struct fs_node {
 	struct fs_slot slot;
@@ -90,6 +91,9 @@ struct fs_node {
 	bool seen;
 	uint64_t noacl_until; /* ns: no default ACL on this directory */
 	/* Read and set without the lock. */
+	atomic_bool overlay; /* of overlayfs, where numbers of directories last as long as their inodes and birth times
+			      * change. Of the root of a mount in the share it is known once that was opened, so
+			      * of what is in it always. */
 	atomic_bool cross;   /* root of a mount inside the share */
 	atomic_bool special; /* a device, FIFO or socket made by the guest (special.c) */
 };
@@ -124,8 +128,6 @@ struct fs_share {
 	unsigned n_also;
 	uint32_t common; /* by which others are told to be the same; 0: it is alone */
 	unsigned flags;
-	bool btime; /* birth times tell inodes apart (on overlayfs copy-up changes them) */
-	bool overlay; /* numbers of directories last as long as their inodes */
 	bool dying;
 	uint32_t users; /* requests that work below it */
 	uint32_t slot, serial; /* make its root's number */
@@ -263,6 +265,8 @@ int fs_node_hold_locked(struct fs_server *s, struct fs_node *n);
 int fs_node_use_locked(struct fs_server *s, struct fs_node *n, int *fd);
 /* Opens and uses it; `names` is held. */
 int fs_node_reopen(struct fs_server *s, struct fs_node *n);
+/* By the kind of file system. */
+bool fs_is_overlay(const struct statfs *st);
 /* Are these the attributes of what @n is? */
 bool fs_node_verify(const struct fs_node *n, const struct statx *st);
 /* Keeps the descriptor open from now on; for nodes about to lose their last name. -ESTALE, -ENFILE.

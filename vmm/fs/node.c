@@ -112,7 +112,7 @@ static bool same_file(struct fs_node *n, const struct fs_ident *id, uint32_t typ
 {
 	if (n->type != type)
 		return false;
-	if (n->fd < 0 && n->share->btime &&
+	if (n->fd < 0 && !n->overlay &&
 	    (n->id.btime_s != id->btime_s || n->id.btime_ns != id->btime_ns))
 		return false;
 	n->id.btime_s = id->btime_s;
@@ -167,6 +167,13 @@ struct fs_node *fs_node_by_id(struct fs_server *s, uint64_t id)
 	return share && share->serial == id >> 32 ? &share->root : NULL;
 }
 
+static void set_mount(struct fs_node *n, const struct fs_node *parent)
+{
+	n->cross = n->id.mnt_id != parent->id.mnt_id;
+	if (!n->cross)
+		n->overlay = parent->overlay;
+}
+
 bool fs_node_revive_locked(struct fs_server *s, struct fs_node *n, struct fs_node *parent,
 			   const char *name, const struct statx *st)
 {
@@ -174,7 +181,7 @@ bool fs_node_revive_locked(struct fs_server *s, struct fs_node *n, struct fs_nod
 		return false;
 	n->share = parent->share;
 	fs_ident_of(st, &n->id);
-	n->cross = n->id.mnt_id != parent->id.mnt_id;
+	set_mount(n, parent);
 	fs_node_place_locked(s, n, parent, name);
 	if (s->nodes.count > s->hash_size)
 		hash_grow(s);
@@ -287,7 +294,7 @@ int fs_node_enter(struct fs_server *s, struct fs_node *parent, const char *name,
 		if (name)
 			fs_node_place_locked(s, n, parent, name);
 		if (!n->is_root)
-			n->cross = n->id.mnt_id != parent->id.mnt_id;
+			set_mount(n, parent);
 		if (lookup && n->nlookup < UINT64_MAX / 2)
 			n->nlookup++;
 		*ret = n;

@@ -10,25 +10,27 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#ifndef OVERLAYFS_SUPER_MAGIC
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
 #define REOPEN_DEPTH 65536u /* directories that may have to be opened to get to one node … */
 #define REOPEN_BATCH 1024u /* … this many at a time */
 
 bool fs_node_verify(const struct fs_node *n, const struct statx *st)
 {
-	const struct fs_share *share = n->share;
 	struct fs_ident id;
 
-	if (!share)
+	if (!n->share)
 		return false;
 	fs_ident_of(st, &id);
 	return id.ino == n->id.ino && id.dev == n->id.dev && id.mnt_id == n->id.mnt_id &&
 	       (st->stx_mode & S_IFMT) == n->type &&
-	       (!share->btime || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
+	       (n->overlay || (id.btime_s == n->id.btime_s && id.btime_ns == n->id.btime_ns));
 }
 
 /* File systems that are a door to the host's kernel rather than files. A share of a tree in which they are mounted
  * (a whole root) ends at them: with this server's rights a guest could turn the host off there. */
-static bool is_kernels(int fd)
+static bool is_kernels(const struct statfs *st)
 {
 	static const unsigned kinds[] = {
 		PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
@@ -36,14 +38,26 @@ static bool is_kernels(int fd)
 		EFIVARFS_MAGIC, PSTOREFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC, 0x62656570 /* configfs */,
 		0x65735543 /* fusectl */, 0x7655821 /* resctrl */,
 	};
-	struct statfs st;
-
-	if (fstatfs(fd, &st) < 0)
-		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if ((unsigned)st.f_type == kinds[i])
+		if ((unsigned)st->f_type == kinds[i])
 			return true;
 	return false;
+}
+
+bool fs_is_overlay(const struct statfs *st)
+{
+	return st->f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
+/* What the mount is whose root @n was found to be. */
+static int look_at_mount(struct fs_node *n, int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0 || is_kernels(&st))
+		return -EACCES;
+	n->overlay = fs_is_overlay(&st);
+	return 0;
 }
 
 /* Opens @n in its parent, whose descriptor is @dirfd. The node is referenced. */
@@ -67,8 +81,8 @@ static int open_at(struct fs_server *s, struct fs_node *parent, int dirfd, struc
 	if (fd < 0)
 		return fs_no_resources(fd) ? fd : -ESTALE;
 	rc = fs_stat_fd(fd, &st);
-	if (rc == 0 && cross && is_kernels(fd))
-		rc = -EACCES;
+	if (rc == 0 && cross)
+		rc = look_at_mount(n, fd);
 	pthread_mutex_lock(&s->lock);
 	if (rc == 0 && !fs_node_verify(n, &st))
 		rc = -ESTALE;

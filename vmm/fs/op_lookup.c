@@ -55,7 +55,7 @@ int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, str
 	pthread_rwlock_unlock(&s->names);
 	if (rc == 0)
 		(*ret)->special = S_ISREG(host.stx_mode) && !S_ISREG(st->stx_mode);
-	if (rc == 0 && S_ISDIR(st->stx_mode) && parent->share->overlay)
+	if (rc == 0 && S_ISDIR(st->stx_mode) && (*ret)->overlay)
 		keep(s, *ret);
 	fs_node_fd_put(s, parent);
 	return rc;

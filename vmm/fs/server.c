@@ -10,9 +10,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#ifndef OVERLAYFS_SUPER_MAGIC
-#define OVERLAYFS_SUPER_MAGIC 0x794c7630
-#endif
 #define HASH_FIRST 1024u
 
 int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struct err *e)
@@ -193,8 +190,7 @@ int fs_share_add_common(struct fs_server *s, const char *name, int fd, unsigned 
 	strcpy(share->name, name);
 	share->flags = flags;
 	share->common = common;
-	share->overlay = sfs.f_type == OVERLAYFS_SUPER_MAGIC;
-	share->btime = !share->overlay;
+	share->root.overlay = fs_is_overlay(&sfs);
 
 	pthread_mutex_lock(&s->lock);
 	rc = join_locked(s, share, &st);

@@ -8,6 +8,7 @@
 #include "vmm/fs/state.h"
 
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct reader {
@@ -85,13 +86,13 @@ static void get_file(struct reader *r, struct record *rec)
 }
 
 /* The device's number may differ: overlays and tmpfs get theirs by chance. */
-static bool same(const struct record *rec, const struct fs_share *share, const struct statx *st)
+static bool same(const struct record *rec, bool overlay, const struct statx *st)
 {
 	struct fs_ident id;
 
 	fs_ident_of(st, &id);
 	return rec->type == (st->stx_mode & S_IFMT) && rec->ident.ino == id.ino &&
-	       (!share->btime ||
+	       (overlay ||
 		(rec->ident.btime_s == id.btime_s && rec->ident.btime_ns == id.btime_ns));
 }
 
@@ -149,7 +150,7 @@ static int load_share(struct fs_server *s, struct reader *r, long *last, struct 
 	rc = fs_stat_fd(share->root.fd, &st);
 	if (rc < 0)
 		return err_errno(e, -rc, "share '%s'", rec.name);
-	if (!same(&rec, share, &st))
+	if (!same(&rec, share->root.overlay, &st))
 		return err_set(e, ESTALE, "share '%s' is not the %s that it was", rec.name,
 			       rec.type == S_IFDIR ? "directory" : "file");
 	rc = fs_special_maybe(&st) ? fs_special_show(s, share->root.fd, &st) : 0;
@@ -181,6 +182,25 @@ static int load_shares(struct fs_server *s, struct reader *r, unsigned count, st
 }
 
 /* --- nodes ---------------------------------------------------------------------------- */
+/* @st is of @name in @parent, whose descriptor is @dirfd. */
+static bool on_overlay(struct fs_server *s, const struct fs_node *parent, int dirfd, const char *name, const struct statx *st)
+{
+	struct fs_ident id;
+	struct statfs sfs;
+	bool is = false;
+	int fd;
+
+	fs_ident_of(st, &id);
+	if (id.mnt_id == parent->id.mnt_id)
+		return parent->overlay;
+	fd = fs_open_beneath(s, dirfd, name, O_PATH, 0, true);
+	if (fd >= 0) {
+		is = fstatfs(fd, &sfs) == 0 && fs_is_overlay(&sfs);
+		close(fd);
+	}
+	return is;
+}
+
 /* The file that @rec was, in @parent. False: it is not there any more. */
 static bool find(struct fs_server *s, struct fs_node *parent, const struct record *rec,
 		 struct statx *st, bool *ret_special)
@@ -191,7 +211,8 @@ static bool find(struct fs_server *s, struct fs_node *parent, const struct recor
 
 	if (fd < 0)
 		return false;
-	there = fs_stat_shown(s, fd, rec->name, st, &shown) == 0 && same(rec, parent->share, st);
+	there = fs_stat_shown(s, fd, rec->name, st, &shown) == 0 &&
+		same(rec, on_overlay(s, parent, fd, rec->name, st), st);
 	fs_node_fd_put(s, parent);
 	*ret_special = there && S_ISREG(st->stx_mode) && !S_ISREG(shown.stx_mode);
 	return there;
