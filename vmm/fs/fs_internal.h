@@ -284,7 +284,8 @@ int fs_node_stat(struct fs_server *s, struct fs_node *n, struct statx *st);
 int fs_reopen(struct fs_server *s, int path_fd, int flags);
 /* Both, for a node: -ENXIO, -ELOOP when it is not of type S_IFREG or S_IFDIR. */
 int fs_node_open(struct fs_server *s, struct fs_node *n, int flags);
-/* For a handle: where the host does not let the file be opened with O_NOATIME (somebody else's), without it, and *flags says so. */
+/* For a handle: where the host does not let the file be opened with O_NOATIME (somebody else's), without it, and *flags says
+ * so. */
 int fs_node_open_as(struct fs_server *s, struct fs_node *n, int *flags);
 /* "123" for paths below proc_fd. */
 struct fs_num {

@@ -19,10 +19,11 @@ static bool last_name(const struct statx *st)
 	return S_ISDIR(st->stx_mode) || st->stx_nlink <= 1;
 }
 
-/* @n is about to lose the name that was just seen for it. With its last one it could never be opened again: it is pinned. One
- * that cannot be goes stale, which is no reason to refuse the removal. With others left the guest may know it by those for as long
- * as it likes, and finds it by them when its descriptor is gone. */
-static void keep_open(struct fs_server *s, struct fs_node *n, struct fs_node *dir, const char *name, const struct statx *st)
+/* @n is about to lose the name that was just seen for it. With its last one it could never be opened again: it is pinned.
+ * One that cannot be goes stale, which is no reason to refuse the removal. With others left the guest may know it by those
+ * for as long as it likes, and finds it by them when its descriptor is gone. */
+static void keep_open(struct fs_server *s, struct fs_node *n, struct fs_node *dir, const char *name,
+		      const struct statx *st)
 {
 	if (last_name(st))
 		fs_node_pin(s, n);
