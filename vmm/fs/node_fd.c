@@ -196,6 +196,7 @@ static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st
 	char name[NAME_MAX + 1];
 	struct fs_node *parent = NULL;
 	int dirfd = -1, rc = -EAGAIN;
+	bool there;
 
 	pthread_mutex_lock(&s->lock);
 	if (n->fd < 0 && n->parent && n->parent->fd >= 0) {
@@ -207,9 +208,10 @@ static int stat_by_name(struct fs_server *s, struct fs_node *n, struct statx *st
 	pthread_mutex_unlock(&s->lock);
 	if (!parent)
 		return -EAGAIN;
-	if (fs_stat_name(dirfd, name, st) == 0 && fs_node_verify(n, st))
-		rc = 0;
+	there = fs_stat_name(dirfd, name, st) == 0;
 	pthread_mutex_lock(&s->lock);
+	if (there && fs_node_verify(n, st))
+		rc = 0;
 	fd_put_locked(s, parent);
 	fs_node_put_locked(s, parent);
 	pthread_mutex_unlock(&s->lock);
