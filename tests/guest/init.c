@@ -7,6 +7,7 @@
  *	fs:TAG     mounts the virtiofs TAG, makes, reads and removes files in its folder TAG
  *	listen:N   accepts one vsock connection to port N and sends back what comes, to its end
  *	connect:N  connects to the host's vsock port N, says hello, prints the answer
+ *	storm:N/M  begins M connections to the host's vsock port N at once, and says how many were refused
  *	entropy    reads the hardware random number generator
  *	reset, panic, hang, triple   ends otherwise
  *	panicked:THEN                says that it panicked, then writes something, then hangs or does a "reset"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,6 +149,34 @@ static void do_connect(unsigned port)
 	close(s);
 }
 
+static void do_storm(unsigned port, unsigned n)
+{
+	struct sockaddr_vm a = { .svm_family = AF_VSOCK,
+				 .svm_port = port,
+				 .svm_cid = VMADDR_CID_HOST };
+	struct pollfd p[512];
+	unsigned refused = 0, open = 0;
+
+	n = n < 512 ? n : 512;
+	for (unsigned i = 0; i < n; i++) {
+		p[i] = (struct pollfd){ .fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK, 0), .events = POLLOUT };
+		if (p[i].fd < 0 || (connect(p[i].fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno != EINPROGRESS))
+			say("storm: FAILED %s", strerror(errno));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		int rc = 0;
+		socklen_t len = sizeof(rc);
+
+		while (poll(&p[i], 1, 5000) < 0 && errno == EINTR)
+			;
+		getsockopt(p[i].fd, SOL_SOCKET, SO_ERROR, &rc, &len);
+		refused += rc != 0;
+		open += rc == 0 && !(p[i].revents & POLLHUP);
+		close(p[i].fd);
+	}
+	say("storm: ok, %u refused, %u open", refused, open);
+}
+
 static void do_entropy(void)
 {
 	unsigned char b[64] = { 0 };
@@ -199,12 +229,16 @@ static void do_console(void);
 
 static void act(const char *word)
 {
+	unsigned n, many;
+
 	if (strncmp(word, "fs:", 3) == 0) {
 		do_fs(word + 3);
 	} else if (strncmp(word, "listen:", 7) == 0) {
 		do_listen((unsigned)atoi(word + 7));
 	} else if (strncmp(word, "connect:", 8) == 0) {
 		do_connect((unsigned)atoi(word + 8));
+	} else if (sscanf(word, "storm:%u/%u", &n, &many) == 2) {
+		do_storm(n, many);
 	} else if (strcmp(word, "entropy") == 0) {
 		do_entropy();
 	} else if (strcmp(word, "reset") == 0) {

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -205,6 +206,7 @@ static const struct call fine[] = {
 	{ "say where it stopped", VCPU, SYS_ioctl, { -1ul, KVM_GET_REGS, PTR(buf) } },
 	{ "loop", CONTROL | IO | FS | DISK, SYS_epoll_pwait, { -1ul, PTR(buf), 1, 0, 0, 8 } },
 	{ "receive descriptors", CONTROL, SYS_recvmsg, { -1ul, PTR(buf), 0 } },
+	{ "what a client has not read", CONTROL, SYS_ioctl, { -1ul, SIOCOUTQ, PTR(buf) } },
 	{ "accept", CONTROL, SYS_accept4, { -1ul, 0, 0, 0 } },
 	{ "connections", IO, SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, PTR(buf) } },
 	{ "send on a connected socket", IO, SYS_sendto, { -1ul, 0, 0, 0, 0, 0 } },

@@ -330,6 +330,42 @@ static void client_that_does_not_read(void **state)
 	turn(f);
 }
 
+/* Events that a client has not read, as many as there can be, cost it no reply and no last word. */
+static void events_leave_room(void **state)
+{
+	struct fix *f = *state;
+	struct nc_event *ev = calloc(1, sizeof(*ev));
+	unsigned events = 0, replies = 0, last = 0;
+
+	send_packet(f->sock, NC_VERSION, NC_SUBSCRIBE, 0, S, S, 0);
+	turn(f);
+	assert_int_equal(reply_of(f->sock, NC_SUBSCRIBE), 0);
+	ev->kind = NC_EV_HOST_PORT;
+	while (control_event(f->ctl, ev, NC_MAY_RUN) == 1)
+		events++;
+	assert_in_range(events, 4, 1000);
+	for (int i = 0; i < 20; i++) {
+		send_packet(f->sock, NC_VERSION, i < 10 ? NC_RESUME : NC_PAUSE, 0, S, S, 0);
+		turn(f);
+		assert_int_equal(control_event(f->ctl, ev, NC_MAY_RUN), 0);
+	}
+	ev->kind = NC_EV_END;
+	assert_int_equal(control_event(f->ctl, ev, 0), 1);
+	assert_int_equal(lifelines_lost, 0);
+	while (recv(f->sock, ev, sizeof(*ev), MSG_DONTWAIT) > 0) {
+		events -= ev->hdr.cmd == NC_EVENT && ev->kind == NC_EV_HOST_PORT;
+		last += ev->hdr.cmd == NC_EVENT && ev->kind == NC_EV_END;
+		replies += ev->hdr.cmd != NC_EVENT;
+	}
+	assert_int_equal(events, 0);
+	assert_int_equal(last, 1);
+	assert_int_equal(replies, 20);
+	/* And there is room again. */
+	ev->kind = NC_EV_HOST_PORT;
+	assert_int_equal(control_event(f->ctl, ev, NC_MAY_RUN), 1);
+	free(ev);
+}
+
 /* --- client and server together: the server's loop on a thread ----------------------------------------- */
 
 static void *serve(void *arg)
@@ -694,6 +730,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(leaving, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(client_that_does_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(events_leave_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(conversation, setup, teardown),
 		cmocka_unit_test(hostile_replies),
 		cmocka_unit_test(events_are_kept),

@@ -280,6 +280,49 @@ static void test_host_ports(void **state)
 	close(sv[0]);
 }
 
+/* Nobody answers: the guest is told, and the place in the table is free. */
+static void test_host_ports_unanswered(void **state)
+{
+	struct front fr = { .give = -EINPROGRESS };
+	const struct vg_opts o = { .features = ~0ull,
+				   .cfg = { .ready_fd = -1, .ops = &front_ops, .ops_arg = &fr } };
+	struct vg_conn c = { .guest_port = 1025, .host_port = 80 };
+	uint64_t now = io_now_ns();
+	struct vsock_conn *conn;
+	struct vsock_stats st;
+	char got[8];
+	struct vg g;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(vg_init(&g, &o, false), 0);
+	vg_conn_op(&g, &c, VSOCK_OP_REQUEST, 0);
+	conn = vsock_conn_find(to_vsock(g.f.d), 1025, 80);
+	assert_non_null(conn);
+	assert_in_range(conn->deadline, now + 5000000000ull, now + 15000000000ull);
+	vsock_conn_deadline(conn, now + 1);
+	assert_true(vg_recv(&g, &pkt, 1000));
+	assert_int_equal(pkt.h.op, VSOCK_OP_RST);
+	assert_int_equal(pkt.h.dst_port, 1025);
+	vsock_get_stats(g.f.d, &st);
+	assert_int_equal(st.conns, 0);
+	/* The answer comes after all. */
+	pair(sv);
+	vsock_host_opened(g.f.d, fr.token, 0, sv[1]);
+	assert_int_equal(read(sv[0], got, sizeof(got)), 0);
+	close(sv[0]);
+	/* One that is open has all the time there is. */
+	pair(sv);
+	vg_conn_op(&g, &c, VSOCK_OP_REQUEST, 0);
+	vsock_host_opened(g.f.d, fr.token, 0, sv[1]);
+	assert_int_equal(answer(&g), VSOCK_OP_RESPONSE);
+	conn = vsock_conn_find(to_vsock(g.f.d), 1025, 80);
+	assert_non_null(conn);
+	assert_int_equal(conn->deadline, 0);
+	close(sv[0]);
+	vg_done(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_ready_port),
 		cmocka_unit_test(test_host_ports),
+		cmocka_unit_test(test_host_ports_unanswered),
 	};
 
 	return cmocka_run_group_tests_name("vsock_connect", tests, NULL, NULL);

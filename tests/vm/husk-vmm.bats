@@ -85,6 +85,21 @@ P
 	[ ! -e vs ]
 }
 
+@test "vsock: connections to the host in storms: refused beyond a few, and the machine lives" {
+	timeout 100 python3 - "$PWD/vs_6000" <<'P' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(64)
+while True:
+    c, _ = s.accept()
+    if c.recv(100) == b"hello\n": c.sendall(b"well met\n"); break
+P
+	server=$!
+	for _ in $(seq 100); do [ ! -S vs_6000 ] || break; sleep 0.1; done
+	guest 0 storm:6001/400,storm:6000/400,storm:6001/400,connect:6000 --vsock cid=3,socket="$PWD/vs"
+	wait "$server"
+	has 'storm: ok, 400 refused, 0 open' 'connect: ok, the host says well met'
+}
+
 @test "a reset starts the guest anew, or ends" {
 	guest 0 reset --on-reset exit
 	[ "$(grep -c 'up after' out)" = 1 ]

@@ -332,7 +332,8 @@ enum nc_event_kind {
 	NC_EV_END = 2,       /* value: enum nc_end; always the last */
 	NC_EV_READY = 3,     /* the guest connected to its ready port */
 	NC_EV_HOST_PORT = 4, /* value: the port that the guest wants; to subscribers with NC_MAY_RUN, of
-			      * which one answers by NC_HOST_PORT with the token */
+			      * which one answers by NC_HOST_PORT with the token, within 10 s. The guest is
+			      * refused what is beyond 16 questions without an answer */
 };
 struct nc_event {
 	struct nc_hdr hdr;

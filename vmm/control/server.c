@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <linux/sockios.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -18,6 +20,7 @@ struct client {
 	uint64_t serial;        /* never used twice, so a token cannot reach a successor */
 	uint32_t mask;
 	bool subscribed;
+	int events_max;         /* bytes unread, as the kernel counts them, beyond which no event is sent */
 };
 
 struct listener {
@@ -109,6 +112,15 @@ void control_reply_error(struct control *c, const struct control_token *t, int r
 		drop(cl);
 }
 
+/* A guest causes some events, as many as it likes. They get half of the socket: a reply that finds no room costs the client,
+ * which may be the machine's only lifeline, and the last event of all must not find the others in its place. */
+static bool has_room(const struct client *cl, const struct nc_event *ev)
+{
+	int unread;
+
+	return ev->kind == NC_EV_END || (ioctl(cl->src.fd, SIOCOUTQ, &unread) == 0 && unread < cl->events_max);
+}
+
 unsigned control_event(struct control *c, struct nc_event *ev, uint32_t mask)
 {
 	unsigned n = 0;
@@ -119,8 +131,8 @@ unsigned control_event(struct control *c, struct nc_event *ev, uint32_t mask)
 
 		if (cl->src.fd < 0 || !cl->subscribed || (cl->mask & mask) != mask)
 			continue;
-		/* A full socket loses the event, not the client: a guest causes some of them. */
-		if (send_packet(cl, ev, sizeof(*ev), -1) == 0)
+		/* Without room the event is lost, not the client. */
+		if (has_room(cl, ev) && send_packet(cl, ev, sizeof(*ev), -1) == 0)
 			n++;
 	}
 	return n;
@@ -145,10 +157,13 @@ static int check_socket(int sock, bool listening, struct err *e)
 
 int control_add_client(struct control *c, int sock, uint32_t mask, struct err *e)
 {
-	int rc = check_socket(sock, false, e);
+	int rc = check_socket(sock, false, e), room;
+	socklen_t len = sizeof(room);
 
 	if (rc < 0)
 		return rc;
+	if (getsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, &len) < 0)
+		return err_errno(e, errno, "control client");
 	for (size_t i = 0; i < CONTROL_MAX_CLIENTS; i++) {
 		struct client *cl = &c->clients[i];
 
@@ -158,7 +173,7 @@ int control_add_client(struct control *c, int sock, uint32_t mask, struct err *e
 		if (rc < 0)
 			return err_errno(e, -rc, "control client");
 		*cl = (struct client){ .src = { .fd = sock, .fn = serve, .name = "control client" },
-				       .ctl = c, .serial = c->next_serial++, .mask = mask };
+				       .ctl = c, .serial = c->next_serial++, .mask = mask, .events_max = room / 2 };
 		rc = evloop_add(c->loop, &cl->src, EPOLLIN);
 		if (rc < 0) {
 			cl->src.fd = -1;

@@ -4,7 +4,8 @@
  * descriptors; what a command does is its handler's business, so a test runs it without a machine.
  *
  * Everything runs on the thread of the loop that it was given and nothing blocks: a client that does
- * not read what it is sent is closed.
+ * not read its replies is closed. Events it may leave unread: they stop, until it reads, when they fill half of
+ * its socket, so that none of them takes a reply's place.
  */
 #ifndef VMM_CONTROL_SERVER_H
 #define VMM_CONTROL_SERVER_H
@@ -63,7 +64,7 @@ void control_reply(struct control *c, const struct control_token *t, void *reply
 		   int fd);
 void control_reply_error(struct control *c, const struct control_token *t, int rc,
 			 const struct err *e);
-/* To every subscriber that holds all of @mask. Returns how many got it. */
+/* To every subscriber that holds all of @mask and has room. Returns how many got it. */
 unsigned control_event(struct control *c, struct nc_event *ev, uint32_t mask);
 
 #endif

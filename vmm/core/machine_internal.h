@@ -40,6 +40,13 @@ struct machine_dev {
 	struct fs_server *fs;
 };
 
+/* A question about a port of the host's that its front has not answered. */
+struct asked_port {
+	uint64_t token;
+	uint64_t until_ns; /* then it counts as lost; 0: free */
+};
+#define MAX_ASKED_PORTS 16 /* less than the events that a client keeps */
+
 /* How the work of machine_boot() stands; under m->lock. */
 struct start_line {
 	unsigned waiting; /* threads that are at work or locked in */
@@ -76,6 +83,8 @@ struct machine {
 	char end_text[240];
 	/* want as seen without the lock, between two exits. */
 	atomic_int want_now;
+
+	struct asked_port asked[MAX_ASKED_PORTS]; /* io thread */
 
 	void (*pause_done)(void *arg, int rc);
 	void *pause_arg;

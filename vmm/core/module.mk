@@ -34,6 +34,9 @@ ifeq ($(ARCH)$(SAN),x86_64)
 all: $(TEST_GUEST) $(B)/tests/guest/wild
 endif
 
+UNIT_TESTS += vsock_glue
+vsock_glue_TEST_OBJS = $(vsock_TEST_OBJS) vmm/core/vsock_glue
+
 ifeq ($(ARCH),x86_64)
 UNIT_TESTS += machine
 machine_TEST_OBJS = lib/diskfile $(VMM_MACHINE_OBJS) $(VMM_HV_FAKE_OBJS) $(NATIVE_CLIENT_OBJS)

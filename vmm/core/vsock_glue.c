@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "vmm/core/machine_internal.h"
+
+#define ANSWER_NS (10ull * 1000000000ull)
 
 /* --- guest to host ----------------------------------------------------------------------------------- */
 
@@ -40,12 +43,27 @@ static void ask_host_port(void *arg)
 	free(p);
 }
 
+static struct asked_port *free_question(struct machine *m)
+{
+	uint64_t now = io_now_ns();
+
+	for (unsigned i = 0; i < MAX_ASKED_PORTS; i++)
+		if (m->asked[i].until_ns <= now)
+			return &m->asked[i];
+	return NULL;
+}
+
+/* Questions are the guest's to ask without end, and each is a packet for the front and work for both: a few at a time. */
 static int on_host_port(void *arg, uint32_t port, uint64_t token, int *ret_fd)
 {
 	struct machine *m = arg;
-	struct host_port *p = malloc(sizeof(*p));
+	struct asked_port *asked = free_question(m);
+	struct host_port *p;
 
 	(void)ret_fd;
+	if (!asked)
+		return -ECONNREFUSED;
+	p = malloc(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	*p = (struct host_port){ .m = m, .port = port, .token = token };
@@ -53,6 +71,7 @@ static int on_host_port(void *arg, uint32_t port, uint64_t token, int *ret_fd)
 		free(p);
 		return -ENOMEM;
 	}
+	*asked = (struct asked_port){ .token = token, .until_ns = io_now_ns() + ANSWER_NS };
 	return -EINPROGRESS;
 }
 
@@ -64,6 +83,9 @@ static void give_host_port(void *arg)
 	struct host_port *p = arg;
 	struct machine_dev *d = machine_find(p->m, NC_DEV_VSOCK, NULL);
 
+	for (unsigned i = 0; i < MAX_ASKED_PORTS; i++)
+		if (p->m->asked[i].token == p->token)
+			p->m->asked[i].until_ns = 0;
 	vsock_host_opened(d->vdev, p->token, p->rc, p->fd);
 	free(p);
 }

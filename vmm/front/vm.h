@@ -24,6 +24,7 @@ struct vm {
 	struct evsrc src;
 	pid_t pid;
 	bool quitting;
+	bool looks_again;         /* posted: there may be more events */
 	int status;               /* exit status, valid when the loop has stopped */
 	struct err err;           /* why status is not 0 */
 };

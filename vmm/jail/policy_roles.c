@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <linux/vhost.h>
 
 #include "vmm/hv/hv.h"
@@ -23,7 +24,8 @@ const struct jail_rule jail_rules_control[] = {
 	{ "recvmsg", "commands, with descriptors", {}, 0 },
 	{ "sendmsg", "replies and events, with descriptors", {}, 0 },
 	{ "accept4", "clients of a listening socket that was given", {}, 0 },
-	{ "getsockopt", "is a new client's descriptor the socket it should be", {}, 0 },
+	{ "getsockopt", "is a new client's descriptor the socket it should be; its room", {}, 0 },
+	{ "ioctl", "events that a client has not read", { ARG32(1, SIOCOUTQ) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_SETFL) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_GETFL) }, 0 },
 	{ "tgkill", "a vcpu leaves the guest", { ARG32(2, KICK) }, 0 },

@@ -114,6 +114,7 @@ static int open_port(struct vsock *v, uint32_t port, uint64_t token, int *ret_fd
 
 static void accepted(struct vsock_conn *c, int fd)
 {
+	vsock_conn_deadline(c, 0);
 	if (vsock_conn_open(c, fd) < 0) {
 		vsock_conn_reset(c);
 		return;
@@ -135,7 +136,9 @@ void vsock_on_request(struct vsock *v, const struct vsock_hdr *h)
 	rc = open_port(v, h->dst_port, vsock_conn_token(c), &fd);
 	if (rc == 0) {
 		accepted(c, fd);
-	} else if (rc != -EINPROGRESS) {
+	} else if (rc == -EINPROGRESS) {
+		vsock_conn_deadline(c, io_now_ns() + VSOCK_OPENING_NS);
+	} else {
 		vsock_conn_free(c);
 		vsock_refuse(v, h);
 	}

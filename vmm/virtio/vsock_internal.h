@@ -76,6 +76,8 @@ _Static_assert(sizeof(struct vsock_hdr) == 44, "VIRTIO 1.2, 5.10.6");
 #define VSOCK_TURN_BYTES   (256u << 10)
 #define VSOCK_TURN_PACKETS 512u
 #define VSOCK_LINGER_NS    (10ull * 1000000000ull)
+/* For an answer to what was asked about a port of the host's; a guest's connect() has given up long before. */
+#define VSOCK_OPENING_NS   (10ull * 1000000000ull)
 #define VSOCK_HASH         4096u
 #define VSOCK_PORT_FIRST   (1u << 30) /* local ports of vsock_connect(): [first, 2 * first) */
 
