@@ -280,6 +280,37 @@ static void test_host_ports(void **state)
 	close(sv[0]);
 }
 
+/* The machine is paused and resumed while the guest thinks about it. */
+static void test_paused_meanwhile(void **state)
+{
+	struct outcome o;
+	struct vg_conn c;
+	char got[8];
+	struct vg g;
+
+	(void)state;
+	for (unsigned rounds = 1; rounds < 4; rounds++) {
+		init(&g);
+		start_connect(&g, 7, VSOCK_NO_TIMEOUT, &o);
+		assert_true(vg_recv(&g, &pkt, 1000));
+		assert_int_equal(pkt.h.op, VSOCK_OP_REQUEST);
+		c = (struct vg_conn){ .guest_port = 7, .host_port = pkt.h.src_port };
+		vg_conn_take(&c, &pkt);
+		for (unsigned i = 0; i < rounds; i++) {
+			assert_int_equal(fdv_quiesce(&g.f, NULL), 0);
+			fdv_resume(&g.f);
+		}
+		assert_true(loop_sleeps(g.f.loop));
+		assert_true(vg_conn_op(&g, &c, VSOCK_OP_RESPONSE, 0));
+		assert_int_equal(o.calls, 1);
+		assert_int_equal(o.rc, 0);
+		assert_int_equal(vg_conn_send(&g, &c, "ab", 2), 2);
+		assert_int_equal(read(o.fd, got, sizeof(got)), 2);
+		close(o.fd);
+		vg_done(&g);
+	}
+}
+
 /* Nobody answers: the guest is told, and the place in the table is free. */
 static void test_host_ports_unanswered(void **state)
 {
@@ -332,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_ready_port),
+		cmocka_unit_test(test_paused_meanwhile),
 		cmocka_unit_test(test_host_ports),
 		cmocka_unit_test(test_host_ports_unanswered),
 	};

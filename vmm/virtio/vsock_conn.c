@@ -42,6 +42,7 @@ int vsock_conn_open(struct vsock_conn *c, int fd)
 	if (!c->v->paused)
 		rc = evloop_add(c->v->d.loop, &c->src, EPOLLIN);
 	if (rc < 0) {
+		evloop_del(&c->src);
 		close_and_reset(&c->src.fd);
 		return rc;
 	}
@@ -258,7 +259,8 @@ void vsock_conns_watch(struct vsock *v, bool on)
 			evloop_del(&c->src);
 			continue;
 		}
-		if (c->hup)
+		/* One that the guest has not agreed to is watched when it has. */
+		if (c->hup || c->state == VSOCK_CONNECTING)
 			continue;
 		c->mask = 0;
 		if (evloop_add(v->d.loop, &c->src, 0) < 0)
