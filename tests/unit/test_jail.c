@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,6 +23,7 @@
 #include "lib/util.h"
 #include "tests/unit/check.h"
 #include "vmm/bus/bus.h"
+#include "vmm/hv/hv.h"
 #include "vmm/jail/jail.h"
 #include "vmm/jail/policy.h"
 
@@ -215,7 +217,7 @@ static const struct call fine[] = {
 	{ "requests of a disk", DISK, SYS_io_uring_enter, { -1ul } },
 	{ "flush of a disk", DISK, SYS_fdatasync, { -1ul } },
 	{ "fall back to clone", FS | DISK, SYS_clone3, { 0 } },
-	{ "kick", CONTROL | VCPU, SYS_tgkill, { 1ul << 30, 1ul << 30, 34 } },
+	{ "kick", CONTROL | VCPU, SYS_tgkill, { 1ul << 30, 1ul << 30, HV_KICK_SIGNAL } },
 };
 
 static void allowed_calls_pass(void **state)
@@ -232,6 +234,31 @@ static void allowed_calls_pass(void **state)
 				fail_msg("%s: %s: status %#x", jail_role_name(role), fine[i].why,
 					 status);
 		}
+}
+
+/* Where the user may have no signal queued any more: the kick comes through all the same. */
+static void a_kick_is_never_lost(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const struct rlimit none = { 0, 0 };
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, HV_KICK_SIGNAL);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		if (setrlimit(RLIMIT_SIGPENDING, &none) < 0)
+			_exit(2);
+		if (pthread_kill(pthread_self(), HV_KICK_SIGNAL) || sigpending(&set) < 0)
+			_exit(1);
+		_exit(sigismember(&set, HV_KICK_SIGNAL) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 /* --- what a thread comes to only when another one is slow ---------------------------------------------- */
@@ -304,6 +331,7 @@ int main(void)
 		cmocka_unit_test(forbidden_calls_are_absent),
 		cmocka_unit_test(forbidden_calls_kill),
 		cmocka_unit_test(allowed_calls_pass),
+		cmocka_unit_test(a_kick_is_never_lost),
 		cmocka_unit_test(a_change_of_the_bus_waits_in_every_role),
 	};
 

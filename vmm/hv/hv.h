@@ -9,6 +9,7 @@
 #ifndef VMM_HV_HV_H
 #define VMM_HV_HV_H
 
+#include <signal.h>
 #include <sys/types.h>
 #include "lib/err.h"
 #include "vmm/mem/gmem.h"
@@ -169,9 +170,10 @@ struct hv_vcpu {
 	unsigned index;
 };
 
-/* vcpu_kick() of KVM interrupts a running vcpu by this real-time signal (SIGRTMIN + HV_KICK_SIGNAL),
- * sent to its thread alone. vcpu_run() unblocks it on its first call; its handler does nothing. */
-#define HV_KICK_SIGNAL 0
+/* vcpu_kick() of KVM interrupts a running vcpu by this signal, sent to its thread alone. vcpu_run() unblocks it on its first
+ * call; its handler does nothing. No real-time signal: those are lost when the user's queue of signals (RLIMIT_SIGPENDING) is
+ * full. */
+#define HV_KICK_SIGNAL SIGUSR1
 
 /* KVM on an open /dev/kvm, which becomes the hv's on success. -ENOTSUP names what is missing. */
 int hv_kvm_open(struct hv **ret, int kvm_fd, struct err *e);

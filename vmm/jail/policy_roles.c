@@ -2,6 +2,7 @@
 /* What the control, io, disk and vcpu threads do besides. */
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/if_tun.h>
@@ -10,9 +11,6 @@
 
 #include "vmm/hv/hv.h"
 #include "vmm/jail/policy.h"
-
-/* The C library keeps the first two real-time signals for itself: SIGRTMIN is no constant. */
-#define KICK (34 + HV_KICK_SIGNAL)
 
 /* evloop_batch(). */
 #define BATCH \
@@ -28,7 +26,7 @@ const struct jail_rule jail_rules_control[] = {
 	{ "ioctl", "events that a client has not read", { ARG32(1, SIOCOUTQ) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_SETFL) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_GETFL) }, 0 },
-	{ "tgkill", "a vcpu leaves the guest", { ARG32(2, KICK) }, 0 },
+	{ "tgkill", "a vcpu leaves the guest", { ARG32(2, HV_KICK_SIGNAL) }, 0 },
 	{ "statx", "what a new share is", {}, 0 },
 	{ "fstatfs", "what a new share lies on", {}, 0 },
 	{ NULL, NULL, {}, 0 },
@@ -84,6 +82,6 @@ const struct jail_rule jail_rules_disk[] = {
 };
 
 const struct jail_rule jail_rules_vcpu[] = {
-	{ "tgkill", "a vcpu that ends the machine stops the others", { ARG32(2, KICK) }, 0 },
+	{ "tgkill", "a vcpu that ends the machine stops the others", { ARG32(2, HV_KICK_SIGNAL) }, 0 },
 	{ NULL, NULL, {}, 0 },
 };

@@ -14,18 +14,13 @@ static void on_kick(int sig)
 	(void)sig; /* only there to interrupt KVM_RUN */
 }
 
-static int kick_signal(void)
-{
-	return SIGRTMIN + HV_KICK_SIGNAL;
-}
-
 int kvm_kick_init(struct err *e)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
 
 	sigemptyset(&sa.sa_mask);
-	if (sigaction(kick_signal(), &sa, NULL) < 0)
-		return err_errno(e, errno, "cannot handle signal %d", kick_signal());
+	if (sigaction(HV_KICK_SIGNAL, &sa, NULL) < 0)
+		return err_errno(e, errno, "cannot handle signal %d", HV_KICK_SIGNAL);
 	return 0;
 }
 
@@ -76,7 +71,7 @@ static void adopt_thread(struct kvm_vcpu *c)
 
 	c->thread = pthread_self();
 	sigemptyset(&set);
-	sigaddset(&set, kick_signal());
+	sigaddset(&set, HV_KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	/* From here on a kick sends the signal; one before has set immediate_exit. */
 	__atomic_store_n(&c->has_thread, true, __ATOMIC_SEQ_CST);
@@ -88,7 +83,7 @@ void kvm_vcpu_kick(struct hv_vcpu *vcpu)
 
 	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&c->has_thread, __ATOMIC_SEQ_CST))
-		pthread_kill(c->thread, kick_signal());
+		pthread_kill(c->thread, HV_KICK_SIGNAL);
 }
 
 static void __attribute__((format(printf, 3, 4)))
