@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -509,6 +510,49 @@ static void ends_with_its_last_lifeline(void **state)
 	assert_int_equal(commands_status(f->cmds), 0);
 }
 
+static atomic_bool kicked_by_io;
+static void (*fake_kick)(struct hv_vcpu *vcpu);
+
+static void see_who_kicks(struct hv_vcpu *vcpu)
+{
+	char name[16] = "";
+
+	pthread_getname_np(pthread_self(), name, sizeof(name));
+	if (strcmp(name, "io") == 0)
+		atomic_store(&kicked_by_io, true);
+	fake_kick(vcpu);
+}
+
+/* The loop of the devices fails, as where the kernel has no memory for its wait. Its thread may not signal another. */
+static void ends_with_its_devices(void **state)
+{
+	struct fix *f = *state;
+	struct nc_event *ev = malloc(sizeof(*ev));
+	int epolls[4], n = 0, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char link[32], what[64];
+
+	bring_up(f, 2);
+	fake_kick = ops.vcpu_kick;
+	ops.vcpu_kick = see_who_kicks;
+	for (int fd = 0; fd < 512 && n < 4; fd++) {
+		ssize_t len;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		len = readlink(link, what, sizeof(what) - 1);
+		if (len > 0 && strncmp(what, "anon_inode:[eventpoll]", (size_t)len) == 0)
+			epolls[n++] = fd;
+	}
+	assert_int_equal(n, 2); /* the control thread's came first */
+	assert_int_equal(dup3(null, epolls[1], O_CLOEXEC), epolls[1]);
+	close(null);
+	assert_int_equal(ncl_host_port(f->c, 99, -1, -ECONNREFUSED, CALL_MS, NULL), 0); /* wakes it */
+	await_end(f, ev);
+	assert_int_equal(ev->value, NC_END_HOST_ERROR);
+	assert_non_null(strstr(ev->text, "io thread: "));
+	assert_false(atomic_load(&kicked_by_io));
+	free(ev);
+}
+
 /* --- the guest's accesses ------------------------------------------------------------------------------------- */
 
 static void nobody_claims_it(void **state)
@@ -759,6 +803,7 @@ int main(void)
 		cmocka_unit_test(each_end_is_told_apart),
 		cmocka_unit_test(quit_in_each_state),
 		cmocka_unit_test_setup_teardown(ends_with_its_last_lifeline, setup, teardown),
+		cmocka_unit_test_setup_teardown(ends_with_its_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_claims_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_paused_guest_does_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_needs_a_guest, setup, teardown),

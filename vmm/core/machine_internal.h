@@ -31,6 +31,7 @@ struct loop_thread {
 	enum jail_role role;
 	pthread_t thread;
 	bool started;
+	int rc; /* of the loop, when its thread has ended */
 };
 
 struct machine_dev {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The machine's threads but the vCPUs': loops that run devices, and how all of them are started. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
@@ -50,16 +51,22 @@ static void at_work(void *arg)
 	start_line_report(t->m, rc, &e);
 }
 
+static void loop_failed(void *arg)
+{
+	struct loop_thread *t = arg;
+
+	machine_end(t->m, NC_END_HOST_ERROR, "%s thread: %s", jail_role_name(t->role), strerror(-t->rc));
+}
+
+/* The machine's end is the control thread's to begin: none of these may kick a vCPU. */
 static void *loop_main(void *arg)
 {
 	struct loop_thread *t = arg;
-	int rc;
 
 	pthread_setname_np(pthread_self(), jail_role_name(t->role));
-	rc = evloop_run(t->loop);
-	if (rc < 0)
-		machine_end(t->m, NC_END_HOST_ERROR, "%s thread: %s", jail_role_name(t->role),
-			    strerror(-rc));
+	t->rc = evloop_run(t->loop);
+	if (t->rc < 0 && evloop_post(t->m->setup.control, loop_failed, t) < 0)
+		abort(); /* nobody would serve the guest, and nobody know */
 	return NULL;
 }
 
@@ -84,5 +91,6 @@ void loop_thread_stop(struct loop_thread *t)
 		return;
 	evloop_stop(t->loop);
 	pthread_join(t->thread, NULL);
+	evloop_cancel(t->m->setup.control, t);
 	t->started = false;
 }
