@@ -2,8 +2,10 @@
 #include "tests/unit/check.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/io.h"
@@ -17,6 +19,15 @@ enum { IN, OUT, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13, SECURE_ERASE =
 enum { S_OK, S_IOERR, S_UNSUPP, S_NONE = 0xee };
 enum { F_RO = 5, F_FLUSH = 9, F_CONFIG_WCE = 11, F_MQ = 12, F_DISCARD = 13, F_WRITE_ZEROES = 14 };
 #define CFG_WRITEBACK 32
+
+static atomic_uint syncs;
+
+/* In the C library's place; any thread. */
+int fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static int memory_file(size_t size)
 {
@@ -519,6 +530,42 @@ static void test_writeback(void **state)
 	fdv_done(&f);
 }
 
+/* Zeros are as safe as data: at once, where the driver has no cache to flush. What is discarded is nobody's. */
+static void test_zeros_are_written_through(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t without; /* features */
+		uint8_t writeback;
+		unsigned want;
+	} rows[] = {
+		{ "a cache", 0, 1, 0 },
+		{ "none, as the driver has set", 0, 0, 1 },
+		{ "a cache that is always there", VIRTIO_F_BIT(F_CONFIG_WCE), 1, 0 },
+		{ "none that it knows of", VIRTIO_F_BIT(F_CONFIG_WCE) | VIRTIO_F_BIT(F_FLUSH), 1, 1 },
+	};
+	struct blk_cfg c = plain(memory_file(SIZE));
+	struct fakedrv f;
+
+	(void)state;
+	begin_with(&f, &c, ~0ull);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct range r = { 0, 8, 0 };
+
+		fdv_reset(&f);
+		fdv_start(&f, ~rows[i].without);
+		vdev_config_write(f.d, CFG_WRITEBACK, &rows[i].writeback, 1);
+		atomic_store(&syncs, 0);
+		assert_int_equal(ask(&f, 0, DISCARD, 0, &r, 16, NULL, 0), S_OK);
+		check_row(rows[i].why, atomic_load(&syncs) == 0);
+		assert_int_equal(ask(&f, 0, ZEROES, 0, &r, 16, NULL, 0), S_OK);
+		r.flags = 1;
+		assert_int_equal(ask(&f, 0, ZEROES, 0, &r, 16, NULL, 0), S_OK);
+		check_row(rows[i].why, atomic_load(&syncs) == 2 * rows[i].want);
+	}
+	fdv_done(&f);
+}
+
 static void test_load_another(void **state)
 {
 	static const struct {
@@ -667,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_host_errors),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_writeback),
+		cmocka_unit_test(test_zeros_are_written_through),
 		cmocka_unit_test(test_load_another),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_rate),

@@ -30,7 +30,7 @@ enum disk_op {
 struct disk_io {
 	struct disk_io *next; /* the backend's */
 	enum disk_op op;
-	bool sync;            /* WRITE: done means on stable storage */
+	bool sync;            /* WRITE, ZERO: done means on stable storage */
 	bool unmap;           /* ZERO: may become a hole */
 	uint64_t off, len;    /* bytes, within the disk: the caller has checked */
 	struct iovec *iov;    /* READ, WRITE: @len bytes in all; entries are used up */

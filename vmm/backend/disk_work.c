@@ -129,13 +129,20 @@ static int range(const struct disk *d, const struct disk_io *io, int mode)
 	return rc < 0 ? -errno : 0;
 }
 
+static int sync_data(const struct disk *d)
+{
+	return fdatasync(d->fd) < 0 ? -errno : 0;
+}
+
 static int zero(const struct disk *d, const struct disk_io *io)
 {
 	int rc = io->unmap ? range(d, io, FALLOC_FL_PUNCH_HOLE) : -EOPNOTSUPP;
 
 	if (rc == -EOPNOTSUPP)
 		rc = range(d, io, FALLOC_FL_ZERO_RANGE);
-	return rc == -EOPNOTSUPP ? write_zeros(d, io) : rc;
+	if (rc == -EOPNOTSUPP)
+		rc = write_zeros(d, io);
+	return rc == 0 && io->sync ? sync_data(d) : rc;
 }
 
 void disk_work(const struct disk *d, struct disk_io *io)
@@ -146,7 +153,7 @@ void disk_work(const struct disk *d, struct disk_io *io)
 		io->rc = disk_aligned(d, io) ? transfer(d, io) : transfer_copied(d, io);
 		break;
 	case DISK_FLUSH:
-		io->rc = fdatasync(d->fd) < 0 ? -errno : 0;
+		io->rc = sync_data(d);
 		break;
 	case DISK_DISCARD:
 		io->rc = range(d, io, FALLOC_FL_PUNCH_HOLE);

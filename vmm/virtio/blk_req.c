@@ -96,6 +96,12 @@ static bool take_data(struct blk *x, struct blk_job *j, bool writable, uint64_t 
 /* What follows returns a status, or SUBMIT: the disk's turn. */
 #define SUBMIT 0xff
 
+/* Without a cache that the driver knows to flush, what it writes is safe when it is done. */
+static bool written_through(const struct blk *x)
+{
+	return vdev_has(&x->d, BLK_F_CONFIG_WCE) ? !atomic_load(&x->writeback) : !vdev_has(&x->d, BLK_F_FLUSH);
+}
+
 static uint8_t transfer(struct blk *x, struct blk_job *j, const struct header *h, bool in)
 {
 	const struct vq_chain *c = &x->chain;
@@ -117,9 +123,7 @@ static uint8_t transfer(struct blk *x, struct blk_job *j, const struct header *h
 		x->count.read_bytes += len;
 		return SUBMIT;
 	}
-	/* Without a cache that the driver knows to flush, each write is safe when it is done. */
-	j->io.sync = vdev_has(&x->d, BLK_F_CONFIG_WCE) ? !atomic_load(&x->writeback) :
-							 !vdev_has(&x->d, BLK_F_FLUSH);
+	j->io.sync = written_through(x);
 	x->count.writes++;
 	x->count.written_bytes += len;
 	return SUBMIT;
@@ -162,6 +166,7 @@ static uint8_t one_range(struct blk *x, struct blk_job *j, uint32_t type)
 		return BLK_S_IOERR;
 	j->io.op = zero ? DISK_ZERO : DISK_DISCARD;
 	j->io.unmap = r.flags & RANGE_UNMAP;
+	j->io.sync = zero && written_through(x);
 	j->io.off = r.sector * BLK_SECTOR;
 	j->io.len = (uint64_t)r.sectors * BLK_SECTOR;
 	return r.sectors ? SUBMIT : BLK_S_OK;
