@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/io.h"
+#include "tests/lib/until.h"
 #include "tests/lib/vdev_suite.h"
 
 #define ROUNDS      200
@@ -250,5 +251,42 @@ void vdev_suite_endless(void **state)
 	fdv_reset(f);
 	fdv_start(f, ~0ull);
 	s->work(f);
+	end(s, f);
+}
+
+/* A ring of one: with what a turn serves it is full, and empty at the next. That is no reason to look again for ever. */
+void vdev_suite_ring_of_one(void **state)
+{
+	const struct vdev_suite *s = *state;
+	struct fakedrv own, *f = begin(s, &own);
+	unsigned q = s->endless.q;
+
+	f->opts.queue_size = 1;
+	for (unsigned event = 0; event < 2; event++) {
+		fdv_start(f, event ? ~0ull : NO_EVENT);
+		for (unsigned i = 0; i < 4; i++) {
+			struct fdv_seg seg[2] = { { fdv_alloc(f, s->endless.out + 1, 8), s->endless.out, false },
+						  { fdv_alloc(f, s->endless.in + 1, 8), s->endless.in, true } };
+			const struct fdv_seg *first = s->endless.out ? seg : seg + 1;
+			unsigned turns = 0;
+			uint16_t head;
+			uint32_t len;
+
+			memset(fdv_ptr(f, seg[0].at, s->endless.out + 1), 0, s->endless.out + 1);
+			assert_int_equal(fdv_add_indirect(f, q, first, !!s->endless.out + !!s->endless.in), 0);
+			while (vdev_kick(f->d, q) > 0 && turns++ < 100)
+				evloop_turn(f->loop, 0);
+			assert_in_range(turns, 0, 2);
+			assert_false(fdv_needs_reset(f));
+			assert_true(fdv_wait_used(f, q, &head, &len, 5000));
+			assert_true(loop_sleeps(f->loop));
+			/* The next one brings a kick. */
+			if (event)
+				assert_int_equal(fdv_avail_event(f, q), f->q[q].avail_idx);
+			else
+				assert_int_equal(fdv_used_flags(f, q) & 1, 0);
+		}
+		fdv_reset(f);
+	}
 	end(s, f);
 }

@@ -57,6 +57,8 @@ void vdev_suite_reset_storm(void **state);
 void vdev_suite_flips(void **state);
 /* What comes back is made available again at once: a turn ends all the same. */
 void vdev_suite_endless(void **state);
+/* The smallest ring that there can be. */
+void vdev_suite_ring_of_one(void **state);
 
 #define VDEV_SUITE_TEST(fn, s) cmocka_unit_test_prestate(fn, (void *)(uintptr_t)(s))
 #define VDEV_SUITE_TESTS(s)                                   \
@@ -73,6 +75,7 @@ void vdev_suite_endless(void **state);
 	VDEV_SUITE_TEST(vdev_suite_features, s),              \
 	VDEV_SUITE_TEST(vdev_suite_reset_storm, s),           \
 	VDEV_SUITE_TEST(vdev_suite_flips, s),                 \
-	VDEV_SUITE_TEST(vdev_suite_endless, s)
+	VDEV_SUITE_TEST(vdev_suite_endless, s),               \
+	VDEV_SUITE_TEST(vdev_suite_ring_of_one, s)
 
 #endif

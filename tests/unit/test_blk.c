@@ -696,6 +696,32 @@ static void test_rate_whole_ring(void **state)
 	fdv_done(&f);
 }
 
+/* A turn that ends with its ring's worth, of requests that the disk hears nothing of: nothing comes back that would bring
+ * the next turn. */
+static void test_rate_and_a_ring_of_one(void **state)
+{
+	const struct fdv_opts o = { .queue_size = 1 };
+	struct blk_cfg c = plain(memory_file(SIZE));
+	struct fakedrv f;
+
+	(void)state;
+	c.rate.bytes = (struct rate_bucket_cfg){ .size = 4096, .refill_ms = 20 };
+	fdv_init(&f, &o);
+	assert_int_equal(fdv_create(&f, &blk_class, &c, NULL), 0);
+	fdv_start(&f, ~0ull);
+	for (unsigned i = 0; i < 6; i++) {
+		uint8_t header[16] = { i % 3 ? GET_ID : IN };
+		struct fdv_seg s[2] = { { fdv_put(&f, header, 16), 16, false }, { fdv_alloc(&f, 8193, 8), 8193, true } };
+		uint16_t head;
+		uint32_t len;
+
+		assert_int_equal(fdv_add_indirect(&f, 0, s, 2), 0);
+		fdv_kick(&f, 0);
+		assert_true(fdv_wait_used(&f, 0, &head, &len, 5000));
+	}
+	fdv_done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -719,6 +745,7 @@ int main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_rate_whole_ring),
+		cmocka_unit_test(test_rate_and_a_ring_of_one),
 	};
 
 	return cmocka_run_group_tests_name("blk", tests, NULL, NULL);

@@ -72,7 +72,7 @@ static int begin_all(struct blk *x, unsigned qi, unsigned *budget, unsigned *got
 	struct vq *q = &x->d.vq[qi];
 	int rc;
 
-	for (rc = 1; rc > 0 && *budget; --*budget) {
+	for (rc = 1; rc > 0 && *budget;) {
 		struct blk_job *j = out_of_tokens(x) ? NULL : blk_job_get(x);
 
 		if (!j) {
@@ -82,9 +82,12 @@ static int begin_all(struct blk *x, unsigned qi, unsigned *budget, unsigned *got
 		rc = vq_pop(q, &x->chain);
 		if (rc > 0)
 			rc = blk_begin(x, j, qi) < 0 ? -EBADMSG : 1;
-		if (rc <= 0)
+		if (rc <= 0) {
 			blk_job_put(x, j);
-		*got += rc > 0;
+			break; /* nothing found costs nothing of the budget, as in vdev_serve() */
+		}
+		++*got;
+		--*budget;
 	}
 	return rc;
 }
@@ -101,7 +104,7 @@ static int serve(struct blk *x, unsigned qi)
 		rc = begin_all(x, qi, &budget, &got);
 		/* Before the driver has to kick again: what it adds while the host works needs none. */
 		disk_push(x->disk);
-	} while (rc == 0 && budget && vq_enable_kicks(q));
+	} while (rc == 0 && vq_enable_kicks(q));
 	batch_turn(&x->batch, x->d.loop, got);
 	tell_driver(x);
 	if (rc < 0)
@@ -116,6 +119,8 @@ static bool at_work(const struct blk *x)
 
 void blk_batch_over(struct blk *x)
 {
+	bool more = false;
+
 	if (!x->d.active)
 		return;
 	tell_driver(x);
@@ -126,13 +131,16 @@ void blk_batch_over(struct blk *x)
 			continue;
 		x->starved &= ~(1ull << q);
 		rc = x->d.vq[q].ready ? serve(x, q) : 0;
-		if (rc < 0)
+		if (rc < 0) {
 			vdev_needs_reset(&x->d, "blk: malformed ring");
-		if (rc <= 0)
-			continue;
-		x->starved |= 1ull << q;
-		evtimer_set_ns(&x->tokens, 1); /* maybe nothing is in flight that would bring us back, and kicks are off */
+		} else if (rc > 0) {
+			x->starved |= 1ull << q;
+			more = true;
+		}
 	}
+	/* What was served may all be over, or have been nothing for the disk: then nothing comes back and brings us here. */
+	if (more)
+		evtimer_set_ns(&x->tokens, 1);
 }
 
 static void tokens_came(struct evtimer *t)

@@ -68,7 +68,7 @@ struct blk {
 	struct blk_job *jobs, *free; /* last used first: their memory is touched already */
 	uint64_t starved, signal;    /* by queue: chains wait for a job; the driver is to be told */
 	struct rate_limit rate;
-	struct evtimer tokens; /* armed while requests wait for them, or for another turn */
+	struct evtimer tokens; /* armed while requests wait for them, or for their turn */
 	struct blk_counters count;
 	struct vq_chain chain; /* the one being looked at */
 };

@@ -147,10 +147,8 @@ static int drain_output(struct console *con)
 			vq_push(q, con->chain.head, 0);
 			budget--;
 		}
-		if (rc != 0 || !budget || bytes >= TURN_BYTES)
-			break;
-		budget--;
-	} while (vq_enable_kicks(q));
+		/* Nothing found costs nothing of the budget, as in vdev_serve(). */
+	} while (rc == 0 && budget && bytes < TURN_BYTES && vq_enable_kicks(q));
 	out_flush(con);
 	for (unsigned i = 0; i < CONSOLE_WATCHERS; i++)
 		console_watch_flush(&con->watchers[i]);

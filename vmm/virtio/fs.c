@@ -83,7 +83,7 @@ static int serve(struct fs_dev *x, unsigned qi)
 
 	do {
 		vq_disable_kicks(q);
-		for (rc = 1; rc > 0 && budget; budget--) {
+		for (rc = 1; rc > 0 && budget;) {
 			struct fs_job *j = fs_job_get(x);
 
 			if (!j) {
@@ -92,14 +92,17 @@ static int serve(struct fs_dev *x, unsigned qi)
 			}
 			j->q = qi;
 			rc = vq_pop(q, &j->chain);
-			if (rc <= 0)
+			if (rc <= 0) {
 				fs_job_put(x, j);
-			else if (take(x, j, ++row) < 0)
+				break; /* and costs nothing of the budget, as in vdev_serve() */
+			}
+			if (take(x, j, ++row) < 0)
 				rc = -EBADMSG;
+			budget--;
 		}
 		if (rc == 0)
 			row = 0;
-	} while (rc == 0 && budget && vq_enable_kicks(q));
+	} while (rc == 0 && vq_enable_kicks(q));
 	if (rc < 0)
 		return rc;
 	return budget ? 0 : 1;
@@ -117,13 +120,15 @@ void fs_dev_serve_starved(struct fs_dev *x)
 			continue;
 		x->starved[q / 64] &= ~bit;
 		rc = x->d.vq[q].ready ? serve(x, q) : 0;
-		if (rc < 0)
+		if (rc < 0) {
 			vdev_needs_reset(&x->d, "fs: malformed ring");
-		else if (rc > 0)
+		} else if (rc > 0) {
 			starve(x, q);
-		more = more || rc > 0;
+			more = true;
+		}
 	}
-	if (more) /* maybe nothing is in work that would bring us back, and kicks are off */
+	/* What was served here may all be over: then nothing comes back and brings us here. */
+	if (more)
 		fs_pool_wake(x);
 }
 

@@ -82,14 +82,18 @@ int vdev_serve(struct vdev *d, unsigned qi, struct vq_chain *chain, void (*one)(
 	unsigned budget = q->at.size;
 	int rc;
 
+	/* Each round but the first finds what was seen, so it costs something of the budget; finding nothing does not: that may
+	 * be all that is left of it, and the end of it says that there is more. */
 	do {
 		vq_disable_kicks(q);
-		for (rc = 1; rc > 0 && budget; budget--) {
+		for (rc = 1; rc > 0 && budget;) {
 			rc = vq_pop(q, chain);
-			if (rc > 0)
-				one(d, qi);
+			if (rc <= 0)
+				break;
+			one(d, qi);
+			budget--;
 		}
-	} while (rc == 0 && budget && vq_enable_kicks(q));
+	} while (rc == 0 && vq_enable_kicks(q));
 	vdev_signal(d, qi);
 	if (rc < 0)
 		return rc;
