@@ -45,6 +45,8 @@ static int set_offloads(int fd, unsigned offloads)
 static int set_queue(int fd, bool on)
 {
 	(void)fd;
+	if (on && faketap.attach_error)
+		return faketap.attach_error;
 	faketap.queues_off += on ? -1u : 1u;
 	return 0;
 }

@@ -12,6 +12,7 @@ struct faketap {
 	unsigned can;         /* what set_offloads takes */
 	unsigned offloads;    /* as last asked for */
 	unsigned queues_off;  /* how many queues are switched off now */
+	int attach_error;     /* a queue cannot be switched on: this negative errno */
 	int write_error;      /* the next frames fail with this negative errno */
 	int read_error;
 	unsigned writes;      /* calls of writev */

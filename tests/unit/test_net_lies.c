@@ -493,6 +493,38 @@ static void test_pairs(void **state)
 	net_end(&x);
 }
 
+/* A pair whose queue the tap does not switch on: the driver is told, and all else goes on as it was. */
+static void test_pairs_that_cannot_be(void **state)
+{
+	struct net_cfg cfg = net_plain;
+	struct net_state s;
+	uint8_t frame[60];
+	struct net_fix x;
+
+	(void)state;
+	cfg.pairs = 3;
+	net_begin(&x, &cfg, ~0ull, 3);
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\2\0", 2), 0);
+	faketap.attach_error = -E2BIG;
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\3\0", 2), 1);
+	net_state(x.f->d, &s);
+	assert_int_equal(s.pairs_used, 2);
+	assert_int_equal(faketap.queues_off, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		net_frame(frame, sizeof(frame), own_mac, (uint8_t)i);
+		net_offer(&x, 2 * i, 100);
+		fdv_kick(x.f, 2 * i);
+		net_host_put(&x, i, frame, sizeof(frame));
+		assert_int_equal(net_got(&x, 2 * i, frame, sizeof(frame), 1), sizeof(frame));
+		assert_int_equal(fdv_request(x.f, 2 * i + 1, frame, sizeof(frame), NULL, 0), 0);
+		assert_int_equal(net_host_get(&x, i, frame, sizeof(frame)), sizeof(frame));
+	}
+	assert_true(net_link(x.f));
+	faketap.attach_error = 0;
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\3\0", 2), 0);
+	net_end(&x);
+}
+
 /* What a driver told its device survives a save; a reset forgets it. */
 static void test_state(void **state)
 {
@@ -569,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_mtu),
 		cmocka_unit_test(test_offloads),
 		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_pairs_that_cannot_be),
 		cmocka_unit_test(test_state),
 	};
 

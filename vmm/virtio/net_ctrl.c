@@ -126,13 +126,18 @@ static int announce_command(struct net *n, unsigned cmd, const struct args *a)
 
 static int pairs_command(struct net *n, unsigned cmd, const struct args *a)
 {
-	unsigned pairs = a->len == 2 ? le16(a->p) : 0;
+	unsigned pairs = a->len == 2 ? le16(a->p) : 0, old = n->pairs_used;
+	int rc;
 
 	if (cmd != 0 || pairs < 1 || pairs > n->pairs)
 		return -EINVAL;
 	n->pairs_used = pairs;
-	net_apply_pairs(n);
-	return 0;
+	rc = net_apply_pairs(n);
+	if (rc < 0) {
+		n->pairs_used = old;
+		net_apply_pairs(n);
+	}
+	return rc;
 }
 
 static int offloads_command(struct net *n, unsigned cmd, const struct args *a)

@@ -90,7 +90,7 @@ struct net_pair {
 	unsigned index;
 	struct evsrc tap; /* fd -1: none */
 	uint32_t watched; /* the events it is in the loop for; 0: it is not */
-	bool on;          /* the tap's queue is: taps of several queues alone */
+	bool on;          /* the tap's queue is */
 	bool tx_full;     /* the tap takes no frame now */
 	bool rx_held, tx_held; /* a bucket is empty; the device's timer is set */
 	struct batch rx_batch, tx_batch;
@@ -164,7 +164,7 @@ static inline bool net_runs(const struct net *n)
 /* Whether pair @i's tap can be used. */
 static inline bool net_linked(const struct net *n, unsigned i)
 {
-	return n->attached && !n->tap_gone && i < n->pairs_used;
+	return n->attached && !n->tap_gone && i < n->pairs_used && n->pair[i].on;
 }
 
 /* net_state.c */
@@ -177,8 +177,8 @@ void net_watch(struct net_pair *p);
 void net_unwatch_all(struct net *n);
 /* A system call said that the tap is gone. */
 void net_lost(struct net *n);
-/* Tells the taps which pairs and which offloads are in force. */
-void net_apply_pairs(struct net *n);
+/* Tells the taps which pairs and which offloads are in force. A negative errno: some pair cannot be, and stays off. */
+int net_apply_pairs(struct net *n);
 void net_apply_offloads(struct net *n);
 /* Sets the timer; the caller has marked the pair. */
 void net_hold(struct net *n, uint64_t ns);

@@ -213,8 +213,10 @@ static void end_batches(struct net_pair *p)
 
 /* --- what the taps are told -------------------------------------------------------------------------- */
 
-void net_apply_pairs(struct net *n)
+int net_apply_pairs(struct net *n)
 {
+	int rc, ret = 0;
+
 	for (unsigned i = 0; i < n->pairs; i++) {
 		struct net_pair *p = &n->pair[i];
 		bool on = i < n->pairs_used;
@@ -226,16 +228,22 @@ void net_apply_pairs(struct net *n)
 			end_batches(p);
 		}
 		if (n->attached && n->pairs > 1 && p->on != on) {
-			if (n->ops->set_queue(p->tap.fd, on) < 0)
-				log_debug("%s: queue %u cannot be switched", n->d.id, i);
-			p->on = on;
+			rc = n->ops->set_queue(p->tap.fd, on);
+			if (rc < 0)
+				log_debug("%s: queue %u cannot be switched: %s", n->d.id, i, strerror(-rc));
+			else
+				p->on = on;
+			if (rc < 0 && on)
+				ret = rc;
 		}
-		if (on && n->attached && net_runs(n)) {
+		/* From one that stayed off nothing is read: that would look like the end of the tap. */
+		if (on && p->on && n->attached && net_runs(n)) {
 			net_vhost_start(p);
 			run_rx(p);
 			net_watch(p);
 		}
 	}
+	return ret;
 }
 
 /* In the tap's terms, and no combination that it does not take. */
