@@ -525,6 +525,40 @@ static void test_pairs_that_cannot_be(void **state)
 	net_end(&x);
 }
 
+/* A pair that is switched off while its tap is full: what waited is dropped, and it is good for more. */
+static void test_pairs_off_while_full(void **state)
+{
+	struct net_cfg cfg = net_plain;
+	uint8_t frame[60];
+	struct net_fix x;
+	uint16_t head;
+	uint32_t len;
+
+	(void)state;
+	cfg.pairs = 2;
+	net_begin(&x, &cfg, ~0ull, 2);
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\2\0", 2), 0);
+	faketap.write_error = -EAGAIN;
+	net_frame(frame, sizeof(frame), own_mac, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		struct fdv_seg seg = { fdv_put(x.f, frame, sizeof(frame)), sizeof(frame), false };
+
+		assert_true(fdv_add(x.f, 3, &seg, 1) >= 0);
+		fdv_kick(x.f, 3);
+	}
+	assert_false(fdv_used(x.f, 3, &head, &len));
+	faketap.write_error = 0;
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\1\0", 2), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(fdv_wait_used(x.f, 3, &head, &len, 1000));
+	assert_int_equal(net_counted(&x).tx_dropped, 3);
+	assert_int_equal(fdv_request(x.f, 3, frame, sizeof(frame), NULL, 0), 0);
+	assert_int_equal(net_ctrl(x.f, 4, 0, "\2\0", 2), 0);
+	assert_int_equal(fdv_request(x.f, 3, frame, sizeof(frame), NULL, 0), 0);
+	assert_int_equal(net_host_get(&x, 1, frame, sizeof(frame)), sizeof(frame));
+	net_end(&x);
+}
+
 /* What a driver told its device survives a save; a reset forgets it. */
 static void test_state(void **state)
 {
@@ -602,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_offloads),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_pairs_that_cannot_be),
+		cmocka_unit_test(test_pairs_off_while_full),
 		cmocka_unit_test(test_state),
 	};
 

@@ -226,6 +226,9 @@ int net_apply_pairs(struct net *n)
 			unwatch(p);
 			net_rx_return(p);
 			end_batches(p);
+			/* What waited for the tap to take frames is dropped, as all that comes: nobody tells of its room. */
+			if (p->tx_full)
+				run_tx(p);
 		}
 		if (n->attached && n->pairs > 1 && p->on != on) {
 			rc = n->ops->set_queue(p->tap.fd, on);
