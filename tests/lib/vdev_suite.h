@@ -45,6 +45,7 @@ void vdev_suite_reset_in_flight(void **state);
 void vdev_suite_config_bounds(void **state);
 void vdev_suite_bad_ring(void **state);
 void vdev_suite_kicks_armed(void **state);
+void vdev_suite_wrong_chain(void **state);
 /* All but config_bounds again, through the registers of the PCI transport. */
 void vdev_suite_transport(void **state);
 /* Features that are not offered are refused, those that are one by one accepted. */
@@ -71,6 +72,7 @@ void vdev_suite_ring_of_one(void **state);
 	VDEV_SUITE_TEST(vdev_suite_config_bounds, s),         \
 	VDEV_SUITE_TEST(vdev_suite_bad_ring, s),              \
 	VDEV_SUITE_TEST(vdev_suite_kicks_armed, s),           \
+	VDEV_SUITE_TEST(vdev_suite_wrong_chain, s),           \
 	VDEV_SUITE_TEST(vdev_suite_transport, s),             \
 	VDEV_SUITE_TEST(vdev_suite_features, s),              \
 	VDEV_SUITE_TEST(vdev_suite_reset_storm, s),           \

@@ -80,8 +80,10 @@ static int begin_all(struct blk *x, unsigned qi, unsigned *budget, unsigned *got
 			return 1;
 		}
 		rc = vq_pop(q, &x->chain);
-		if (rc > 0)
-			rc = blk_begin(x, j, qi) < 0 ? -EBADMSG : 1;
+		if (rc > 0 && blk_begin(x, j, qi) < 0) {
+			vq_unpop(q, &x->chain); /* in flight, it would keep the device from ever being saved */
+			rc = -EBADMSG;
+		}
 		if (rc <= 0) {
 			blk_job_put(x, j);
 			break; /* nothing found costs nothing of the budget, as in vdev_serve() */

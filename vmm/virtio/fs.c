@@ -57,6 +57,7 @@ static int take(struct fs_dev *x, struct fs_job *j, unsigned row)
 	int rc = fs_job_gather(j);
 
 	if (rc < 0) {
+		vq_unpop(&x->d.vq[j->q], &j->chain);
 		fs_job_put(x, j);
 		return rc;
 	}

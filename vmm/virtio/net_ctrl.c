@@ -180,8 +180,10 @@ static int serve(struct net *n, struct vq *q)
 	const struct vq_chain *c = &n->ctrl_chain;
 	uint8_t buf[2 + MAX_ARGS], ack = CTRL_ERR;
 
-	if (!c->write_len)
+	if (!c->write_len) {
+		vq_unpop(q, c);
 		return -EBADMSG;
+	}
 	if (c->read_len >= 2 && c->read_len <= sizeof(buf))
 		ack = command(n, buf, vq_chain_read(c, 0, buf, sizeof(buf)));
 	vq_chain_write(q, c, 0, &ack, 1);

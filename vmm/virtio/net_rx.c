@@ -96,12 +96,10 @@ static int gather(struct net_pair *p, size_t want)
 		rc = vq_pop(q, c);
 		if (rc <= 0)
 			return rc;
-		if (c->nread || !c->nwrite)
-			return -EBADMSG;
-		if (stash(rx, c))
+		if (!c->nread && c->nwrite && stash(rx, c))
 			continue;
 		vq_unpop(q, c);
-		return rx->first == rx->end ? -EBADMSG : 1;
+		return c->nread || !c->nwrite || rx->first == rx->end ? -EBADMSG : 1;
 	}
 	return 0;
 }

@@ -61,8 +61,10 @@ static int transmit(struct net_pair *p, struct vq *q, uint64_t *bytes)
 		p->tx_full = true;
 		return 0;
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		vq_unpop(q, &n->chain);
 		return rc;
+	}
 	rate_charge(&n->tx_rate, n->chain.read_len);
 	*bytes += n->chain.read_len;
 	vq_push(q, n->chain.head, 0);
