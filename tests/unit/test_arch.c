@@ -408,6 +408,63 @@ static void features_are_filtered(void **state)
 	stop(&f);
 }
 
+static uint32_t some_khz;
+
+static uint32_t some_rate(struct hv_vm *vm)
+{
+	(void)vm;
+	return some_khz;
+}
+
+/* What Linux makes of leaf 0x15, in 32 bits. */
+static uint32_t rate_by_crystal(const struct hv_cpuid_entry *c)
+{
+	assert_true(c->eax && c->ebx);
+	return c->ecx / 1000 * c->ebx / c->eax;
+}
+
+static void rates_that_do_not_overflow(void **state)
+{
+	static const struct {
+		const char *why;
+		uint32_t khz, off; /* as the guest reckons it, at most */
+	} rows[] = {
+		{ "1 GHz", 1000000, 0 },
+		{ "2.5 GHz", 2500000, 0 },
+		{ "3.7 GHz", 3700000, 0 },
+		{ "5.25 GHz", 5250000, 0 },
+		{ "the largest factor", 4294000, 0 },
+		{ "the nearest is another", 2494140, 1 },
+		{ "a bit less", 2499997, 3 },
+		{ "a bit more", 3000001, 1 },
+		{ "between two far from each other", 1000050, 50 },
+		{ "fast", 5400001, 100 },
+		{ "slow", 600001, 10 },
+	};
+	const struct arch_cpu_cfg cfg = { .vcpus = 1, .phys_bits = 40 };
+	static struct arch_cpu_model m;
+	struct fix f = { 0 };
+	struct hv_ops ops;
+
+	(void)state;
+	start(&f, 1, -1);
+	ops = *f.vm->ops;
+	ops.tsc_khz = some_rate;
+	f.vm->ops = &ops;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint32_t got;
+
+		some_khz = rows[i].khz;
+		assert_int_equal(arch_cpu_model(f.vm, &cfg, &m, NULL), 0);
+		got = rate_by_crystal(leaf(m.tab, m.n, 0x15, 0));
+		check_row(rows[i].why, got + rows[i].off >= rows[i].khz && got <= rows[i].khz + rows[i].off);
+		assert_int_equal(leaf(m.tab, m.n, 0x15, 0)->ecx, 1000000000);
+		check_row(rows[i].why, leaf(m.tab, m.n, 0x40000010, 0)->eax == rows[i].khz);
+	}
+	f.vm->ops = f.hv->ops;
+	stop(&f);
+}
+
 static void entry_state(void **state)
 {
 	struct arch_boot boot = { .kind = ARCH_BOOT_PVH, .entry = gpa(0x1000020) };
@@ -449,6 +506,7 @@ int main(void)
 		cmocka_unit_test(tables_for_pvh_and_linux),
 		cmocka_unit_test(cpus_know_who_they_are),
 		cmocka_unit_test(features_are_filtered),
+		cmocka_unit_test(rates_that_do_not_overflow),
 		cmocka_unit_test(entry_state),
 	};
 

@@ -187,6 +187,29 @@ static bool is_intel(struct arch_cpu_model *m)
 	return c && c->ebx == 0x756e6547; /* "Genu" */
 }
 
+/*
+ * Intel's way: TSC rate = crystal * ebx / eax, and the crystal also drives the APIC's timer. Linux reckons that in kHz and 32 bits,
+ * so ebx has a limit, and the rate is the nearest that it leaves: mostly the very one or off by less than one in a million. It
+ * matters to guests without KVM's clock, which have nothing to measure by.
+ */
+static void put_crystal(struct arch_cpu_model *m)
+{
+	struct hv_cpuid_entry c = { .function = 0x15, .ecx = APIC_HZ };
+	uint64_t hz = m->tsc_khz * 1000ull, best = UINT64_MAX;
+
+	for (uint32_t mul = 1; mul <= UINT32_MAX / (APIC_HZ / 1000); mul++) {
+		uint32_t div = max_t(uint32_t, 1, (uint32_t)(((uint64_t)mul * APIC_HZ + hz / 2) / hz));
+		uint64_t got = (uint64_t)mul * APIC_HZ / div, off = got > hz ? got - hz : hz - got;
+
+		if (off >= best)
+			continue;
+		best = off;
+		c.eax = div;
+		c.ebx = mul;
+	}
+	put(m, &c);
+}
+
 static void set_timers(struct arch_cpu_model *m)
 {
 	struct hv_cpuid_entry *hyp = find(m, 0x40000000, 0), *zero = find(m, 0, 0);
@@ -198,11 +221,9 @@ static void set_timers(struct arch_cpu_model *m)
 		put(m, &(struct hv_cpuid_entry){ .function = 0x40000010, .eax = m->tsc_khz,
 						 .ebx = APIC_HZ / 1000 });
 	}
-	/* Intel's way: TSC rate = crystal * ebx / eax, and the crystal also drives the APIC's timer. */
 	if (zero && is_intel(m)) {
 		zero->eax = max_t(uint32_t, zero->eax, 0x15);
-		put(m, &(struct hv_cpuid_entry){ .function = 0x15, .eax = APIC_HZ / 1000,
-						 .ebx = m->tsc_khz, .ecx = APIC_HZ });
+		put_crystal(m);
 	}
 }
 
