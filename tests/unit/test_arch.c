@@ -342,7 +342,7 @@ static void cpus_know_who_they_are(void **state)
 		const char *why;
 		unsigned vcpus, bits;
 	} tab[] = { { "one", 1, 0 }, { "two", 2, 1 }, { "three", 3, 2 }, { "64", 64, 6 },
-		    { "most", ARCH_MAX_VCPUS, 8 } };
+		    { "128", 128, 7 }, { "129", 129, 8 }, { "most", ARCH_MAX_VCPUS, 8 } };
 	static struct arch_cpu_model m;
 	struct fix f = { 0 };
 
@@ -360,7 +360,8 @@ static void cpus_know_who_they_are(void **state)
 		assert_int_equal(arch_vcpu_setup(c, &m, NULL), 0);
 		n = fake_cpuid(c, t, HV_CPUID_MAX);
 		check_row(tab[i].why, leaf(t, n, 1, 0)->ebx >> 24 == id);
-		check_row(tab[i].why, (leaf(t, n, 1, 0)->ebx >> 16 & 0xff) == (1u << tab[i].bits) % 256);
+		check_row(tab[i].why, (leaf(t, n, 1, 0)->ebx >> 16 & 0xff) ==
+				       min_t(unsigned, 1u << tab[i].bits, 255));
 		check_row(tab[i].why, !(leaf(t, n, 1, 0)->edx & 1u << 28) == (tab[i].vcpus == 1));
 		check_row(tab[i].why, leaf(t, n, 0xb, 0)->edx == id);
 		check_row(tab[i].why, leaf(t, n, 0xb, 0)->ebx == 1);

@@ -154,7 +154,7 @@ static void set_topology(struct arch_cpu_model *m)
 			max = c->eax;
 			break;
 		case 1:
-			c->ebx = (c->ebx & 0xff00) | 1u << (16 + bits);
+			c->ebx = (c->ebx & 0xff00) | min_t(uint32_t, 1u << bits, 255) << 16;
 			c->edx = n > 1 ? c->edx | BIT(28) : c->edx & ~BIT(28);
 			break;
 		case 4:
