@@ -163,6 +163,46 @@ static void levels(void **state)
 	assert_false(reg_read(f, 0x10 + 12) & 1 << 14);
 }
 
+/* The entry changes between an interrupt and its acknowledgement, which is reported all the same, and once. */
+static void changed_in_service(void **state)
+{
+	enum { OTHER_VECTOR = 1 << 15 | 0x61 };
+	static const struct {
+		const char *why;
+		uint64_t meanwhile, then;
+	} rows[] = {
+		{ "masked, and unmasked after it", 1 << 16 | 1 << 15 | 0x52, 1 << 15 | 0x52 },
+		{ "another vector", OTHER_VECTOR, OTHER_VECTOR },
+		{ "masked with another vector", 1 << 16 | OTHER_VECTOR, OTHER_VECTOR },
+		{ "another destination", 5ull << 56 | 1 << 15 | 0x52, 5ull << 56 | 1 << 15 | 0x52 },
+	};
+	struct fix *f = *state;
+	struct irq_line *l = ioapic_line(f->a, 6);
+	struct fake_route r;
+	struct hv_msi m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		redir(f, 6, 1 << 15 | 0x52);
+		irq_line_set(l, true);
+		check_row(rows[i].why, msis(f, &m) == 1 && m.data == 0xc052);
+		redir(f, 6, rows[i].meanwhile);
+		fake_route_at(f->vm, 6, &r);
+		check_row(rows[i].why, r.routed && r.msi.data == 0xc052 && r.msi.addr == 0xfee00000);
+		ioapic_eoi(f->a, 0x61); /* somebody else's */
+		check_row(rows[i].why, msis(f, NULL) == 0 && reg_read(f, 0x10 + 12) & 1 << 14);
+		ioapic_eoi(f->a, 0x52);
+		fake_route_at(f->vm, 6, &r);
+		check_row(rows[i].why, r.routed == !(rows[i].meanwhile & 1 << 16));
+		redir(f, 6, rows[i].then);
+		check_row(rows[i].why, msis(f, &m) == 1 && (m.data & 0xff) == (rows[i].then & 0xff));
+		fake_route_at(f->vm, 6, &r);
+		check_row(rows[i].why, r.routed && r.msi.data == m.data && r.msi.addr == m.addr);
+		irq_line_set(l, false);
+		ioapic_eoi(f->a, rows[i].then & 0xff);
+		check_row(rows[i].why, msis(f, NULL) == 0 && !(reg_read(f, 0x10 + 12) & 1 << 14));
+	}
+}
+
 static void state_moves(void **state)
 {
 	struct fix *f = *state;
@@ -204,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(registers, setup, teardown),
 		cmocka_unit_test_setup_teardown(edges, setup, teardown),
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
+		cmocka_unit_test_setup_teardown(changed_in_service, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_moves, setup, teardown),
 	};
 

@@ -39,6 +39,7 @@ struct pin {
 	bool irr;     /* an edge not delivered yet */
 	bool routed;  /* the hypervisor knows the route below */
 	struct hv_msi route;
+	uint8_t served; /* while REMOTE_IRR: the vector that was delivered, whatever the entry says by now */
 };
 
 struct ioapic {
@@ -103,6 +104,7 @@ static void deliver_locked(struct ioapic *a, struct pin *p)
 		if (!p->level || (p->redir & REDIR_REMOTE_IRR))
 			return;
 		p->redir |= REDIR_REMOTE_IRR;
+		p->served = (uint8_t)(p->redir & REDIR_VECTOR);
 	} else if (!p->irr) {
 		return;
 	}
@@ -110,13 +112,17 @@ static void deliver_locked(struct ioapic *a, struct pin *p)
 	a->vm->ops->signal_msi(a->vm, &msi);
 }
 
-/* Only level pins need a route: it makes the hypervisor report their EOI. */
+/* Only level pins need a route: it makes the hypervisor report their EOI. One that is waited for needs it as the interrupt went,
+ * whether the pin is masked, sent elsewhere or given another vector meanwhile. */
 static void route_locked(struct ioapic *a, unsigned i)
 {
 	struct pin *p = &a->pin[i];
-	bool want = (p->redir & (REDIR_LEVEL | REDIR_MASKED)) == REDIR_LEVEL;
+	bool serving = p->redir & REDIR_REMOTE_IRR;
+	bool want = p->redir & REDIR_LEVEL && (serving || !(p->redir & REDIR_MASKED));
 	struct hv_msi msi = to_msi(p->redir);
 
+	if (serving && p->routed)
+		return;
 	if (want == p->routed &&
 	    (!want || (msi.addr == p->route.addr && msi.data == p->route.data)))
 		return;
@@ -145,9 +151,10 @@ void ioapic_eoi(struct ioapic *a, uint8_t vector)
 	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
 		struct pin *p = &a->pin[i];
 
-		if (!(p->redir & REDIR_LEVEL) || (p->redir & REDIR_VECTOR) != vector)
+		if (!(p->redir & REDIR_REMOTE_IRR) || p->served != vector)
 			continue;
 		p->redir &= ~REDIR_REMOTE_IRR;
+		route_locked(a, i);
 		deliver_locked(a, p);
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -272,6 +279,7 @@ int ioapic_load(struct ioapic *a, struct snap_r *r, uint16_t tag, struct err *e)
 	a->select = (uint8_t)regs;
 	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
 		a->pin[i].redir = redir[i];
+		a->pin[i].served = (uint8_t)(redir[i] & REDIR_VECTOR); /* the likeliest */
 		a->pin[i].level = bits.level >> i & 1;
 		a->pin[i].irr = bits.irr >> i & 1;
 		route_locked(a, i);
