@@ -209,6 +209,7 @@ static const struct call fine[] = {
 	{ "loop", CONTROL | IO | FS | DISK, SYS_epoll_pwait, { -1ul, PTR(buf), 1, 0, 0, 8 } },
 	{ "receive descriptors", CONTROL, SYS_recvmsg, { -1ul, PTR(buf), 0 } },
 	{ "what a client has not read", CONTROL, SYS_ioctl, { -1ul, SIOCOUTQ, PTR(buf) } },
+	{ "what of memory is there", CONTROL, SYS_mincore, { PTR(buf), 0, PTR(buf) } },
 	{ "accept", CONTROL, SYS_accept4, { -1ul, 0, 0, 0 } },
 	{ "connections", IO, SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, PTR(buf) } },
 	{ "send on a connected socket", IO, SYS_sendto, { -1ul, 0, 0, 0, 0, 0 } },

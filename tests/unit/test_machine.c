@@ -466,6 +466,28 @@ static void each_end_is_told_apart(void **state)
 	free(ev);
 }
 
+/* A guest that panicked early can say so in its memory alone; one that said it by its device has its console for more. */
+static void words_in_memory(void **state)
+{
+	static const struct hv_exit x = { .kind = HV_EXIT_SHUTDOWN };
+	static const char words[] = "Kernel panic - not syncing: x and y";
+	struct nc_event *ev = malloc(sizeof(*ev));
+	struct fix *f = *state;
+	struct fake_slot slot;
+
+	bring_up(f, 1);
+	fake_slot_at(vcpus[0]->vm, 0, &slot);
+	assert_true(slot.used && slot.size > 0x20000);
+	memset((char *)slot.host + 0x10000, 0, 256);
+	memcpy((char *)slot.host + 0x10008, words, sizeof(words));
+	assert_int_equal(fake_exit(vcpus[0], &x), 0);
+	await_end(f, ev);
+	assert_int_equal(ev->value, NC_END_TRIPLE_FAULT);
+	assert_non_null(strstr(ev->text, "triple fault"));
+	assert_non_null(strstr(ev->text, words));
+	free(ev);
+}
+
 static void quit_in_each_state(void **state)
 {
 	struct nc_event *ev = malloc(sizeof(*ev));
@@ -801,6 +823,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_unused_descriptor_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hypervisor_that_fails, setup, teardown),
 		cmocka_unit_test(each_end_is_told_apart),
+		cmocka_unit_test_setup_teardown(words_in_memory, setup, teardown),
 		cmocka_unit_test(quit_in_each_state),
 		cmocka_unit_test_setup_teardown(ends_with_its_last_lifeline, setup, teardown),
 		cmocka_unit_test_setup_teardown(ends_with_its_devices, setup, teardown),

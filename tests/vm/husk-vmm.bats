@@ -118,6 +118,12 @@ P
 	[[ $err == *'triple fault'* ]]
 }
 
+@test "a panic that only a triple fault follows: its words are found in memory" {
+	guest 1 panic --on-reset exit --cmdline 'console=ttyS9 quiet panic=-1 reboot=t guest=panic'
+	[[ $err == *'triple fault'*'Kernel panic - not syncing: sysrq triggered crash'* ]]
+	[[ $err != *crashsh* ]]
+}
+
 @test "a panic of the guest's kernel is told as one" {
 	guest 1 panic --pvpanic --on-reset exit
 	[[ $err == *'guest kernel panic'* ]]

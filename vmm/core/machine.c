@@ -11,6 +11,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "vmm/core/machine_internal.h"
+#include "vmm/core/panic_words.h"
 #include "vmm/core/runstate.h"
 
 /* How long the end waits for vCPUs that do not stop, or for the last output to leave. */
@@ -34,11 +35,23 @@ static void set_state(struct machine *m, enum nc_state s)
 
 /* --- the end ----------------------------------------------------------------------------------------- */
 
+/* A guest that reset itself without a word may have panicked before it had a console and a device to say so. */
+static void add_words(struct machine *m)
+{
+	char words[PANIC_WORDS_SIZE];
+	size_t n = strlen(m->end_text);
+
+	if (panic_words(m->mem, words))
+		snprintf(m->end_text + n, sizeof(m->end_text) - n, "; in its memory: %s", words);
+}
+
 static void tell_end(struct machine *m)
 {
 	if (m->end_stage == END_TOLD)
 		return;
 	m->end_stage = END_TOLD;
+	if (m->end == NC_END_TRIPLE_FAULT)
+		add_words(m);
 	evtimer_set_ns(&m->end_timer, 0);
 	machine_stamp(m, NC_T_END);
 	m->state = NC_STATE_ENDED;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 VMM_CORE_OBJS := vmm/core/config vmm/core/runstate vmm/core/build vmm/core/devices \
 	vmm/core/vsock_glue vmm/core/net_glue vmm/core/vcpu vmm/core/threads vmm/core/machine vmm/core/commands \
-	vmm/core/commands_devices
+	vmm/core/commands_devices vmm/core/panic_words
 # Everything that a machine is made of, but for the hypervisor and main().
 VMM_MACHINE_OBJS = $(LIB_BASE) $(VMM_CORE_OBJS) $(VMM_CONTROL_OBJS) $(VMM_MEM_OBJS) $(VMM_BUS_OBJS) \
 	$(VMM_SNAP_OBJS) $(VMM_ARCH_OBJS) $(VMM_ACPI_OBJS) $(VMM_LEGACY_OBJS) $(VMM_PCI_OBJS) \
@@ -33,6 +33,9 @@ $(B)/tests/guest/wild: tests/guest/wild.S $(B)/flags
 ifeq ($(ARCH)$(SAN),x86_64)
 all: $(TEST_GUEST) $(B)/tests/guest/wild
 endif
+
+UNIT_TESTS += panic_words
+panic_words_TEST_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) vmm/core/panic_words
 
 UNIT_TESTS += vsock_glue
 vsock_glue_TEST_OBJS = $(vsock_TEST_OBJS) vmm/core/vsock_glue

@@ -26,6 +26,7 @@ const struct jail_rule jail_rules_control[] = {
 	{ "ioctl", "events that a client has not read", { ARG32(1, SIOCOUTQ) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_SETFL) }, 0 },
 	{ "fcntl", "non-blocking", { ARG32(1, F_GETFL) }, 0 },
+	{ "mincore", "what the guest used of its memory, to look for its last words", {}, 0 },
 	{ "tgkill", "a vcpu leaves the guest", { ARG32(2, HV_KICK_SIGNAL) }, 0 },
 	{ "statx", "what a new share is", {}, 0 },
 	{ "fstatfs", "what a new share lies on", {}, 0 },
