@@ -1,230 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * husk-machine without its jail, on a fake hypervisor: a client drives it over the native socket, the
- * guest is a script of exits.
- */
-#include <elf.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
+/* A whole machine: its states, what it refuses, its devices. */
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "lib/diskfile.h"
-#include "lib/evloop.h"
-#include "lib/io.h"
-#include "tests/unit/check.h"
-#include "vmm/control/native_client.h"
-#include "vmm/core/commands.h"
+#include "tests/unit/machine_setup.h"
 #include "vmm/core/runstate.h"
-#include "vmm/hv/fake/fake.h"
-
-#define CALL_MS 5000
-
-/* --- the fake hypervisor, with its vCPUs where a test finds them ------------------------------------------ */
-
-static struct hv_ops ops;
-static int (*fake_vcpu_new_op)(struct hv_vm *vm, unsigned index, struct hv_vcpu **ret,
-			       struct err *e);
-static struct hv_vcpu *vcpus[8];
-static const char *fail_op; /* the next machine's creation fails here */
-
-static int keep_vcpu(struct hv_vm *vm, unsigned index, struct hv_vcpu **ret, struct err *e)
-{
-	int rc = fake_vcpu_new_op(vm, index, ret, e);
-
-	if (rc == 0 && index < 8)
-		vcpus[index] = *ret;
-	return rc;
-}
-
-static int open_fake(struct hv **ret, int kvm_fd, struct err *e)
-{
-	int rc = hv_fake_open(ret, e);
-
-	assert_int_equal(rc, 0);
-	close(kvm_fd);
-	ops = *(*ret)->ops;
-	fake_vcpu_new_op = ops.vcpu_new;
-	ops.vcpu_new = keep_vcpu;
-	(*ret)->ops = &ops;
-	if (fail_op)
-		fake_fail_next(*ret, fail_op, EIO);
-	return 0;
-}
-
-/* --- a kernel: the smallest that the PVH loader takes ------------------------------------------------------- */
-
-struct kernel {
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph[2];
-	struct {
-		Elf64_Nhdr nh;
-		char name[4];
-		uint32_t entry;
-	} note;
-	uint8_t code[16];
-};
-
-static int make_kernel(void)
-{
-	static const struct kernel k = {
-		.eh = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-				     EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_version = EV_CURRENT,
-			.e_entry = 0x1000000,
-			.e_phoff = offsetof(struct kernel, ph),
-			.e_ehsize = sizeof(Elf64_Ehdr),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2 },
-		.ph = { { .p_type = PT_LOAD, .p_offset = offsetof(struct kernel, code),
-			  .p_vaddr = 0x1000000, .p_paddr = 0x1000000, .p_filesz = 16, .p_memsz = 4096 },
-			{ .p_type = PT_NOTE, .p_offset = offsetof(struct kernel, note),
-			  .p_filesz = 20, .p_memsz = 20, .p_align = 4 } },
-		.note = { .nh = { .n_namesz = 4, .n_descsz = 4, .n_type = 18 }, .name = "Xen",
-			  .entry = 0x1000000 },
-		.code = { 0xf4 },
-	};
-	int fd = memfd_create("kernel", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(io_write_full(fd, &k, sizeof(k)), 0);
-	return fd;
-}
-
-/* --- the process -------------------------------------------------------------------------------------------- */
-
-struct fix {
-	struct evloop *loop;
-	struct commands *cmds;
-	struct ncl *c;
-	pthread_t thread;
-	bool joined;
-	struct ncl_desc *d;
-	int kernel;
-	unsigned fds_before;
-};
-
-static unsigned open_fds(void)
-{
-	unsigned n = 0;
-
-	for (int i = 0; i < 512; i++)
-		n += fcntl(i, F_GETFD) >= 0;
-	return n;
-}
-
-static void *serve(void *arg)
-{
-	struct fix *f = arg;
-
-	evloop_run(f->loop);
-	return NULL;
-}
-
-static int setup(void **state)
-{
-	struct fix *f = calloc(1, sizeof(*f));
-	struct commands_setup s = { .proc_fd = -1, .jail = false, .open_hv = open_fake };
-	int pair[2];
-
-	f->fds_before = open_fds();
-	fail_op = NULL;
-	memset(vcpus, 0, sizeof(vcpus));
-	assert_int_equal(evloop_new(&f->loop, NULL), 0);
-	s.loop = f->loop;
-	assert_int_equal(commands_new(&f->cmds, &s, NULL), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(commands_add_first(f->cmds, pair[1], NULL), 0);
-	assert_int_equal(ncl_new(&f->c, pair[0], NULL), 0);
-	pthread_create(&f->thread, NULL, serve, f);
-	f->kernel = make_kernel();
-	f->d = malloc(sizeof(*f->d));
-	*state = f;
-	return 0;
-}
-
-static void join(struct fix *f)
-{
-	if (!f->joined)
-		pthread_join(f->thread, NULL);
-	f->joined = true;
-}
-
-static int teardown(void **state)
-{
-	struct fix *f = *state;
-
-	if (!f->joined)
-		evloop_stop(f->loop);
-	join(f);
-	if (f->c)
-		ncl_free(f->c);
-	commands_free(f->cmds);
-	evloop_free(f->loop);
-	close(f->kernel);
-	free(f->d);
-	assert_int_equal(open_fds(), f->fds_before);
-	free(f);
-	return 0;
-}
-
-/* A description with @n vCPUs and one of each device but fs, which needs more of the world. */
-static struct nc_create *describe(struct fix *f, unsigned n)
-{
-	struct nc_create *m = &f->d->m;
-	struct nc_device *dev;
-
-	ncl_desc_init(f->d);
-	m->vcpus = m->max_vcpus = n;
-	m->memory = MIB(64);
-	m->flags = NC_CREATE_PVPANIC;
-	assert_int_equal(ncl_desc_fd(f->d, STDERR_FILENO, &m->kvm, NULL), 0);
-	assert_int_equal(ncl_desc_fd(f->d, f->kernel, &m->kernel, NULL), 0);
-	ncl_desc_device(f->d, NC_DEV_CONSOLE, "console");
-	ncl_desc_device(f->d, NC_DEV_RNG, "rng");
-	dev = ncl_desc_device(f->d, NC_DEV_VSOCK, "vsock");
-	dev->vsock.cid = 3;
-	return m;
-}
-
-static void bring_up(struct fix *f, unsigned n)
-{
-	struct err e = ERR_INIT;
-
-	describe(f, n);
-	if (ncl_create(f->c, f->d, CALL_MS, &e) < 0)
-		fail_msg("create: %s", e.msg);
-	assert_int_equal(ncl_command(f->c, NC_SUBSCRIBE, CALL_MS, &e), 0);
-	if (ncl_boot(f->c, CALL_MS, &e) < 0)
-		fail_msg("boot: %s", e.msg);
-}
-
-static uint32_t state_of(struct fix *f)
-{
-	struct nc_info_reply info;
-
-	assert_int_equal(ncl_info(f->c, &info, CALL_MS, NULL), 0);
-	return info.state;
-}
-
-/* Reads events up to the end. */
-static void await_end(struct fix *f, struct nc_event *ev)
-{
-	struct err e = ERR_INIT;
-	int rc;
-
-	do {
-		rc = ncl_event(f->c, ev, CALL_MS, &e);
-		if (rc != 1)
-			fail_msg("no end: %d %s", rc, e.msg);
-	} while (ev->kind != NC_EV_END);
-	join(f);
-}
 
 /* --- run states ----------------------------------------------------------------------------------------------- */
 
@@ -466,28 +246,6 @@ static void each_end_is_told_apart(void **state)
 	free(ev);
 }
 
-/* A guest that panicked early can say so in its memory alone; one that said it by its device has its console for more. */
-static void words_in_memory(void **state)
-{
-	static const struct hv_exit x = { .kind = HV_EXIT_SHUTDOWN };
-	static const char words[] = "Kernel panic - not syncing: x and y";
-	struct nc_event *ev = malloc(sizeof(*ev));
-	struct fix *f = *state;
-	struct fake_slot slot;
-
-	bring_up(f, 1);
-	fake_slot_at(vcpus[0]->vm, 0, &slot);
-	assert_true(slot.used && slot.size > 0x20000);
-	memset((char *)slot.host + 0x10000, 0, 256);
-	memcpy((char *)slot.host + 0x10008, words, sizeof(words));
-	assert_int_equal(fake_exit(vcpus[0], &x), 0);
-	await_end(f, ev);
-	assert_int_equal(ev->value, NC_END_TRIPLE_FAULT);
-	assert_non_null(strstr(ev->text, "triple fault"));
-	assert_non_null(strstr(ev->text, words));
-	free(ev);
-}
-
 static void quit_in_each_state(void **state)
 {
 	struct nc_event *ev = malloc(sizeof(*ev));
@@ -530,49 +288,6 @@ static void ends_with_its_last_lifeline(void **state)
 	f->c = NULL;
 	join(f);
 	assert_int_equal(commands_status(f->cmds), 0);
-}
-
-static atomic_bool kicked_by_io;
-static void (*fake_kick)(struct hv_vcpu *vcpu);
-
-static void see_who_kicks(struct hv_vcpu *vcpu)
-{
-	char name[16] = "";
-
-	pthread_getname_np(pthread_self(), name, sizeof(name));
-	if (strcmp(name, "io") == 0)
-		atomic_store(&kicked_by_io, true);
-	fake_kick(vcpu);
-}
-
-/* The loop of the devices fails, as where the kernel has no memory for its wait. Its thread may not signal another. */
-static void ends_with_its_devices(void **state)
-{
-	struct fix *f = *state;
-	struct nc_event *ev = malloc(sizeof(*ev));
-	int epolls[4], n = 0, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	char link[32], what[64];
-
-	bring_up(f, 2);
-	fake_kick = ops.vcpu_kick;
-	ops.vcpu_kick = see_who_kicks;
-	for (int fd = 0; fd < 512 && n < 4; fd++) {
-		ssize_t len;
-
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		len = readlink(link, what, sizeof(what) - 1);
-		if (len > 0 && strncmp(what, "anon_inode:[eventpoll]", (size_t)len) == 0)
-			epolls[n++] = fd;
-	}
-	assert_int_equal(n, 2); /* the control thread's came first */
-	assert_int_equal(dup3(null, epolls[1], O_CLOEXEC), epolls[1]);
-	close(null);
-	assert_int_equal(ncl_host_port(f->c, 99, -1, -ECONNREFUSED, CALL_MS, NULL), 0); /* wakes it */
-	await_end(f, ev);
-	assert_int_equal(ev->value, NC_END_HOST_ERROR);
-	assert_non_null(strstr(ev->text, "io thread: "));
-	assert_false(atomic_load(&kicked_by_io));
-	free(ev);
 }
 
 /* --- the guest's accesses ------------------------------------------------------------------------------------- */
@@ -823,10 +538,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_unused_descriptor_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hypervisor_that_fails, setup, teardown),
 		cmocka_unit_test(each_end_is_told_apart),
-		cmocka_unit_test_setup_teardown(words_in_memory, setup, teardown),
 		cmocka_unit_test(quit_in_each_state),
 		cmocka_unit_test_setup_teardown(ends_with_its_last_lifeline, setup, teardown),
-		cmocka_unit_test_setup_teardown(ends_with_its_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_claims_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_paused_guest_does_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_needs_a_guest, setup, teardown),

@@ -49,11 +49,11 @@ int machine_resume(struct machine *m, struct err *e);
 int machine_power_button(struct machine *m, struct err *e);
 
 /* The guest says that its kernel panicked: the machine ends when the guest ends it, or soon, so that what it still writes on its
- * console is had. The same threads. */
+ * console is had. Called on the control thread or a vCPU's. */
 void machine_panicked(struct machine *m);
 
-/* The first reason counts, and of a guest that panicked, that. The control thread and vCPUs', which may kick others; ops->ended
- * follows. */
+/* The first reason counts, and of a guest that panicked, that. Called on the control thread or a vCPU's, as no other may kick
+ * vCPUs; ops->ended follows. */
 void machine_end(struct machine *m, enum nc_end why, const char *fmt, ...) __printf_like(3, 4);
 
 /* @done as vsock_connect()'s, but on the control thread. */

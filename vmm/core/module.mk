@@ -41,8 +41,11 @@ UNIT_TESTS += vsock_glue
 vsock_glue_TEST_OBJS = $(vsock_TEST_OBJS) vmm/core/vsock_glue
 
 ifeq ($(ARCH),x86_64)
-UNIT_TESTS += machine
+UNIT_TESTS += machine machine_ends
 machine_TEST_OBJS = lib/diskfile $(VMM_MACHINE_OBJS) $(VMM_HV_FAKE_OBJS) $(NATIVE_CLIENT_OBJS)
 machine_TEST_GEN_OBJS = $(VMM_JAIL_GEN_OBJS)
 machine_TEST_LIBS = $(VMM_JAIL_LIBS) $(VMM_DISK_LIBS)
+machine_ends_TEST_OBJS = $(machine_TEST_OBJS)
+machine_ends_TEST_GEN_OBJS = $(machine_TEST_GEN_OBJS)
+machine_ends_TEST_LIBS = $(machine_TEST_LIBS)
 endif

@@ -11,7 +11,7 @@
 #define TIME_NS	  200000000u
 #define PAGE	  4096u
 #define CHUNK	  MIB(1)
-#define LINE_MAX  (PANIC_WORDS_SIZE - 1u)
+#define SHOWN_MAX  (PANIC_WORDS_SIZE - 1u)
 #define CAUSE_MAX 80
 
 /*
@@ -24,7 +24,7 @@
  */
 struct record {
 	uint64_t number;
-	char text[LINE_MAX + 24];
+	char text[SHOWN_MAX + 24];
 };
 
 static bool is_number(uint64_t v)
@@ -35,13 +35,13 @@ static bool is_number(uint64_t v)
 /* Bytes of the first line of @r, of which @len are there. 0: it is no record. */
 static size_t line_of(const struct record *r, size_t len)
 {
-	size_t room = min_t(size_t, len - sizeof(r->number), LINE_MAX + 2), n = 0, end;
+	size_t room = min_t(size_t, len - sizeof(r->number), SHOWN_MAX + 2), n = 0, end;
 	uint64_t next;
 
 	while (n < room && r->text[n] >= ' ' && r->text[n] <= '~' && r->text[n] != '%')
 		n++;
 	if (n == room)
-		return min_t(size_t, n, LINE_MAX); /* longer than what is shown, or cut */
+		return min_t(size_t, n, SHOWN_MAX); /* longer than what is shown, or cut */
 	if (r->text[n] == '\n' && r->text[n + 1])
 		return n; /* of several */
 	if (r->text[n] != '\n' && r->text[n] != 0)
@@ -59,7 +59,7 @@ enum { PANIC, CAUSE, KINDS };
 
 struct found {
 	size_t len[KINDS];
-	char text[KINDS][LINE_MAX];
+	char text[KINDS][SHOWN_MAX];
 };
 
 /* @p: where a text may begin, with @room bytes. The guest may write there still: one look, at a copy. */
@@ -137,7 +137,7 @@ bool panic_words(const struct gmem *m, char dst[PANIC_WORDS_SIZE])
 		}
 	}
 	if (!f.len[PANIC])
-		cut = LINE_MAX;
+		cut = SHOWN_MAX;
 	snprintf(dst, PANIC_WORDS_SIZE, "%.*s%s%.*s", min_t(int, (int)f.len[CAUSE], cut), f.text[CAUSE],
 		 f.len[PANIC] && f.len[CAUSE] ? "; " : "", (int)f.len[PANIC], f.text[PANIC]);
 	return dst[0];

@@ -10,9 +10,9 @@
 
 #define PANIC_WORDS_SIZE 161
 
-/* The last panic in the log, behind the last bug or oops, if there was one: printable ASCII, one line, the guest's word. False, and
- * @dst empty: nothing there, or not found with what may be read (1 GiB of what the guest has used) in the time (200 ms). Reads
- * memory alone and changes none; the guest should have stopped. */
+/* The last panic in the log, behind the last bug or oops, if there was one: printable ASCII, one line, the guest's word. False,
+ * and @dst empty: nothing there, or not found with what may be read (1 GiB of what the guest has used) in the time (200 ms).
+ * Reads memory alone and changes none; the guest should have stopped. */
 bool panic_words(const struct gmem *m, char dst[PANIC_WORDS_SIZE]);
 
 #endif

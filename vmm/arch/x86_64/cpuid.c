@@ -188,9 +188,9 @@ static bool is_intel(struct arch_cpu_model *m)
 }
 
 /*
- * Intel's way: TSC rate = crystal * ebx / eax, and the crystal also drives the APIC's timer. Linux reckons that in kHz and 32 bits,
- * so ebx has a limit, and the rate is the nearest that it leaves: mostly the very one or off by less than one in a million. It
- * matters to guests without KVM's clock, which have nothing to measure by.
+ * Intel's way: TSC rate = crystal * ebx / eax, and the crystal also drives the APIC's timer. Linux reckons that in kHz and 32
+ * bits, so ebx has a limit, and the rate is the nearest that it leaves: mostly the very one, or off by about one in a million.
+ * It matters to guests without KVM's clock, which have nothing to measure by.
  */
 static void put_crystal(struct arch_cpu_model *m)
 {
