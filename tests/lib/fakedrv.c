@@ -281,13 +281,16 @@ bool fdv_needs_reset(struct fakedrv *f)
 void fdv_run(struct fakedrv *f, unsigned ms)
 {
 	uint64_t end = io_now_ns() + ms * 1000000ull;
+	unsigned idle = 0;
 
-	for (;;) {
+	for (unsigned turns = 1;; turns++) {
 		uint64_t before = io_now_ns();
 
 		evloop_turn(f->loop, 2);
-		/* A turn that took its whole wait had nothing to do. */
-		if (io_now_ns() - before >= 2000000u || io_now_ns() >= end)
+		/* A turn that took its whole wait had nothing to do, or this thread had no processor: two in a row tell. */
+		idle = io_now_ns() - before >= 2000000u ? idle + 1 : 0;
+		/* Time that passes without turns is none that the device had. */
+		if (!ms || idle == 2 || (turns >= 20 && io_now_ns() >= end))
 			return;
 	}
 }
@@ -296,8 +299,9 @@ bool fdv_wait_used(struct fakedrv *f, unsigned q, uint16_t *head, uint32_t *len,
 {
 	uint64_t end = io_now_ns() + ms * 1000000ull;
 
-	while (!fdv_used(f, q, head, len)) {
-		if (io_now_ns() >= end)
+	/* The time, and as many turns as it has room for: this thread may have had no processor. */
+	for (unsigned turns = 0; !fdv_used(f, q, head, len); turns++) {
+		if (turns >= ms && io_now_ns() >= end)
 			return false;
 		evloop_turn(f->loop, 1);
 	}
@@ -321,7 +325,7 @@ int fdv_request(struct fakedrv *f, unsigned q, const void *out, size_t out_len, 
 	rc = fdv_add(f, q, seg, n);
 	bug_on(rc < 0);
 	fdv_kick(f, q);
-	if (!fdv_wait_used(f, q, &head, &len, 1000))
+	if (!fdv_wait_used(f, q, &head, &len, 20000))
 		return -ETIMEDOUT;
 	bug_on(head != rc);
 	if (in_len)

@@ -111,7 +111,7 @@ void fdv_kick(struct fakedrv *f, unsigned q);
 bool fdv_used(struct fakedrv *f, unsigned q, uint16_t *head, uint32_t *len);
 /* Runs the loop until there is one, at most @ms. */
 bool fdv_wait_used(struct fakedrv *f, unsigned q, uint16_t *head, uint32_t *len, unsigned ms);
-/* Runs the loop for a while (until it has been idle for 2 ms, at most @ms). */
+/* Runs the loop for a while: until it has been idle twice for 2 ms, or @ms and 20 turns are over; one turn where @ms is 0. */
 void fdv_run(struct fakedrv *f, unsigned ms);
 bool fdv_needs_reset(struct fakedrv *f);
 

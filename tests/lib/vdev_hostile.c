@@ -16,8 +16,9 @@
 #define ROUNDS      200
 #define FLIP_NS     200000000u
 #define ENDLESS_NS  200000000u
-#define GIVE_UP_NS  3000000000u /* the test fails instead of hanging */
-#define SLOWEST_NS  1000000000u
+#define GIVE_UP_NS  20000000000ull /* the test fails instead of hanging */
+#define SLOWEST_NS  1000000000u /* of the thread's processor time */
+#define LONGEST_NS  (GIVE_UP_NS / 2) /* of all: it may be off its processor meanwhile */
 #define LONGEST_TURN 512 /* chains; a ring of the test's is 64 */
 #define NO_EVENT    (~VIRTIO_F_BIT(VIRTIO_F_EVENT_IDX))
 
@@ -172,7 +173,7 @@ struct feeder {
 	uint16_t size;
 	volatile uint16_t *avail, *used; /* flags, index, ring */
 	uint64_t give_up;
-	unsigned fed;
+	atomic_uint fed;
 };
 
 /* Makes every chain that comes back available again at once, as a CPU may that does nothing else. */
@@ -187,7 +188,7 @@ static void *feed(void *arg)
 		fd->avail[2 + idx % fd->size] = fd->used[2 + 4 * (seen % fd->size)];
 		seen++;
 		__atomic_store_n(&fd->avail[1], ++idx, __ATOMIC_RELEASE);
-		fd->fed++;
+		atomic_fetch_add(&fd->fed, 1);
 	}
 	return NULL;
 }
@@ -209,7 +210,7 @@ void vdev_suite_endless(void **state)
 	struct fakedrv own, *f = begin(s, &own);
 	unsigned q = s->endless.q;
 	struct feeder fd = { .give_up = io_now_ns() + GIVE_UP_NS };
-	uint64_t stop_at, slowest = 0;
+	uint64_t stop_at, slowest = 0, longest = 0;
 	unsigned most = 0;
 	struct other other = { .ticks = 0 };
 
@@ -228,23 +229,26 @@ void vdev_suite_endless(void **state)
 	assert_int_equal(evtimer_init(f->loop, &other.timer, "other", ticked), 0);
 	evtimer_set_ns(&other.timer, 1);
 	assert_int_equal(pthread_create(&fd.thread, NULL, feed, &fd), 0);
-	for (stop_at = io_now_ns() + ENDLESS_NS; io_now_ns() < stop_at;) {
-		uint64_t begun = io_now_ns();
-
+	stop_at = io_now_ns() + ENDLESS_NS;
+	/* Longer where this thread or the feeder had no processor yet. */
+	while (io_now_ns() < stop_at || ((other.ticks < 3 || !atomic_load(&fd.fed)) && io_now_ns() < fd.give_up)) {
+		uint64_t begun = io_now_ns(), worked = cpu_now_ns();
 		uint16_t from = fd.used[1];
 
 		vdev_kick(f->d, q); /* one turn of it */
 		most = max_t(unsigned, most, (uint16_t)(fd.used[1] - from));
 		evloop_turn(f->loop, 1);
-		slowest = max_t(uint64_t, slowest, io_now_ns() - begun);
+		slowest = max_t(uint64_t, slowest, cpu_now_ns() - worked);
+		longest = max_t(uint64_t, longest, io_now_ns() - begun);
 	}
 	atomic_store(&fd.stop, true);
 	pthread_join(fd.thread, NULL);
 	evtimer_done(&other.timer);
 	assert_false(fdv_needs_reset(f));
-	assert_true(fd.fed > 0);
+	assert_true(atomic_load(&fd.fed) > 0);
 	/* Each turn ended, and others of the loop had theirs. */
 	assert_true(slowest < SLOWEST_NS);
+	assert_true(longest < LONGEST_NS);
 	if (!s->endless.threads)
 		assert_in_range(most, 0, LONGEST_TURN);
 	assert_true(other.ticks >= 3);

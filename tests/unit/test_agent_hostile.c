@@ -265,7 +265,7 @@ static void unpacks_to_much(void **state)
 		{ "a number that does not end", AGENT_WAIT, "\xff", 1, 100000, -EPROTO },
 	};
 	long before = resident_kib();
-	uint64_t begin = io_now_ns();
+	uint64_t begin = cpu_now_ns();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -278,7 +278,7 @@ static void unpacks_to_much(void **state)
 	}
 	/* The cap on unpacking and the messages themselves, whatever the sanitizers add. */
 	assert_true(resident_kib() - before < 4 * (long)(AGENT_CLIENT_MAX_UNPACK + AGENT_MAX_FRAME) / 1024);
-	assert_true(io_now_ns() - begin < 10000000000u);
+	assert_true(cpu_now_ns() - begin < 10000000000u);
 }
 
 /* --- text ---------------------------------------------------------------------------------------------------- */

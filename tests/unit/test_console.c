@@ -193,13 +193,13 @@ static void test_stalled_output(void **state)
 /* A request of a GiB costs no more than one of a turn's worth. */
 static void test_huge_request(void **state)
 {
-	uint64_t before = io_now_ns();
+	uint64_t before = cpu_now_ns();
 	struct fakedrv f;
 
 	(void)state;
 	begin(&f, -1, -1);
 	put_repeated(&f, 'a', 4u << 20, 60);
-	assert_true(io_now_ns() - before < 2000000000u);
+	assert_true(cpu_now_ns() - before < 2000000000u);
 	assert_int_equal(console_dropped(f.d), 60 * MIB(4) - KIB(256));
 	assert_false(fdv_needs_reset(&f));
 	fdv_done(&f);
