@@ -67,17 +67,24 @@ static void go(int ns)
 
 static int set_up(void **state)
 {
+	int there[2];
+	char c;
+
 	(void)state;
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pipe2(there, O_CLOEXEC), 0);
 	far = fork();
 	if (far == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (unshare(CLONE_NEWNET) == 0)
+		if (unshare(CLONE_NEWNET) == 0 && write(there[1], "", 1) == 1)
 			for (;;)
 				pause();
 		_exit(1);
 	}
-	usleep(100000);
+	close(there[1]);
+	/* Its namespace is another one by now; or it could not be made. */
+	assert_int_equal(read(there[0], &c, 1), 1);
+	close(there[0]);
 	a = new_netns();
 	b = new_netns();
 	return 0;

@@ -63,6 +63,24 @@ static void end(struct wait *w, enum machine kind)
 	fakeworld_free(w->world);
 }
 
+/* How long a guest that does not come up is waited for. */
+static uint64_t waits_ms(const char *why, enum machine kind, unsigned timeout_ms, unsigned cpu_ms)
+{
+	struct err e = ERR_INIT;
+	struct wait w;
+	uint64_t ms;
+	int rc;
+
+	begin(&w, kind, timeout_ms, cpu_ms);
+	ms = io_now_ns() / 1000000u;
+	rc = ready_wait(&w.s, w.ready[0], &e);
+	ms = io_now_ns() / 1000000u - ms;
+	end(&w, kind);
+	if (rc != -ETIMEDOUT)
+		fail_msg("%s: %d after %u ms", why, rc, (unsigned)ms);
+	return ms;
+}
+
 static void test_patience(void **state)
 {
 	static const struct {
@@ -70,9 +88,9 @@ static void test_patience(void **state)
 		enum machine kind;
 		unsigned timeout_ms, cpu_ms, least_ms, most_ms;
 	} rows[] = {
-		{ "a machine that is not known", NONE, 60, 100000, 60, 400 },
-		{ "one that has gone", GONE, 60, 100000, 60, 400 },
-		{ "one that does nothing", IDLE, 60, 100000, 60, 400 },
+		{ "a machine that is not known", NONE, 60, 100000, 60, 250 },
+		{ "one that has gone", GONE, 60, 100000, 60, 250 },
+		{ "one that does nothing", IDLE, 60, 100000, 60, 250 },
 		{ "one that had its share", BUSY, 400, 20, 400, 1200 },
 		{ "one that runs, until it had it", BUSY, 600, 800, 700, 5800 },
 		{ "one that runs, up to five times as long", BUSY, 400, 100000, 1900, 4600 },
@@ -80,38 +98,48 @@ static void test_patience(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct err e = ERR_INIT;
-		struct wait w;
-		uint64_t ms;
-		int rc;
+		uint64_t ms = 0;
 
-		begin(&w, rows[i].kind, rows[i].timeout_ms, rows[i].cpu_ms);
-		ms = io_now_ns() / 1000000u;
-		rc = ready_wait(&w.s, w.ready[0], &e);
-		ms = io_now_ns() / 1000000u - ms;
-		if (rc != -ETIMEDOUT || ms < rows[i].least_ms || ms > rows[i].most_ms)
-			fail_msg("%s: %d after %u ms", rows[i].why, rc, (unsigned)ms);
-		end(&w, rows[i].kind);
+		/* A test that stands still is no wait that is too long, and a child that has no processor for long is one that
+		 * does nothing: one of five tells. Before its time is up none is given up. */
+		for (unsigned tries = 0; tries < 5 && (ms < rows[i].least_ms || ms > rows[i].most_ms); tries++) {
+			ms = waits_ms(rows[i].why, rows[i].kind, rows[i].timeout_ms, rows[i].cpu_ms);
+			if (ms < rows[i].timeout_ms)
+				break;
+		}
+		if (ms < rows[i].least_ms || ms > rows[i].most_ms)
+			fail_msg("%s: after %u ms", rows[i].why, (unsigned)ms);
 	}
 }
 
-/* One that comes up late, but while it was still waited for. */
-static void test_late(void **state)
+static int comes_late(void)
 {
 	struct err e = ERR_INIT;
 	struct wait w;
 	pid_t late;
+	int rc;
 
-	(void)state;
 	begin(&w, BUSY, 1200, 100000);
 	late = fork();
 	if (late == 0) {
 		usleep(2000000);
 		_exit(write(w.ready[1], "", 1) == 1 ? 0 : 1);
 	}
-	assert_int_equal(ready_wait(&w.s, w.ready[0], &e), 0);
+	rc = ready_wait(&w.s, w.ready[0], &e);
 	end(&w, BUSY);
 	waitpid(late, NULL, 0);
+	return rc;
+}
+
+/* One that comes up late, but while it was still waited for. */
+static void test_late(void **state)
+{
+	int rc = -ETIMEDOUT;
+
+	(void)state;
+	for (unsigned tries = 0; tries < 5 && rc == -ETIMEDOUT; tries++)
+		rc = comes_late();
+	assert_int_equal(rc, 0);
 }
 
 int main(void)

@@ -99,7 +99,7 @@ static void begin(struct bench *b, int family)
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	const bool is_v6 = family == AF_INET6;
 	int in = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0), out = socket(family, SOCK_RAW, IPPROTO_UDP), one = 1, offset = 6;
-	struct timeval soon = { .tv_sec = 5 };
+	struct timeval soon = { .tv_sec = 30 };
 
 	memset(b, 0, sizeof(*b));
 	b->at_len = is_v6 ? sizeof(v6) : sizeof(v4);
@@ -129,15 +129,23 @@ static void end(struct bench *b)
 	close(b->agent[1]);
 }
 
-/* What was sent over loopback is there when the send returns: nothing here takes longer than a turn. */
+/* What was sent over loopback is there when the send returns, unless the kernel has much else to do. */
 static void turn(struct bench *b)
 {
 	for (int i = 0; i < 8; i++)
 		evloop_turn(b->loop, 1);
 }
 
-/* The next frame at the agent. */
-static bool hears(struct bench *b, struct udp_head *h, uint8_t *data)
+/* Once it has been dialled: for the first datagram, and for none after it. */
+static void dials_once(struct bench *b)
+{
+	for (int i = 0; i < 1000 && !b->dials; i++)
+		turn(b);
+	assert_int_equal(b->dials, 1);
+}
+
+/* The next frame that is at the agent by now. */
+static bool has_heard(struct bench *b, struct udp_head *h, uint8_t *data)
 {
 	uint8_t head[UDP_HEAD];
 
@@ -152,6 +160,17 @@ static bool hears(struct bench *b, struct udp_head *h, uint8_t *data)
 		if (n > 0)
 			got += (size_t)n;
 	}
+	return true;
+}
+
+/* The next frame at the agent; false: none comes in five seconds. */
+static bool hears(struct bench *b, struct udp_head *h, uint8_t *data)
+{
+	const uint64_t end = io_now_ns() + 5000000000ull;
+
+	while (!has_heard(b, h, data))
+		if (io_now_ns() >= end)
+			return false;
 	return true;
 }
 
@@ -186,7 +205,7 @@ static void there_and_back(int family)
 		assert_int_equal(send(b.client, "lost", 4, 0), 4);
 		turn(&b);
 	}
-	assert_int_equal(b.dials, 1);
+	dials_once(&b);
 	end(&b);
 
 	begin(&b, family);
@@ -242,7 +261,7 @@ static void dialled_later(void **state)
 		assert_int_equal(send(b.client, big, sizeof(big), 0), sizeof(big));
 		turn(&b);
 		if (i % 50 == 0)
-			assert_int_equal(b.dials, 1);
+			dials_once(&b);
 	}
 	udp_dialled(b.u, -1);
 	/* Dropped, and not asked for again at once. */
@@ -257,6 +276,7 @@ static void dialled_later(void **state)
 	turn(&b);
 	assert_int_equal(send(b.client, "two", 3, 0), 3);
 	turn(&b);
+	dials_once(&b);
 	udp_dialled(b.u, dup(b.agent[0]));
 	assert_true(hears(&b, &h, got));
 	assert_memory_equal(got, "one", 3);
@@ -303,7 +323,7 @@ static void flood(void **state)
 		turn(&b);
 	}
 	assert_int_equal(evloop_turn(b.loop, 0), 0);
-	while (hears(&b, &h, big)) {
+	while (has_heard(&b, &h, big)) {
 		assert_int_equal(h.len, sizeof(big));
 		n++;
 	}
