@@ -411,6 +411,8 @@ static void test_shapes(void **state)
 		struct blk_cfg c = plain(memory_file(SIZE));
 		struct fdv_seg s[2];
 		uint8_t out[1024] = { (uint8_t)rows[i].type };
+		uint16_t head;
+		uint32_t len;
 		gpa_t in;
 		unsigned n = 0;
 
@@ -423,6 +425,8 @@ static void test_shapes(void **state)
 			s[n++] = (struct fdv_seg){ in, rows[i].in, true };
 		assert_true(fdv_add(&f, 0, s, n) >= 0);
 		fdv_kick(&f, 0);
+		if (rows[i].want >= 0)
+			check_row(rows[i].why, fdv_wait_used(&f, 0, &head, &len, 20000));
 		fdv_run(&f, 200);
 		check_row(rows[i].why, fdv_needs_reset(&f) == (rows[i].want < 0));
 		if (rows[i].want >= 0)

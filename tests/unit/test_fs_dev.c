@@ -351,16 +351,16 @@ static void lock_flood(void **state)
 	assert_int_equal(fcntl(host, F_OFD_SETLK, &fl), 0);
 	for (unsigned i = 0; i < 100; i++)
 		send_lock(&f, 1, node, fh, 2000 + i, &reply);
-	fdv_run(&f, 50);
-	while (fdv_used(&f, 1, &head, &len))
+	while (refused < 100 - 32 && fdv_wait_used(&f, 1, &head, &len, 20000))
 		refused++;
 	assert_int_equal(refused, 100 - 32);
+	fdv_run(&f, 50);
+	assert_false(fdv_used(&f, 1, &head, &len));
 	assert_int_equal(ask(&f, 2, FUSE_STATFS, 1, NULL, 0, &st, sizeof(st)), 0);
 	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
 	vdev_resume(f.d);
 	close(host);
-	fdv_run(&f, 200);
-	while (fdv_used(&f, 1, &head, &len))
+	while (refused < 100 && fdv_wait_used(&f, 1, &head, &len, 20000))
 		refused++;
 	assert_int_equal(refused, 100);
 	fdv_done(&f);
@@ -472,6 +472,8 @@ static void state_of_a_mount(void **state)
 	struct fakedrv f;
 	struct snap_r r;
 	char text[5];
+	uint16_t head;
+	uint32_t len;
 	gpa_t reply;
 	int host;
 
@@ -488,7 +490,7 @@ static void state_of_a_mount(void **state)
 	assert_int_equal(vdev_save(f.d, &w, &e), -EBUSY);
 	vdev_resume(f.d);
 	close(host);
-	fdv_run(&f, 100);
+	assert_true(fdv_wait_used(&f, 1, &head, &len, 20000));
 	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
 	assert_int_equal(vdev_save(f.d, &w, &e), -EBUSY);
 	assert_non_null(strstr(e.msg, "'goes on'"));
@@ -496,10 +498,7 @@ static void state_of_a_mount(void **state)
 	vdev_resume(f.d);
 	{
 		struct fuse_flush_in flush = { .fh = fh, .lock_owner = 5 };
-		uint16_t head;
-		uint32_t len;
 
-		assert_true(fdv_used(&f, 1, &head, &len));
 		assert_int_equal(ask(&f, 1, FUSE_FLUSH, node, &flush, sizeof(flush), NULL, 0), 0);
 	}
 	assert_int_equal(vdev_quiesce(f.d, NULL), 0);
