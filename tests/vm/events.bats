@@ -51,11 +51,13 @@ shape='
 		'.linux.resources.memory.limit = 33554432' '.linux.resources.memory.swap = 33554432'
 	mkfifo in; exec 8<>in
 	husk run -d -b "$BUNDLE" "$ID" <&8 >o
+	begin=${EPOCHREALTIME/./}
 	husk events --interval 300ms "$ID" >events 8>&- & watcher=$!
 	husk events --interval 1h "$ID" >oom 8>&- & second=$!
-	sleep 1.5
-	n=$(grep -c '"type":"stats"' events)
-	[ "$n" -ge 2 ] && [ "$n" -le 6 ]
+	told() { n=$(grep -c '"type":"stats"' events) && [ "$n" -ge 3 ]; }
+	eventually told
+	# no more of them than the time has room for, the first after the first interval
+	[ $((n * 300000)) -le $((${EPOCHREALTIME/./} - begin)) ]
 	[ ! -s oom ]
 	echo >&8
 	eventually grep -q survived o
@@ -70,6 +72,7 @@ shape='
 	exec 8>&-
 	expect 1 husk events "$ID"
 	[ "$err" = "husk: container with id $ID is not running" ]
+	eventually is_status "$ID" stopped
 	husk delete "$ID"
 }
 

@@ -169,8 +169,11 @@ teardown_file() { shared_teardown; }
 }
 
 @test "a killed husk exec takes its process along before it was content, none after" {
-	"$HUSK" --root "$ROOT" exec "$ID" sh -c 'echo up; exec sleep 777' >o </dev/null &
+	"$HUSK" --root "$ROOT" exec "$ID" sh -c 'trap "echo content" USR1; echo up; sleep 777 & wait; wait' >o </dev/null &
 	eventually grep -q up o
+	# It passes signals on when it is, no sooner.
+	kill -USR1 $!
+	eventually grep -q content o
 	kill -9 $!
 	sleep 0.3
 	expect 0 husk ps "$ID"

@@ -36,17 +36,20 @@ engine() {
 		for line in typed.split("|"):
 		    os.write(master, line.encode() + b"\n")
 		    time.sleep(0.7)
-		read_for(15)
+		read_for(40) # its end comes before
 		sys.stdout.buffer.write(out)
 	END
 }
+
+# What the shell is to run: its terminal's size, once that has come to it.
+sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; done; stty size'; }
 
 @test "run --detach --console-socket: a shell on a terminal, with its size" {
 	engine
 	bundle '.process.terminal = true' '.process.args = ["sh"]' '.process.env += ["PS1=$ "]'
 	expect 0 timeout 90 python3 engine.py \
 		"['$HUSK','--root','$ROOT','run','-d','-b','$BUNDLE','--console-socket','console.sock','$ID']" \
-		'tty|stty size|echo a$((1+1))b|exit' 33x101
+		"tty|$(sized 33101)|echo a\$((1+1))b|exit" 33x101
 	[[ $out == *"/dev/pts/"* || $out == *"/dev/console"* ]] || { echo "$out"; false; }
 	[[ $out == *"33 101"* ]] || { echo "$out"; false; }
 	[[ $out == *"a2b"* ]]
@@ -70,7 +73,7 @@ engine() {
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
 	expect 0 timeout 90 python3 engine.py \
 		"['$HUSK','--root','$ROOT','exec','-d','-t','-e','PS1=$ ','--console-socket','console.sock','$ID','sh']" \
-		'stty size|echo x$((2+3))|exit' 40x120
+		"$(sized 40120)|echo x\$((2+3))|exit" 40x120
 	[[ $out == *"40 120"* && $out == *"x5"* ]] || { echo "$out"; false; }
 	husk delete --force "$ID"
 }
@@ -79,10 +82,11 @@ engine() {
 	bundle '.process.terminal = true' '.process.args = ["sh"]' '.process.env += ["PS1=$ "]'
 	cat >user.py <<-END
 		import fcntl, os, pty, select, struct, sys, termios, time
+		gate, open_gate = os.pipe()
 		pid, master = pty.fork()
 		if pid == 0:
+		    os.read(gate, 1) # husk finds the terminal as it is to be
 		    os.execvp("$HUSK", ["husk", "--root", "$ROOT", "run", "-b", "$BUNDLE", "$ID"])
-		before = None
 		out = b""
 		def read_until(what, t=30):
 		    global out
@@ -93,16 +97,27 @@ engine() {
 		            try: out += os.read(master, 65536)
 		            except OSError: return
 		    assert what in out, out
+		def types(text, what):
+		    global out
+		    out = b""
+		    os.write(master, text)
+		    read_until(what)
+		def size_is(rows, cols):
+		    end = time.time() + 30
+		    size = b"%d %d" % (rows, cols)
+		    while time.time() < end and size not in out: types(b"stty size\n", b"\n$ ")
+		    assert size in out, out
 		before = termios.tcgetattr(master)
 		fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 22, 66, 0, 0))
+		os.write(open_gate, b"x")
 		read_until(b"$ ")
 		assert not termios.tcgetattr(master)[3] & termios.ECHO
-		os.write(master, b"stty size\n"); read_until(b"22 66")
-		fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 77, 0, 0)); time.sleep(1)
-		os.write(master, b"stty size\n"); read_until(b"25 77")
-		os.write(master, b"sleep 1000\n"); time.sleep(1)
-		os.write(master, b"\x03"); time.sleep(0.5)
-		os.write(master, b"echo rc\$?\n"); read_until(b"rc130")
+		size_is(22, 66)
+		fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 77, 0, 0))
+		size_is(25, 77)
+		types(b"sh -c 'echo u\$((1))p; exec sleep 1000'\n", b"u1p")
+		types(b"\x03", b"$ ")
+		types(b"echo rc\$?\n", b"rc130")
 		os.write(master, b"exit 4\n")
 		_, st = os.waitpid(pid, 0)
 		after = termios.tcgetattr(master)
