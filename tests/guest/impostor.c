@@ -44,7 +44,7 @@ static void dial(unsigned cid, unsigned port)
 {
 	static const char hello[] = "\0\0\0\4\0\0\0\1\1\0abcd";
 	struct sockaddr_vm at = address(cid, port);
-	struct timeval t = { .tv_sec = 2 };
+	struct timeval t = { .tv_sec = 60 };
 	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 	char c;
 

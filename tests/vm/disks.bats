@@ -109,6 +109,7 @@ inside() { expect 0 husk exec "$ID" sh -c "$1"; }
 	pid=$!
 	sleep 0.2
 	kill -9 $pid 2>/dev/null || :
+	wait $pid || :
 	husk delete --force "$ID"
 	is_free one two
 }

@@ -17,7 +17,7 @@ setup() {
 teardown() {
 	[ -z "${server-}" ] || kill $server 2>/dev/null || true
 	# Taps that husk-vmm made go with it.
-	for _ in $(seq 50); do [ "$(ip -n $NS -o link | wc -l)" != 1 ] || break; sleep 0.1; done
+	for _ in $(seq 400); do [ "$(ip -n $NS -o link | wc -l)" != 1 ] || break; sleep 0.1; done
 	local left
 	left=$(ip -n $NS -o link | grep -v ': lo:' || :)
 	ip netns del $NS
@@ -63,6 +63,7 @@ guest() { # WORDS OPTION…
 guest_twice() { # WORDS OPTION…
 	local words=$1 got=0 i
 	shift
+	: >out
 	vmm "$words,reset" "$@" 3>&- 9>&- &
 	local pid=$!
 	for i in $(seq 1000); do [ "$(grep -c 'guest: resetting' out)" -lt 2 ] && ! grep -q FAILED out && kill -0 $pid || break; sleep 0.1; done

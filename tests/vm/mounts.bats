@@ -442,7 +442,7 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 	mkdir "$SRC/s/ro" && mount -t tmpfs -o ro ro "$SRC/s/ro"
 	mount -t tmpfs hidden "$SRC/s/over" && touch "$SRC/s/over/f"
 	mount -t tmpfs own "$SRC/own" && echo own >"$SRC/own/f"
-	[ "$(inside 'k=0; until [ -e /own/f ] || [ $((k += 1)) = 40 ]; do sleep 0.1; done; echo $((k < 40))')" = 1 ] || { cat o e log; false; }
+	[ "$(inside 'k=0; until [ -e /own/f ] || [ $((k += 1)) = 150 ]; do sleep 0.1; done; echo $((k < 150))')" = 1 ] || { cat o e log; false; }
 	shows /s/new/in/f in
 	shows /rr/new/in/f in
 	shows /s/file file
@@ -455,13 +455,13 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 
 	# What is open does not keep the host from anything.
 	mkdir "$SRC/s/disk" && mount -o loop "$SRC/disk.img" "$SRC/s/disk" && echo disk >"$SRC/s/disk/f"
-	inside 'k=0; until [ -e /s/disk/f ] || [ $((k += 1)) = 40 ]; do sleep 0.1; done; exec 9</s/disk/f; cat <&9' | grep -qx disk
+	inside 'k=0; until [ -e /s/disk/f ] || [ $((k += 1)) = 150 ]; do sleep 0.1; done; exec 9</s/disk/f; cat <&9' | grep -qx disk
 	umount "$SRC/s/disk"
 	released() { [ -z "$(losetup -j "$SRC/disk.img")" ]; }
 	eventually released
 	[ "$(inside '[ -e /s/disk/f ] || echo gone; cat /proc/self/fd/9 2>&1; exec 9<&-' | sed 's/.*: //')" = "$(printf 'gone\nStale file handle')" ] || { cat o; false; }
 	umount "$SRC/s/over" "$SRC/s/new/in" "$SRC/s/new" "$SRC/s/file" "$SRC/s/ro" "$SRC/s/gone" "$SRC/own"
-	inside 'k=0; while [ -e /s/gone/f ] && [ $((k += 1)) != 40 ]; do sleep 0.1; done; grep "/s/\|/rr/\|/own/" /proc/self/mountinfo |
+	inside 'k=0; while [ -e /s/gone/f ] && [ $((k += 1)) != 150 ]; do sleep 0.1; done; grep "/s/\|/rr/\|/own/" /proc/self/mountinfo |
 		cut -d " " -f 5 | sort' | tr '\n' ' ' >table
 	[ "$(cat table)" = '/rr/old /s/old /s/over ' ] || { cat table o e log; false; }
 	shows /s/new/in/f 'cat: can'\''t open '\''/s/new/in/f'\'': No such file or directory'
@@ -476,6 +476,7 @@ shows() { [ "$(inside "cat $1 2>&1")" = "$2" ] || { cat o e; false; }; }
 	# Without the follower the container goes on as it is; one line says so.
 	locked_in husk-follower 0000000000200004 # CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH
 	kill -9 "$(pgrep -x husk-follower)"
+	eventually grep -q 'husk-follower has ended' log
 	umount "$SRC/s/new"
 	shows /s/new/f paused
 	[ "$(grep -c 'husk-follower has ended' log)" = 1 ] || { cat log; false; }
@@ -538,7 +539,7 @@ while True: threading.Thread(target=one, args=(s.accept()[0],)).start()' "$1" "$
 	bundle "$(args sh -c '
 		so() { /l/ld-linux-x86-64.so.2 --library-path /l /l/socat "$@"; }
 		stat -c "%F %a %u" /run/s
-		echo hello | so - UNIX:/run/s
+		echo hello | so -t 20 - UNIX:/run/s
 		head -c 3000000 /dev/zero | so -t 20 - UNIX:/run/s | tail -n 1
 		for i in 1 2 3; do (echo $i | so -t 20 - UNIX:/run/s >/tmp/$i) & done; wait; cat /tmp/1 /tmp/2 /tmp/3 | sort | uniq -c | tr -s " "
 		echo one | so -u - UNIX-SENDTO:/dev/log; echo two | so -u - UNIX-SENDTO:/dev/log
@@ -557,7 +558,7 @@ uid 0
 	[ "$(cat datagrams)" = 'one
 two' ]
 	# another user
-	configure '.process.user = {uid: 1000, gid: 0} | .process.args[2] = "/l/ld-linux-x86-64.so.2 --library-path /l /l/socat - UNIX:/run/s </dev/null"'
+	configure '.process.user = {uid: 1000, gid: 0} | .process.args[2] = "/l/ld-linux-x86-64.so.2 --library-path /l /l/socat -t 20 - UNIX:/run/s </dev/null"'
 	# CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE: sockets may be another user's
 	(eventually locked_in husk-connector 00000000000000c2) >locked 2>&1 3>&- & watch=$!
 	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
@@ -572,6 +573,8 @@ two' ]
 	[[ $err == *'Permission denied'* ]] || { echo "$out"; return 1; }
 	wait $watch || { cat locked; false; }
 	kill "$server" "$log"
+	# $SRC is busy as long as they have their sockets
+	wait "$server" "$log" || :
 }
 
 @test "sockets of the host: a container with a user namespace connects as who its users are on the host, or not at all" {
@@ -598,4 +601,5 @@ while True:
 	expect 0 setpriv --inh-caps=-setuid,-setgid --bounding-set=-setuid,-setgid "$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" </dev/null
 	[ "$out" = end ] || { echo "$out"; return 1; }
 	kill "$server"
+	wait "$server" || :
 }

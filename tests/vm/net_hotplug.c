@@ -123,7 +123,7 @@ static void round_of(struct ncl *c, struct front_net *n, unsigned *slot)
 	await("works");
 	if (ncl_net_detach(c, "net0", CALL_MS, &e) < 0)
 		fail("detach", &e);
-	usleep(300000);
+	await("carrier gone");
 	if (ncl_net_attach(c, "net0", n->link.fd, n->link.n, NULL, 0, 0, CALL_MS, &e) < 0)
 		fail("attach", &e);
 	await("let go");

@@ -48,7 +48,7 @@ user_mode_tap() {
 	peer socat TUN:10.82.0.1/24,tun-type=tap,tun-name=tap1,iff-no-pi,iff-up UNIX-LISTEN:"$PWD/tap",type=5 3>&- &
 	TAPS=$!
 	eventually test -S tap
-	ip netns exec "$NS" socat TUN:10.82.0.2/24,tun-type=tap,tun-name=tap0,iff-no-pi,iff-up UNIX-CONNECT:"$PWD/tap",type=5 3>&- &
+	ip netns exec "$NS" socat TUN:10.82.0.2/24,tun-type=tap,tun-name=tap0,iff-no-pi,iff-up UNIX-CONNECT:"$PWD/tap",type=5,retry=100,interval=0.1 3>&- &
 	TAPS="$TAPS $!"
 	eventually sh -c "ip -n $NS addr show up dev tap0 | grep -q 10.82.0.2"
 }
@@ -124,10 +124,10 @@ no_trace() { [ -z "$(traces)" ]; }
 	grep -q 'default via fd77::1 dev eth0' route
 	grep -q '10.77.0.9 .*02:00:00:00:00:99 .*PERMANENT' neigh
 
-	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2 10.82.0.2 10.83.0.2; do reaches "$a"; done
+	for a in 10.77.0.2 fd77::2 10.78.0.2 10.79.0.2 10.82.0.2 10.83.0.2; do eventually reaches "$a"; done
 	# There and back by the guest's server; then to one of the peer's over IPv6.
 	head -c 300000 /dev/urandom >data
-	peer socat -t 5 - TCP:10.77.0.2:7000 <data >back
+	peer socat -t 60 - TCP:10.77.0.2:7000 <data >back
 	cmp data back
 	peer socat -u TCP6-LISTEN:7001,reuseaddr CREATE:got 3>&- &
 	listener=$!
@@ -138,7 +138,7 @@ no_trace() { [ -z "$(traces)" ]; }
 
 	# Who connects to the namespace itself means the container; where it does not listen the connection ends.
 	for a in TCP:127.0.0.1 TCP6:[::1] TCP:10.77.0.2; do
-		ip netns exec "$NS" socat -t 5 - "$a:7000" <data >back
+		ip netns exec "$NS" socat -t 60 - "$a:7000" <data >back
 		cmp data back
 	done
 	[ -z "$(ip netns exec "$NS" socat -t 5 - TCP:127.0.0.1:7009 </dev/null 2>/dev/null | head -c 100)" ]
@@ -164,7 +164,7 @@ no_trace() { [ -z "$(traces)" ]; }
 
 	veth net2 10.80.0.2/24 10.80.0.1/24
 	eventually has 10.80.0.2/24
-	reaches 10.80.0.2
+	eventually reaches 10.80.0.2
 	# What comes and cannot be carried does not keep the rest from coming.
 	ip -n "$NS" tuntap add dev tun9 mode tun
 	ip -n "$NS" link set tun9 up
@@ -172,7 +172,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	eventually has 10.80.0.22/24
 	ip -n "$NS" link del net1
 	eventually has_not net1
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	expect 0 husk delete --force "$ID"
 	no_trace
 }
@@ -189,10 +189,10 @@ no_trace() { [ -z "$(traces)" ]; }
 	expect 0 husk run -d -b "$BUNDLE" --pid-file pid "$ID" </dev/null
 	[ "$(traces | wc -l)" = 6 ]
 	guest ip -o addr | grep 'net9.* 10.81.0.2/24 '
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	veth net1 10.78.0.2/24 10.78.0.1/24
 	eventually has 10.78.0.2/24
-	reaches 10.78.0.2
+	eventually reaches 10.78.0.2
 	ip -n "$NS" link del net1
 	eventually has_not net1
 	kill -9 "$(cat pid)"

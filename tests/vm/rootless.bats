@@ -36,8 +36,9 @@ user() {
 		pid=$(cat "$BUNDLE/pid")
 		echo "group $(cmp /proc/self/cgroup "/proc/$pid/cgroup" && echo own) $(husk exec "$ID" cat /sys/fs/cgroup/memory.max)"
 		# what the host's root mounts there comes and goes; what was there is not this user's to take apart, and stays
-		echo "$(husk exec "$ID" sh -c 'cat /mnt/old/f; n=0; until [ -e /mnt/new/f ] || [ $((n += 1)) = 100 ]; do sleep 0.1; done
-			cat /mnt/new/f')" $(touch "$BUNDLE/seen"; sleep 1; husk exec "$ID" ls /mnt/new)
+		echo "$(husk exec "$ID" sh -c 'cat /mnt/old/f; n=0; until [ -e /mnt/new/f ] || [ $((n += 1)) = 200 ]; do sleep 0.1; done
+			cat /mnt/new/f')" $(touch "$BUNDLE/seen"
+			husk exec "$ID" sh -c 'n=0; while [ -e /mnt/new/f ] && [ $((n += 1)) != 200 ]; do sleep 0.1; done; ls /mnt/new')
 		# as podman cp does; nothing there can be executed on the host
 		python3 -c '
 		import ctypes, os, sys
@@ -48,15 +49,14 @@ user() {
 		print("joined", open("/etc/nsswitch.conf").read().strip())' "$pid"
 		for a in TCP:127.0.0.1 TCP6:[::1]; do
 			for i in $(seq 50); do
-				back=$(echo there | nsenter -t "$pid" -n socat -t 5 - "$a:7000" 2>/dev/null) && [ -n "$back" ] && break
+				back=$(echo there | nsenter -t "$pid" -n socat -t 60 - "$a:7000" 2>/dev/null) && [ -n "$back" ] && break
 				sleep 0.1
 			done
 			echo "$a $back"
 		done
 		nsenter -t "$pid" -n /usr/bin/python3 datagrams.py 127.0.0.1 ::1
 		nsenter -t "$pid" -n socat -u TCP-LISTEN:7001,bind=127.0.0.9,reuseaddr - &
-		sleep 0.5
-		echo 'to the own server' | nsenter -t "$pid" -n socat -u - TCP:127.0.0.9:7001
+		echo 'to the own server' | nsenter -t "$pid" -n socat -u - TCP:127.0.0.9:7001,retry=300,interval=0.1
 		wait
 		husk delete --force "$ID"
 		husk --rootless false create -b "$BUNDLE" "$ID" </dev/null 2>&1 && echo created
@@ -119,7 +119,7 @@ husk: create failed: cannot make the cgroup /husk: Permission denied" ]
 		# the container is up
 		for i in $(seq 300); do grep -q 'from the host' "$BUNDLE/out" && break; sleep 0.2; done
 		for i in $(seq 100); do
-			back=$(echo there and back | socat -t 5 - TCP:127.0.0.1:7002 2>/dev/null) && [ -n "$back" ] && break
+			back=$(echo there and back | socat -t 20 - TCP:127.0.0.1:7002 2>/dev/null) && [ -n "$back" ] && break
 			sleep 0.2
 		done
 		echo "${back:-none in $i tries}"

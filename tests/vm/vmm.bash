@@ -11,7 +11,7 @@ teardown() {
 }
 
 no_machine_left() {
-	for _ in $(seq 50); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
+	for _ in $(seq 400); do pgrep -x husk-machine >/dev/null || return 0; sleep 0.1; done
 	echo 'a husk-machine was left behind'
 	return 1
 }
