@@ -9,6 +9,14 @@ teardown() {
 	vm_teardown
 }
 
+# $netns: a process in a network namespace of its own, which is what a path of one names
+own_netns() {
+	unshare -n sleep 1000 3>&- &
+	netns=$!
+	eventually is_elsewhere "$netns"
+}
+is_elsewhere() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+
 # engine NAME: the bundle of tests/configs/NAME.json, its root file system and the sources of its bind mounts made here
 engine() { # NAME
 	mkdir -p "$BUNDLE" sources
@@ -28,9 +36,7 @@ engine() { # NAME
 
 @test "what Podman, Docker and containerd write starts" {
 	local f name want failed=0
-	# what a network namespace by path names
-	unshare -n sleep 1000 3>&- &
-	netns=$!
+	own_netns
 	for f in "$TOP"/tests/configs/*.json; do
 		name=$(basename "$f" .json)
 		case $name in cri-*) continue ;; esac
@@ -48,8 +54,7 @@ engine() { # NAME
 
 @test "a pod as containerd writes it: the first container, and others in its machine" {
 	local f name pid failed=0
-	unshare -n sleep 1000 3>&- &
-	netns=$!
+	own_netns
 	engine cri-sandbox
 	configure '.process.args = ["sleep", "1000"]'
 	cp "$BUNDLE/config.json" pause-config

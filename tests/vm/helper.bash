@@ -26,7 +26,7 @@ mounts_now() { leftovers mounts; }
 # What dies may take a moment; what leaks stays.
 settles() { # NAME BEFORE COMMAND
 	local i now
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 400; i++)); do
 		now=$($3)
 		[ "$now" = "$2" ] && return 0
 		sleep 0.05

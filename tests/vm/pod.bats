@@ -51,11 +51,12 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[ ! -e "$ROOT/@sandbox/b" ]
 	# Each has its files, processes, limits and name; the network is one.
 	husk exec a sh -c 'echo of-a >/only; nc -ll -p 7001 -e echo by-a >/dev/null 2>&1 & for n in ipc uts; do readlink /proc/self/ns/$n; done' >a.ns
-	expect 0 husk exec b sh -c 'ls /only 2>/dev/null; hostname; cat /sys/fs/cgroup/memory.max; ps -o args | grep -c "[s]leep"
-		ip -4 addr show dev eth0 | grep -o 10.77.0.2/24; nc 127.0.0.1 7001
+	expect 0 husk exec b sh -c 'ls /only 2>/dev/null; hostname; cat /sys/fs/cgroup/memory.max; ps -o args | grep -c "[s]leep 100000"
+		ip -4 addr show dev eth0 | grep -o 10.77.0.2/24
+		n=0; until nc 127.0.0.1 7001 2>/dev/null || [ $((n += 1)) = 100 ]; do sleep 0.1; done
 		for n in ipc uts; do readlink /proc/self/ns/$n; done'
 	[ "$out" = $'h-a\n59998208\n1\n10.77.0.2/24\nby-a\n'"$(cat a.ns)" ] || { echo "$out"; false; }
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	# A folder and the shared memory of the pod are one in both: sockets and named pipes in them, too, and they outlive the first.
 	husk exec a sh -c 'mkfifo /vol/pipe; { echo through >/vol/pipe; } >/dev/null 2>&1 & echo shm >/dev/shm/f; stat -c %d:%i /vol /dev/shm' >a.ns
 	expect 0 husk exec b sh -c 'stat -c %d:%i /vol /dev/shm; cat /dev/shm/f /vol/pipe'
@@ -165,7 +166,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 0 husk exec b sh -c 'head -c 2 /dev/t; head -c 2 /dev/o; head -c 2 /dev/two; ls /sys/class/block | wc -l'
 	[ "$out" = a3a1b23 ]
 	in_group b "$(jq .netPid "$ROOT/@sandbox/a/state.json")"
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	# Interfaces come and go as before.
 	veth net1 10.78.0.2/24 10.78.0.1/24
 	eventually reaches 10.78.0.2
@@ -191,7 +192,7 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	[[ $out == *'No such file'*2 ]]
 	husk delete --force b
 	umount shm
-	[ ! -e "/proc/$machine" ]
+	eventually test ! -e "/proc/$machine"
 	is_free one two three
 }
 

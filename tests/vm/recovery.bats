@@ -94,16 +94,19 @@ moments() { # MS…
 	says 'state.json: '
 	expect 0 husk delete --force "$ID"
 	# Its group's name was in the file that is lost.
-	rmdir "/sys/fs/cgroup$(jq -r .cgroup kept)" 2>/dev/null || :
+	group=/sys/fs/cgroup$(jq -r .cgroup kept)
+	goes() { rmdir "$group" 2>/dev/null || [ ! -e "$group" ]; }
+	eventually goes
 }
 
 @test "create while another husk creates the same id" {
-	bundle "$(args true)"
+	bundle "$(args sh -c 'until [ -e /go ]; do sleep 0.1; done')"
 	"$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 &
 	pid=$!
 	eventually test -e "$ROOT/$ID"
 	expect 1 husk create -b "$BUNDLE" "$ID"
 	says 'container with given ID already exists'
+	: >"$BUNDLE/rootfs/go"
 	wait $pid
 }
 
