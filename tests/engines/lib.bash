@@ -11,6 +11,7 @@
 #   page PORT [ADDRESS]       what a web server on that port answers, of this host if nothing is said
 #   datagram HOST PORT TEXT   what is answered to a datagram
 #   lend_socat DIR            the host's socat for a container that has DIR as /l: `$SOCAT ...` there
+#   lend_echo DIR             likewise a server that returns datagrams: `/l/udp-echo PORT`; socat's, which fork, lose some
 #   nothing_left              all that the last rows started has gone: processes, control groups, mounts
 
 # what a command wrote, as one line for the table
@@ -74,12 +75,21 @@ page() (
 	timeout 10 tail -n 1 <&3 | grep .
 )
 
-datagram() { timeout 10 socat -t 3 - "UDP:$1:$2" <<<"$3"; }
+datagram() (
+	exec 3<>"/dev/udp/${1//[][]/}/$2"
+	echo "$3" >&3
+	timeout 20 head -n 1 <&3
+)
 export -f datagram
 export SOCAT='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat'
 lend_socat() { # DIR
 	mkdir -p "$1"
 	cp "$(command -v socat)" $(ldd "$(command -v socat)" | grep -o '/[^ ]*') "$1/"
+}
+
+lend_echo() { # DIR
+	mkdir -p "$1"
+	cp "$TOP/build/$HOSTTYPE/bin/udp-echo" "$1/"
 }
 
 terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }

@@ -119,7 +119,7 @@ nothing_of() {
 	for id in "$(id "$1")" $(for f in "$PODS/logs/$1"/*.log; do cat "$PODS/$(basename "$f" .log).id"; done); do
 		! grep -F "$id" /proc/self/mountinfo && ! pgrep -af "$id" && [ ! -e "/run/containerd/runc/k8s.io/$id" ] || return
 	done
-	[ "$(ls /run/netns | grep -c ^cni-)" = "$(cri ListPodSandbox | grep -c ^items)" ]
+	[ "$(ls /run/netns | grep -c ^cni-)" = "$(cri ListPodSandbox | grep -c ^items)" ] || return
 	[ "$RUNTIME" != husk ] || [ "$(pgrep -xc husk-machine)" = "$(cri ListPodSandbox | grep -c ^items)" ]
 }
 export -f cri id field words of exited logs inside stream
