@@ -498,6 +498,7 @@ static int make_all(struct creation *c, struct err *e)
 	timeline_mark(joins(c) ? "machine joined" : "husk-machine started");
 	if (rc == 0)
 		rc = group_make(&c->group, c->spec, c->req->id, c->req->host->rootless, e);
+	c->st.cgroup_ours = c->group.ours;
 	if (rc == 0)
 		rc = start_proxy(c, e);
 	if (rc == 0)
@@ -533,6 +534,8 @@ static void undo(struct creation *c, struct err *why)
 		waitpid(c->vm.machine.pid, NULL, 0);
 	}
 	c->st.proxy.pid = 0;
+	if (!c->group.reached)
+		c->st.cgroup = c->st.unit = "";
 	if (container_destroy(c->req->host, c->dir, c->req->id, &c->st, &e) < 0)
 		log_warn("after a failed start: %s", e.msg);
 	else

@@ -77,6 +77,7 @@ static int make_scope(struct container_group *g, const struct oci_spec *spec, co
 	/* What became of it went with its only process, the helper; what has its name is somebody else's. */
 	if (rc < 0)
 		g->unit.name[0] = 0;
+	g->reached = g->ours = rc == 0;
 	if (rc == 0)
 		rc = systemd_group(&g->hold, g->path, sizeof(g->path), e);
 	if (rc < 0)
@@ -90,8 +91,12 @@ static int make_scope(struct container_group *g, const struct oci_spec *spec, co
 static int make_by_files(struct container_group *g, enum group_rootless rootless, struct err *e)
 {
 	struct err why = ERR_INIT;
-	int rc = cgroup_make(g->path, &g->fd, &why);
+	int rc = cgroup_make(g->path, &g->fd, &g->ours, &why);
 
+	/* Others may have come into it since it was looked at. */
+	if (rc == 0 && !g->ours)
+		rc = cgroup_check_empty(g->path, &why);
+	g->reached = rc == 0;
 	if (rc == 0)
 		return 0;
 	if ((rc != -EACCES && rc != -EPERM && rc != -EROFS) || rootless == GROUP_ROOTLESS_FALSE ||
@@ -235,5 +240,5 @@ int group_remove(const struct container_state *s, const char *id, int timeout_ms
 		if (systemd_stop(&t, &why) < 0)
 			log_warn("%s", why.msg);
 	}
-	return s->cgroup && *s->cgroup ? cgroup_remove(s->cgroup, timeout_ms, e) : 0;
+	return s->cgroup && *s->cgroup ? cgroup_remove(s->cgroup, s->cgroup_ours, timeout_ms, e) : 0;
 }

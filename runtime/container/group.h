@@ -24,6 +24,8 @@ struct container_group {
 	struct systemd_hold hold;
 	struct oci_limits limits;
 	int fd; /* its directory, once made; -1 */
+	bool reached; /* by group_make(): what is undone before leaves alone what has the name */
+	bool ours; /* it was not there before: all that is in it ends with the container */
 };
 
 /* Whether a group that may not be made, by the file system, is done without. */
@@ -57,7 +59,7 @@ int group_set(const struct container_state *s, const struct oci_limits *limits, 
 int group_share(const struct container_state *s, uint64_t memory, uint64_t before, uint64_t now, struct err *e);
 /* Its memory.max, in bytes; UINT64_MAX: it has none. */
 uint64_t group_memory(const struct container_state *s);
-/* Ends every process in it. */
+/* Ends every process in it, where the group is the container's alone, else what is husk's; then removes it. */
 int group_remove(const struct container_state *s, const char *id, int timeout_ms, struct err *e);
 
 #endif

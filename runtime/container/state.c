@@ -40,6 +40,7 @@ enum field_kind {
 	F_STR,
 	F_NEW_STR, /* ones that older state files do not have: "", 0 */
 	F_NEW_PID,
+	F_NEW_U32,
 	F_NEW_U64,
 	F_U32,
 	F_PID,
@@ -58,6 +59,7 @@ static const struct field {
 	{ "created", F_STR, offsetof(struct container_state, created) },
 	{ "sandbox", F_STR, offsetof(struct container_state, sandbox) },
 	{ "cgroup", F_STR, offsetof(struct container_state, cgroup) },
+	{ "cgroupOurs", F_NEW_U32, offsetof(struct container_state, cgroup_ours) },
 	{ "shares", F_NEW_STR, offsetof(struct container_state, shares) },
 	{ "unit", F_NEW_STR, offsetof(struct container_state, unit) },
 	{ "bus", F_NEW_STR, offsetof(struct container_state, bus) },
@@ -78,7 +80,7 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 		return 0;
 	}
 	if (!v)
-		return f->kind == F_NEW_PID || f->kind == F_NEW_U64 ? 0 : -EINVAL;
+		return f->kind == F_NEW_PID || f->kind == F_NEW_U32 || f->kind == F_NEW_U64 ? 0 : -EINVAL;
 	switch (f->kind) {
 	case F_STR:
 	case F_NEW_STR:
@@ -87,9 +89,10 @@ static int read_field(const struct field *f, const struct json *v, struct contai
 		*(const char **)(void *)at = v->str;
 		return 0;
 	case F_U32:
+	case F_NEW_U32:
 	case F_PID:
 	case F_NEW_PID:
-		if (json_uint64(v, &n) < 0 || n > (f->kind == F_U32 ? UINT32_MAX : INT32_MAX))
+		if (json_uint64(v, &n) < 0 || n > (f->kind == F_U32 || f->kind == F_NEW_U32 ? UINT32_MAX : INT32_MAX))
 			return -EINVAL;
 		*(uint32_t *)(void *)at = (uint32_t)n;
 		return 0;
@@ -242,6 +245,7 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 			jw_str(&w, fields[i].name, *(const char *const *)(const void *)at ?: "");
 			break;
 		case F_U32:
+		case F_NEW_U32:
 		case F_PID:
 		case F_NEW_PID:
 			jw_uint(&w, fields[i].name, *(const uint32_t *)(const void *)at);

@@ -43,8 +43,8 @@ struct container_state {
 	struct json *doc; /* owner of the strings when loaded, else NULL and they are the maker's */
 	const char *id, *oci_version, *bundle, *rootfs, *created;
 	const char *sandbox; /* name below @sandbox */
-	const char *
-		cgroup; /* below /sys/fs/cgroup, "" for none; nobody else's from create to delete */
+	const char *cgroup; /* below /sys/fs/cgroup, "" for none */
+	uint32_t cgroup_ours; /* 1: it was made for this container; 0 in older files */
 	const char *shares; /* what the names of its shares begin with; "" in older files: "s" */
 	const char *unit; /* systemd's scope for it, "": none */
 	const char *bus; /* of the user's manager whose unit that is, "": the system's */

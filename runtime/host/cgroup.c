@@ -14,6 +14,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "runtime/host/proc.h"
 
 #define CGROUP2_MAGIC 0x63677270
 
@@ -74,10 +75,11 @@ static void delegate(int fd)
 			io_write_str(fd, "cgroup.subtree_control", w);
 }
 
-int cgroup_make(const char *path, int *ret_fd, struct err *e)
+int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
 {
 	_cleanup_close_ int fd = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const char *all = path;
+	bool made = false;
 
 	if (fd < 0)
 		return err_errno(e, errno, CGROUP_ROOT);
@@ -91,7 +93,8 @@ int cgroup_make(const char *path, int *ret_fd, struct err *e)
 		snprintf(name, sizeof(name), "%.*s", (int)n, path);
 		path += n;
 		delegate(fd);
-		if (mkdirat(fd, name, 0755) < 0 && errno != EEXIST)
+		made = mkdirat(fd, name, 0755) == 0;
+		if (!made && errno != EEXIST)
 			return err_errno(e, errno, "cannot make the cgroup %.*s", (int)(path - all), all);
 		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
@@ -100,6 +103,7 @@ int cgroup_make(const char *path, int *ret_fd, struct err *e)
 		fd = next;
 	}
 	*ret_fd = steal_fd(&fd);
+	*ret_made = made;
 	return 0;
 }
 
@@ -164,22 +168,92 @@ int cgroup_pids(int fd, pid_t *out, size_t max)
 	return (int)n;
 }
 
+/* ---- a group and those below it ------------------------------------------------------------------- */
+
+/* Calls @each with every group right below @fd. */
+static void for_each_below(int fd, void (*each)(int fd, const char *name, int below, void *arg), void *arg)
+{
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *x;
+
+	if (!d && again >= 0)
+		close(again);
+	while (d && (x = readdir(d))) {
+		_cleanup_close_ int below = -1;
+
+		if (x->d_type != DT_DIR || !strcmp(x->d_name, ".") || !strcmp(x->d_name, ".."))
+			continue;
+		below = openat(fd, x->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (below >= 0)
+			each(fd, x->d_name, below, arg);
+	}
+	if (d)
+		closedir(d);
+}
+
+static void add_members(int fd, const char *name, int below, void *arg)
+{
+	int n = cgroup_pids(below, NULL, 0);
+
+	(void)fd;
+	(void)name;
+	*(int *)arg += max_t(int, n, 0);
+	for_each_below(below, add_members, arg);
+}
+
+static void remove_one(int fd, const char *name, int below, void *arg)
+{
+	for_each_below(below, remove_one, arg);
+	unlinkat(fd, name, AT_REMOVEDIR);
+}
+
+static void note_one(int fd, const char *name, int below, void *arg)
+{
+	(void)fd;
+	(void)name;
+	(void)below;
+	*(bool *)arg = true;
+}
+
+/* The kernel's word: whether anybody lives in the group or below it. */
+static bool is_populated(int fd)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return io_read_file(fd, "cgroup.events", 4096, &text, NULL) == 0 && strstr(text, "populated 1");
+}
+
 int cgroup_check_empty(const char *path, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
-	pid_t pid;
-	int n;
+	int n = 0;
 
 	if (cgroup_open(path, &fd) < 0)
 		return 0;
-	n = cgroup_pids(fd, &pid, 1);
-	if (n > 0)
-		return err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found",
-			       n);
-	return 0;
+	add_members(-1, NULL, fd, &n);
+	/* Of a threaded group below it no processes are told. */
+	if (n == 0 && is_populated(fd))
+		return err_set(e, EBUSY, "container's cgroup is not empty");
+	return n ? err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found", n) : 0;
 }
 
-static void kill_members(int fd)
+/* Kills what husk put into a group that is not all its own; how many there are. */
+static int kill_own(int fd)
+{
+	pid_t pids[1024];
+	struct proc_info info;
+	int own = 0, n = cgroup_pids(fd, pids, ARRAY_SIZE(pids));
+
+	for (int i = 0; i < n && i < (int)ARRAY_SIZE(pids); i++)
+		if (proc_read(pids[i], &info) == 0 && strncmp(info.comm, "husk-", 5) == 0) {
+			own++;
+			kill(pids[i], SIGKILL);
+		}
+	return own;
+}
+
+static void kill_all(int fd)
 {
 	pid_t pids[256];
 	int n;
@@ -191,7 +265,18 @@ static void kill_members(int fd)
 		kill(pids[i], SIGKILL);
 }
 
-int cgroup_remove(const char *path, int timeout_ms, struct err *e)
+/* One that is not ours stays where somebody else uses it. */
+static bool may_stay(int fd)
+{
+	bool has_below = false;
+
+	if (kill_own(fd) > 0)
+		return false;
+	for_each_below(fd, note_one, &has_below);
+	return has_below || is_populated(fd);
+}
+
+int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
 {
 	char full[4096 + sizeof(CGROUP_ROOT)];
 	uint64_t end = io_now_ns() + (uint64_t)timeout_ms * 1000000u;
@@ -200,16 +285,20 @@ int cgroup_remove(const char *path, int timeout_ms, struct err *e)
 
 	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
 	for (;;) {
+		_cleanup_close_ int fd = -1;
+
 		if (rmdir(full) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EBUSY)
-			return err_errno(e, errno, "cannot remove the cgroup %s", full);
-		if (!killed) {
-			_cleanup_close_ int fd = -1;
-
-			if (cgroup_open(path, &fd) == 0)
-				kill_members(fd);
+			return ours ? err_errno(e, errno, "cannot remove the cgroup %s", full) : 0;
+		if (cgroup_open(path, &fd) == 0) {
+			if (!ours && may_stay(fd))
+				return 0;
+			if (ours && !killed)
+				kill_all(fd);
 			killed = true;
+			if (ours)
+				for_each_below(fd, remove_one, NULL);
 		}
 		if (io_now_ns() >= end)
 			return err_set(e, EBUSY, "the cgroup %s does not get empty", full);

@@ -30,11 +30,11 @@ bool cgroup_is_v2(void);
 /* The group in @text, that of /proc/PID/cgroup. -EINVAL: no version 2 one. */
 int cgroup_of(const char *text, char *out, size_t size, struct err *e);
 
-/* A group that is there and has members is somebody else's: -EBUSY, in runc's words. */
+/* A group that is there and has members, itself or below it, is somebody else's: -EBUSY, in runc's words. */
 int cgroup_check_empty(const char *path, struct err *e);
 /* Makes the group and those above it that are missing, with the controllers that the host has.
- * *ret_fd: its directory. */
-int cgroup_make(const char *path, int *ret_fd, struct err *e);
+ * *ret_fd: its directory. *ret_made: it was not there. */
+int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e);
 /* Every value, in order; the first that the kernel refuses is named. */
 int cgroup_write(int fd, const struct oci_limits *l, struct err *e);
 int cgroup_add(int fd, pid_t pid, struct err *e);
@@ -42,8 +42,9 @@ int cgroup_open(const char *path, int *ret_fd); /* 0, -ENOENT … */
 
 /* Members, at most @max; the number that there are, or -errno. */
 int cgroup_pids(int fd, pid_t *out, size_t max);
-/* Kills every member, then removes the group, trying until it is empty or @timeout_ms is over. A group
- * that is not there is fine. */
-int cgroup_remove(const char *path, int timeout_ms, struct err *e);
+/* @ours: kills every member, then removes the group and those below it, trying until it is empty or @timeout_ms is over.
+ * Else it was there before: husk's own processes in it are killed, and it is removed only when nothing is left in it.
+ * A group that is not there is fine. */
+int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e);
 
 #endif

@@ -326,6 +326,7 @@ static void test_state_round_trip(void **state)
 				     .created = "then",
 				     .sandbox = "x",
 				     .cgroup = "/g/x",
+				     .cgroup_ours = 1,
 				     .unit = "p-x.scope",
 				     .bus = "unix:path=/b",
 				     .owner = 1000,
@@ -344,6 +345,7 @@ static void test_state_round_trip(void **state)
 	assert_int_equal(container_state_load(f->fd, &got, NULL), 0);
 	assert_string_equal(got.bundle, s.bundle);
 	assert_string_equal(got.cgroup, s.cgroup);
+	assert_int_equal(got.cgroup_ours, 1);
 	assert_string_equal(got.unit, s.unit);
 	assert_string_equal(got.bus, s.bus);
 	assert_int_equal(got.owner, 1000);

@@ -136,6 +136,57 @@ teardown() { vm_teardown; }
 	eventually rmdir /sys/fs/cgroup/husk-test-$$
 }
 
+@test "a group whose members are in groups below it is refused, and none of them is killed" {
+	bundle
+	g=/sys/fs/cgroup/husk-test-$$
+	mkdir -p $g/inner/most
+	sleep 1000 & s=$!
+	echo $s >$g/inner/most/cgroup.procs
+	configure '.linux.cgroupsPath = "/husk-test-'$$'"' '.linux.resources.pids.limit = 50'
+	expect 1 husk run -b "$BUNDLE" "$ID"
+	says "container's cgroup is not empty: 1 process(es) found"
+	one_line
+	kill -0 $s
+	[ ! -e $g/pids.max ] || [ "$(cat $g/pids.max)" = max ]
+	kill $s
+	wait $s || :
+	eventually rmdir $g/inner/most
+	rmdir $g/inner $g
+}
+
+@test "in a group that was there before, delete ends what is husk's and nothing else" {
+	bundle "$(args sleep 1000)"
+	g=/sys/fs/cgroup/husk-test-$$
+	mkdir $g
+	configure '.linux.cgroupsPath = "/husk-test-'$$'"'
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	[ "$(group_of "$ID")" = $g ]
+	sleep 1000 & s=$!
+	echo $s >$g/cgroup.procs
+	husk exec -d "$ID" sleep 1000 </dev/null >/dev/null 2>&1
+	husk delete --force "$ID"
+	kill -0 $s
+	[ "$(cat $g/cgroup.procs)" = $s ]
+	kill $s
+	wait $s || :
+	# An empty one goes with the container, as with runc.
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	husk delete --force "$ID"
+	[ ! -e $g ]
+}
+
+@test "a group of the container's own goes with the groups below it" {
+	bundle "$(args sleep 1000)"
+	configure '.linux.cgroupsPath = "/husk-test-'$$'"'
+	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
+	mkdir -p "$(group_of "$ID")/a/b" "$(group_of "$ID")/c"
+	sleep 1000 & s=$!
+	echo $s >"$(group_of "$ID")/a/b/cgroup.procs"
+	husk delete --force "$ID"
+	[ ! -e /sys/fs/cgroup/husk-test-$$ ]
+	wait $s || :
+}
+
 @test "the systemd driver where there is no systemd" {
 	bundle
 	expect 1 husk --systemd-cgroup run -b "$BUNDLE" "$ID"
