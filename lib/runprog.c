@@ -20,7 +20,7 @@
 enum { FD_LIFELINE = 3, FD_RESULT = 4, FD_OWN = 5 };
 #define FD_APART 64 /* copies are made above it first, so that none is overwritten */
 
-enum what { ENDED = 1, NOT_ENTERED, NOT_EXECUTED };
+enum what { ENDED = 1, NOT_ENTERED, NOT_EXECUTED, NOT_WAITED_FOR };
 struct result {
 	int32_t what; /* enum what */
 	int32_t value; /* ENDED: a wait status; else a positive errno */
@@ -118,7 +118,8 @@ static _Noreturn void guard(const struct runprog *r, const int *from)
 		kill(-pid, SIGKILL);
 		kill(pid, SIGKILL);
 	}
-	waitpid(pid, &st, 0);
+	if (waitpid(pid, &st, 0) < 0)
+		give_up(NOT_WAITED_FOR, -errno);
 	res = (struct result){ .what = ENDED, .value = st };
 	io_write_full(FD_RESULT, &res, sizeof(res));
 	_exit(0);
@@ -276,6 +277,8 @@ static int outcome(const struct runprog *r, int result, struct err *e)
 		return err_errno(e, res.value, "%s", r->enter_what);
 	case NOT_EXECUTED:
 		return err_errno(e, res.value, "exec %s", r->path);
+	case NOT_WAITED_FOR:
+		return err_errno(e, res.value, "cannot tell how it ended");
 	}
 	if (WIFSIGNALED(res.value))
 		return err_set(e, EIO, "killed by signal %d", WTERMSIG(res.value));

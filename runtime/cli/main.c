@@ -2,6 +2,7 @@
 /* husk: see cli.h. Errors are printed here and nowhere else: one line to the log, and to standard
  * error when the log is a file. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,8 @@ int main(int argc, char **argv)
 	int i = 1, rc;
 
 	fill_standard_streams();
+	/* A caller may ignore it, which is inherited: no child's end would be told. */
+	signal(SIGCHLD, SIG_DFL);
 	umask(022);
 	log_open(STDERR_FILENO, LOG_TEXT, LOG_WARN, "husk");
 	while (i < argc && argv[i][0] == '-') {

@@ -104,6 +104,19 @@ static void cannot_be_run(void **state)
 	unlink(path);
 }
 
+/* Whoever ignores the ends of children, as a caller's caller may have it, is not told how a program ended. */
+static void not_told(void **state)
+{
+	struct err e = ERR_INIT;
+	int rc;
+
+	(void)state;
+	signal(SIGCHLD, SIG_IGN);
+	rc = sh("exit 7", "", 20, &e);
+	signal(SIGCHLD, SIG_DFL);
+	assert_int_equal(rc, -ECHILD);
+}
+
 static int enter(const int *fds, const void *arg)
 {
 	struct stat a, b;
@@ -222,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends),		 cmocka_unit_test(floods),
 		cmocka_unit_test(cannot_be_run), cmocka_unit_test(enters),
+		cmocka_unit_test(not_told),
 		cmocka_unit_test(caller_killed), cmocka_unit_test(interrupted),
 	};
 

@@ -33,6 +33,15 @@ all_hooks() {
 names() { cut -d' ' -f1,2 "$LOG" | tr '\n' ' '; }
 field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 
+@test "a caller that ignores the ends of its children: a hook that fails fails the command, and the command comes back" {
+	ignoring() { timeout 20 env --ignore-signal=CHLD "$HUSK" --root "$ROOT" "$@"; }
+	bundle "$(args sh -c 'exit 5')" "$(hook createRuntime 'exit 3')"
+	expect 1 ignoring run -b "$BUNDLE" "$ID" </dev/null
+	says 'exit status 3'
+	bundle "$(args sh -c 'exit 5')"
+	expect 5 ignoring run -b "$BUNDLE" "$ID" </dev/null
+}
+
 @test "all six, in order, each in its place with its state" {
 	mapfile -t h < <(all_hooks)
 	bundle "$(args sleep 1000)" '.annotations = {"a": "b \"c\""}' '.root.readonly = false' "${h[@]}" \

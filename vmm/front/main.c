@@ -105,6 +105,8 @@ int main(int argc, char **argv)
 	int rc;
 
 	umask(077);
+	/* A caller may ignore it, which is inherited: husk-machine would not hear of its children. */
+	signal(SIGCHLD, SIG_DFL);
 	log_open(STDERR_FILENO, LOG_TEXT, LOG_WARN, "husk-vmm");
 	if (options_parse(&o, argc, argv, &e) < 0) {
 		log_err("%s", e.msg);
