@@ -14,8 +14,12 @@
 #include "runtime/container/create_internal.h"
 #include "runtime/container/device_update.h"
 #include "runtime/container/group.h"
+#include "runtime/container/id.h"
 #include "runtime/oci/spec.h"
 #include "runtime/proxy/client.h"
+
+/* For a machine that closed its sockets to be gone. */
+#define END_TIMEOUT_MS 2000
 
 #define FIELD "config.json: linux.namespaces: "
 
@@ -206,12 +210,12 @@ static int is_other(void *arg, const char *id)
 	struct other *o = arg;
 	int rc;
 
-	if (strcmp(id, o->except) == 0)
+	if (strcmp(id, o->except) == 0 || container_id_check(id, NULL) < 0)
 		return 0;
-	/* One that cannot be looked at now may live. */
+	/* One that cannot be looked at may live. */
 	rc = container_find(o->root, id, &o->dir, &o->st, NULL);
 	if (rc < 0)
-		return io_may_work_later(rc) ? rc : 0;
+		return rc == -ENOENT ? 0 : rc;
 	if (strcmp(o->st.sandbox, o->sandbox) == 0 &&
 	    (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING))
 		return 1;
@@ -220,20 +224,23 @@ static int is_other(void *arg, const char *id)
 	return 0;
 }
 
-/* A proxy that ends in good order has done so itself. */
-static void drop_shares(struct ncl *machine, const struct container_state *s)
+/* A proxy that ends in good order has done so itself. An error: the machine does not answer. */
+static int drop_shares(struct ncl *machine, const struct container_state *s)
 {
 	char name[SHARE_NAME_MAX];
 	unsigned i = 0;
+	int rc;
 
-	do
+	do {
 		snprintf(name, sizeof(name), "%s%u", s->shares && *s->shares ? s->shares : SHARE_PREFIX, i);
-	while (i++ < PROXY_MAX_SHARES && ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL) == 0);
+		rc = ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL);
+	} while (rc == 0 && ++i <= PROXY_MAX_SHARES);
 	/* Of these any may be there. */
-	for (i = 0; i < FOLLOW_MAX_MOUNTS; i++) {
+	for (i = 0; i < FOLLOW_MAX_MOUNTS && rc != -ETIMEDOUT && rc != -EPIPE; i++) {
 		snprintf(name, sizeof(name), "%s" FOLLOW_SHARE_MARK "%u", s->shares && *s->shares ? s->shares : SHARE_PREFIX, i);
-		ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL);
+		rc = ncl_share_remove(machine, SANDBOX_FS_DEVICE, name, CALL_TIMEOUT_MS, NULL);
 	}
+	return rc == -ETIMEDOUT || rc == -EPIPE ? rc : 0;
 }
 
 /* The machine's group, @from's, is to be removed: machine and husk-net go on in that of @to, bounded by no less than
@@ -261,27 +268,49 @@ static int move(const struct sandbox_record *r, const struct container_state *fr
 	return rc < 0 ? rc : proxy_call(proxy, PROXY_HOST, NULL, CALL_TIMEOUT_MS, e);
 }
 
-static int leave_to(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int dir,
-		    struct sandbox_record *r, struct other *to, struct err *e)
+/* One that does not answer has ended, or ends, with whoever is in it. That it is only slow, or has as many clients as it takes,
+ * is no reason to end the others: leaving can be repeated. */
+static bool has_ended(const struct proc_id *machine)
 {
-	struct nc_memory_reply memory;
+	_cleanup_close_ int pidfd = proc_open(machine);
+
+	return pidfd == -ESRCH || (pidfd >= 0 && proc_wait_end(pidfd, END_TIMEOUT_MS) == 0);
+}
+
+static int ask_machine(const struct container_host *h, const char *id, const char *name, const struct container_state *s,
+		       struct nc_memory_reply *ret, struct err *e)
+{
 	struct ncl *machine;
 	int sock, rc = sandbox_join(h->root, name, &sock, e);
 
-	/* It ends, and whoever is still in it ends with it. */
 	if (rc < 0)
-		return io_may_work_later(rc) ? rc : 0;
+		return rc;
 	rc = ncl_new(&machine, sock, e);
 	if (rc < 0) {
 		close(sock);
 		return rc;
 	}
-	drop_shares(machine, s);
-	container_devices_leave(machine, h->root, id);
-	rc = ncl_memory(machine, &memory, CALL_TIMEOUT_MS, NULL);
+	rc = ncl_memory(machine, ret, CALL_TIMEOUT_MS, e);
+	if (rc == 0) {
+		rc = drop_shares(machine, s);
+		if (rc < 0)
+			err_errno(e, -rc, "cannot drop its files");
+	}
+	if (rc == 0)
+		container_devices_leave(machine, h->root, id);
 	ncl_free(machine);
+	return rc;
+}
+
+static int leave_to(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int dir,
+		    struct sandbox_record *r, struct other *to, struct err *e)
+{
+	struct nc_memory_reply memory;
+	int rc = ask_machine(h, id, name, s, &memory, e);
+
 	if (rc < 0)
-		return 0;
+		return has_ended(&r->machine) ? 0 :
+			err_wrap(e, rc, "cannot leave the virtual machine to container %s", to->st.id);
 	if (strcmp(r->host, id) == 0 && s->cgroup && *s->cgroup) {
 		rc = move(r, s, to, &memory, e);
 		if (rc < 0)
@@ -308,7 +337,8 @@ int join_leave(const struct container_host *h, const char *id, const char *name,
 		rc = sandbox_load(dir, &r, e);
 	if (rc < 0)
 		return io_may_work_later(rc) ? rc : 0;
-	rc = sandbox_members(dir, &r, is_other, &to);
+	/* When it has ended, nobody is in it, whatever of them can be read. */
+	rc = proc_alive(&r.machine, NULL) == 0 ? 0 : sandbox_members(dir, &r, is_other, &to);
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot tell who else is in sandbox %s", name);
 	if (rc == 1) {

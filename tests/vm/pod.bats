@@ -272,6 +272,30 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force b
 }
 
+@test "a delete to which the machine does not answer, or beside one whose state cannot be read, leaves it to the others" {
+	member a
+	runs a
+	member b
+	runs b
+	cp "$ROOT/a/state.json" kept
+	echo '{' >"$ROOT/a/state.json"
+	expect 1 husk delete --force b
+	says 'cannot tell who else is in sandbox a'
+	one_line
+	cp kept "$ROOT/a/state.json"
+	kill -STOP "$(machine_of a)"
+	expect 1 husk delete --force b
+	kill -CONT "$(machine_of a)"
+	says 'cannot leave the virtual machine to container a: the machine did not answer in time'
+	one_line
+	expect 0 husk exec a echo alive
+	[ "$out" = alive ]
+	husk delete b
+	expect 0 husk exec a echo alive
+	[ "$out" = alive ]
+	husk delete --force a
+}
+
 @test "a husk-net that can open no more waits until it can, at rest" {
 	local net pid spent free=0
 
