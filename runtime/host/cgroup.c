@@ -282,15 +282,21 @@ int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
 	uint64_t end = io_now_ns() + (uint64_t)timeout_ms * 1000000u;
 	uint64_t pause_us = 50;
 	bool killed = false;
+	struct stat st;
+	int rc;
 
 	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
 	for (;;) {
 		_cleanup_close_ int fd = -1;
 
-		if (rmdir(full) == 0 || errno == ENOENT)
+		rc = rmdir(full) == 0 ? 0 : -errno;
+		if (rc == 0 || rc == -ENOENT)
 			return 0;
-		if (errno != EBUSY)
-			return ours ? err_errno(e, errno, "cannot remove the cgroup %s", full) : 0;
+		/* A hierarchy that cannot be written says so before it looks. */
+		if (rc != -EBUSY && stat(full, &st) < 0 && errno == ENOENT)
+			return 0;
+		if (rc != -EBUSY)
+			return ours ? err_errno(e, -rc, "cannot remove the cgroup %s", full) : 0;
 		if (cgroup_open(path, &fd) == 0) {
 			if (!ours && may_stay(fd))
 				return 0;

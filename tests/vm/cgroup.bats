@@ -187,6 +187,24 @@ teardown() { vm_teardown; }
 	wait $s || :
 }
 
+@test "a hierarchy that cannot be written: said, and nothing is left that no delete removes" {
+	bundle "$(args sleep 1000)"
+	configure '.linux.cgroupsPath = "/husk-test-'$$'"'
+	on_readonly() { unshare -m sh -c 'mount -o remount,ro,bind /sys/fs/cgroup && exec "$@"' - "$HUSK" --root "$ROOT" "$@"; }
+	expect 1 on_readonly run -b "$BUNDLE" "$ID"
+	says 'cannot make the cgroup /husk-test-'
+	one_line
+	root_empty
+	# What was killed before it came to its group.
+	"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" </dev/null
+	jq '.proxyPid = 0 | .proxyStart = 0 | .cgroup = "/husk-none-'$$'"' <"$ROOT/$ID/state.json" >left
+	husk delete --force "$ID"
+	mkdir "$ROOT/$ID"
+	cp left "$ROOT/$ID/state.json"
+	expect 0 on_readonly delete --force "$ID"
+	[ ! -e "$ROOT/$ID" ]
+}
+
 @test "the systemd driver where there is no systemd" {
 	bundle
 	expect 1 husk --systemd-cgroup run -b "$BUNDLE" "$ID"
