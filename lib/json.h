@@ -46,7 +46,10 @@ const char *json_path(const struct json *v, char *out, size_t size);
 int json_int64(const struct json *v, int64_t *ret);
 int json_uint64(const struct json *v, uint64_t *ret);
 
-/* Writer: commas are put by itself. */
+/* Whether @s can be written, and read, as it is. */
+bool json_is_utf8(const char *s);
+
+/* Writer: commas are put by itself; bytes that are not UTF-8 become U+FFFD. */
 struct json_w {
 	struct buf *b;
 	bool pretty;

@@ -10,6 +10,34 @@ void jw_init(struct json_w *w, struct buf *b, bool pretty)
 	*w = (struct json_w){ .b = b, .pretty = pretty };
 }
 
+/* Bytes of the character that @s begins with; 0: it is none. */
+static size_t utf8_len(const char *s)
+{
+	/* The first that a length can tell; shorter ones have been written too long. */
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char c = (unsigned char)*s;
+	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0;
+	uint32_t v = c & (0xffu >> (n + 1));
+
+	if (n <= 1)
+		return n;
+	for (size_t i = 1; i < n; i++) {
+		if (((unsigned char)s[i] & 0xc0) != 0x80)
+			return 0;
+		v = v << 6 | ((unsigned char)s[i] & 0x3f);
+	}
+	return v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000) ? 0 : n;
+}
+
+bool json_is_utf8(const char *s)
+{
+	size_t n = 1;
+
+	for (; *s && n; s += n)
+		n = utf8_len(s);
+	return n > 0;
+}
+
 static void put_string(struct buf *b, const char *s)
 {
 	const char *from = s;
@@ -17,9 +45,12 @@ static void put_string(struct buf *b, const char *s)
 	buf_append(b, "\"", 1);
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
+		size_t n = utf8_len(s);
 
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+		if (n && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+			s += n - 1;
 			continue;
+		}
 		buf_append(b, from, (size_t)(s - from));
 		from = s + 1;
 		if (c == '"' || c == '\\')
@@ -28,6 +59,8 @@ static void put_string(struct buf *b, const char *s)
 			buf_append(b, "\\n", 2);
 		else if (c == '\t')
 			buf_append(b, "\\t", 2);
+		else if (!n)
+			buf_append(b, "\xef\xbf\xbd", 3); /* U+FFFD: nobody reads a document with anything else */
 		else
 			buf_printf(b, "\\u%04x", c);
 	}

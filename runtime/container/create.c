@@ -14,6 +14,7 @@
 #include "agent-proto/proto/limits.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/container/create_internal.h"
 #include "runtime/container/disks.h"
@@ -72,6 +73,9 @@ static int open_bundle(struct creation *c, struct err *e)
 
 	if (!realpath(path, c->bundle_path))
 		return err_errno(e, errno, "chdir %s", path);
+	/* Every command is to read it in the state. */
+	if (!json_is_utf8(c->bundle_path))
+		return err_set(e, EINVAL, "the bundle's path %s is not UTF-8", c->bundle_path);
 	c->bundle = open(c->bundle_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->bundle < 0)
 		return err_errno(e, errno, "chdir %s", path);

@@ -55,6 +55,8 @@ int device_wish_parse(const char *text, struct device_wish *ret, struct err *e)
 	size_t len = strcspn(path, ":");
 	int rc;
 
+	if (!json_is_utf8(text))
+		return err_set(e, EINVAL, "'%.100s' is not UTF-8", text);
 	if (path[len])
 		access = path + len + 1;
 	/* Docker's short form: "/dev/sdb:r". */

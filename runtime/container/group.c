@@ -10,6 +10,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/json.h"
 #include "lib/log.h"
 
 void group_init(struct container_group *g)
@@ -34,6 +35,8 @@ static int plan_unit(struct container_group *g, const struct oci_spec *spec, con
 	if (rc == 0 && user)
 		rc = systemd_user_bus(getenv("DBUS_SESSION_BUS_ADDRESS"), getenv("XDG_RUNTIME_DIR"),
 				      g->bus, sizeof(g->bus), e);
+	if (rc == 0 && !json_is_utf8(g->bus))
+		return err_set(e, EINVAL, "the address of the user's bus is not UTF-8: %s", g->bus);
 	/* Made again when they are needed; what is wrong with them is said now. */
 	if (rc == 0)
 		rc = systemd_properties(&g->unit, &g->limits, spec->annotations, spec->n_annotations,
@@ -55,7 +58,10 @@ int group_plan(struct container_group *g, const struct oci_spec *spec, const cha
 		return rc;
 	if (systemd)
 		return plan_unit(g, spec, id, e);
-	return cgroup_find(spec, g->limits.n > 0, id, g->path, sizeof(g->path), e);
+	rc = cgroup_find(spec, g->limits.n > 0, id, g->path, sizeof(g->path), e);
+	if (rc == 0 && !json_is_utf8(g->path))
+		return err_set(e, EINVAL, "the cgroup %s is not UTF-8", g->path);
+	return rc;
 }
 
 int group_check_free(const struct container_group *g, struct err *e)

@@ -32,6 +32,12 @@ refused() { # TEXT…
 	refused 'config.json: ' root
 }
 
+@test "a bundle below a path that is not UTF-8, which the state could not tell" {
+	BUNDLE=$PWD/$'b\xff'
+	bundle
+	refused "the bundle's path " ' is not UTF-8'
+}
+
 @test "malformed JSON: the line is named" {
 	bundle
 	printf '{\n "ociVersion": "1.0.0",\n oops\n}' >"$BUNDLE/config.json"

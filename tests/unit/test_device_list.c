@@ -40,6 +40,8 @@ static void wishes(void **state)
 		{ "up at the end", "/dev/sdb:/dev/..", NULL, NULL, NULL },
 		{ "a dot", "/dev/sdb:/./d", NULL, NULL, NULL },
 		{ "two slashes", "/dev/sdb:/dev//d", NULL, NULL, NULL },
+		{ "a host path that is not UTF-8", "/dev/\xff:/dev/d", NULL, NULL, NULL },
+		{ "nor the other", "/dev/sdb:/dev/\xc3", NULL, NULL, NULL },
 	};
 	static char longest[PATH_MAX + 16];
 	struct device_wish w;

@@ -131,6 +131,40 @@ static void what_is_written_reads_back(void **state)
 	buf_free(&two);
 }
 
+static void only_utf8_is_written(void **state)
+{
+	static const struct {
+		const char *text, *want; /* want NULL: the text itself */
+	} rows[] = {
+		{ "", NULL },
+		{ "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z", NULL },
+		{ "\xf4\x8f\xbf\xbf\xed\x9f\xbf", NULL },
+		{ "a\xff z", "a\xef\xbf\xbd z" },
+		{ "\xe9", "\xef\xbf\xbd" },
+		{ "\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xc3\"", "\xef\xbf\xbd\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct buf b = BUF_INIT(1000);
+		struct json *v;
+		struct json_w w;
+
+		assert_int_equal(json_is_utf8(rows[i].text), !rows[i].want);
+		jw_init(&w, &b, false);
+		jw_str(&w, NULL, rows[i].text);
+		assert_true(jw_done(&w));
+		assert_int_equal(json_parse(&v, (char *)b.data, b.len, NULL, NULL), 0);
+		assert_string_equal(v->str, rows[i].want ?: rows[i].text);
+		json_free(v);
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +172,7 @@ int main(void)
 		cmocka_unit_test(memory_is_capped),
 		cmocka_unit_test(numbers_are_whole_and_in_range),
 		cmocka_unit_test(a_value_knows_its_path),
+		cmocka_unit_test(only_utf8_is_written),
 		cmocka_unit_test(what_is_written_reads_back),
 	};
 
