@@ -46,7 +46,7 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 	if (rc == 0)
 		rc = join_leave(h, id, name, s, &lock, e);
 	if (rc == 0)
-		rc = sandbox_remove(h->root, name, KILL_TIMEOUT_MS, e);
+		rc = sandbox_remove(h->root, name, lock, KILL_TIMEOUT_MS, e);
 	if (rc >= 0)
 		rc = group_remove(s, id, KILL_TIMEOUT_MS, e);
 	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);

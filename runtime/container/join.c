@@ -333,10 +333,17 @@ int join_leave(const struct container_host *h, const char *id, const char *name,
 
 	*ret_lock = -1;
 	rc = sandbox_open(h->root, name, true, &dir, e);
-	if (rc == 0)
-		rc = sandbox_load(dir, &r, e);
 	if (rc < 0)
-		return io_may_work_later(rc) ? rc : 0;
+		return rc == -ENOENT ? 0 : rc;
+	if (!sandbox_is_of(dir, name, id))
+		return 1;
+	rc = sandbox_load(dir, &r, e);
+	if (rc < 0 && io_may_work_later(rc))
+		return rc;
+	if (rc < 0) {
+		*ret_lock = steal_fd(&dir);
+		return 0;
+	}
 	/* When it has ended, nobody is in it, whatever of them can be read. */
 	rc = proc_alive(&r.machine, NULL) == 0 ? 0 : sandbox_members(dir, &r, is_other, &to);
 	if (rc < 0)

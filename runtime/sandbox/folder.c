@@ -26,21 +26,36 @@ int sandbox_open_all(int root)
 	return fd < 0 ? -errno : fd;
 }
 
-int sandbox_open(int root, const char *name, bool lock, int *ret_dir, struct err *e)
+/* Whether @dir still has that name below @root: while its lock was waited for, it may have been removed, and another machine's
+ * have been made. */
+static bool still_there(int root, const char *name, int dir)
 {
 	_cleanup_close_ int all = sandbox_open_all(root);
-	_cleanup_close_ int dir = -1;
+	struct stat a, b;
 
-	if (all < 0)
-		return err_errno(e, -all, "sandbox %s", name);
-	dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return err_errno(e, errno, "sandbox %s", name);
-	while (lock && flock(dir, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_errno(e, errno, "cannot lock the folder of sandbox %s", name);
-	*ret_dir = steal_fd(&dir);
-	return 0;
+	return all >= 0 && fstat(dir, &a) == 0 && fstatat(all, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+int sandbox_open(int root, const char *name, bool lock, int *ret_dir, struct err *e)
+{
+	for (;;) {
+		_cleanup_close_ int all = sandbox_open_all(root);
+		_cleanup_close_ int dir = -1;
+
+		if (all < 0)
+			return err_errno(e, -all, "sandbox %s", name);
+		dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (dir < 0)
+			return err_errno(e, errno, "sandbox %s", name);
+		while (lock && flock(dir, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return err_errno(e, errno, "cannot lock the folder of sandbox %s", name);
+		if (lock && !still_there(root, name, dir))
+			continue;
+		*ret_dir = steal_fd(&dir);
+		return 0;
+	}
 }
 
 int sandbox_make_dir(int root, const char *name, int *ret_dir, struct err *e)
@@ -119,18 +134,16 @@ static int remove_all_when_empty(int root, struct err *e)
 	return 0;
 }
 
-int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e)
+int sandbox_remove(int root, const char *name, int dir, int timeout_ms, struct err *e)
 {
 	_cleanup_close_ int all = -1;
-	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int members = -1;
-	int rc = sandbox_open(root, name, false, &dir, e);
+	int rc;
 
 	/* Whoever was to make it may have come as far as the folder of all. */
-	if (rc == -ENOENT)
+	if (dir < 0)
 		return remove_all_when_empty(root, e);
-	if (rc == 0)
-		rc = end_processes(dir, timeout_ms, e);
+	rc = end_processes(dir, timeout_ms, e);
 	if (rc < 0)
 		return rc;
 	members = openat(dir, SANDBOX_MEMBERS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -125,6 +125,17 @@ int sandbox_strike(int dir, struct sandbox_record *r, const char *id, struct err
 	return sandbox_save(dir, r, e);
 }
 
+bool sandbox_is_of(int dir, const char *name, const char *id)
+{
+	size_t n = strcspn(name, "@");
+	char path[NAME_MAX + 16];
+
+	/* Its maker's it is before anything is noted. */
+	if (strncmp(name, id, n) == 0 && !id[n])
+		return true;
+	return member_path(id, path, sizeof(path)) == 0 && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool sandbox_had_members(int dir)
 {
 	return faccessat(dir, SANDBOX_MEMBERS, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

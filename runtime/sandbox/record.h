@@ -45,6 +45,8 @@ int sandbox_find(int root, int netns, char *ret_name);
 /* @id is in it from now on, and no more; nothing of it being there is fine. */
 int sandbox_enroll(int dir, const char *id, struct err *e);
 int sandbox_strike(int dir, struct sandbox_record *r, const char *id, struct err *e);
+/* Whether @id made it or joined it: a container's may have gone, and what has the name be another's. */
+bool sandbox_is_of(int dir, const char *name, const char *id);
 /* Whether anybody but the one that made it ever was in it. */
 bool sandbox_had_members(int dir);
 /* Calls @each with every container that is in it, until that returns something else than 0, which is returned.

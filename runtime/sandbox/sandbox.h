@@ -112,8 +112,8 @@ int sandbox_join(int root, const char *name, int *ret_fd, struct err *e);
 int sandbox_join_net(int root, const char *name, int *ret_fd, struct err *e);
 /* Waits for husk-net's end, which comes with its last proxy's; kills it when it is late. */
 int sandbox_end_net(const struct proc_id *net, struct err *e);
-/* Kills the machine if it lives, waits for it and husk-net, and removes the folder. A sandbox that is not there is
- * fine. */
-int sandbox_remove(int root, const char *name, int timeout_ms, struct err *e);
+/* Kills the machine if it lives, waits for it and husk-net, and removes the folder @dir, which has that name and is locked. -1:
+ * there is none, which is fine. */
+int sandbox_remove(int root, const char *name, int dir, int timeout_ms, struct err *e);
 
 #endif

@@ -115,6 +115,8 @@ static void members(void **state)
 	assert_int_equal(sandbox_enroll(dir, "two", NULL), 0);
 	assert_int_equal(sandbox_enroll(dir, "two", NULL), 0); /* again after a killed command */
 	assert_true(sandbox_had_members(dir));
+	assert_true(sandbox_is_of(dir, "one", "two") && sandbox_is_of(dir, "one@2", "one"));
+	assert_false(sandbox_is_of(dir, "one", "on") || sandbox_is_of(dir, "one", "one2") || sandbox_is_of(dir, "one", "three"));
 	got[0] = 0;
 	assert_int_equal(sandbox_members(dir, &r, note, got), 0);
 	assert_string_equal(got, "one two ");

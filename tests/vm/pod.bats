@@ -296,6 +296,32 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force a
 }
 
+@test "a machine's folder that another has come to while its lock was waited for is left to that one" {
+	local holder pid
+	member a
+	runs a
+	member b
+	runs b
+	husk delete --force a
+	husk kill b KILL
+	eventually is_status b stopped
+	coproc flock "$ROOT/@sandbox/a" cat
+	holder=$COPROC_PID
+	eventually grep -q ":$(stat -c %i "$ROOT/@sandbox/a") " /proc/locks
+	"$HUSK" --root "$ROOT" delete b >b.out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q -- "-> .*:$(stat -c %i "$ROOT/@sandbox/a") " /proc/locks
+	mv "$ROOT/@sandbox/a" gone
+	runs a
+	exec {COPROC[1]}>&-
+	wait "$holder" || :
+	wait "$pid" || { cat b.out; false; }
+	[ ! -e "$ROOT/b" ]
+	expect 0 husk exec a echo alive
+	[ "$out" = alive ]
+	husk delete --force a
+}
+
 @test "a husk-net that can open no more waits until it can, at rest" {
 	local net pid spent free=0
 
