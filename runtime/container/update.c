@@ -172,27 +172,58 @@ static uint64_t memory_before(const struct update *u)
 	return before;
 }
 
-static int write_host(struct update *u, struct err *e)
+/* What bounds a machine that several share is not one's alone: of that the guest's half counts. The rest goes into the group
+ * that the machine is in; where that is another's, what only the host can do cannot be done. */
+static int share_host(struct update *u, struct err *e)
 {
-	int rc;
+	static const char *const bounds[] = { "memory.max", "memory.swap.max", "cpu.max", "cpu.max.burst", "pids.max" };
+	struct sandbox_record r;
+	size_t n = 0;
+	bool host;
+	int rc = sandbox_load(u->sandbox, &r, e);
 
-	/* What bounds a machine that several share is not this one's alone. */
-	if (u->shared && u->res.has_memory_limit)
-		join_bound(u->root, u->sandbox, &u->machine, memory_before(u),
-			   u->res.memory_limit > 0 ? (uint64_t)u->res.memory_limit : UINT64_MAX);
-	/* Nothing of that is put back; the guest, which may take its time, delays nobody who joins. */
-	if (u->shared)
-		close_and_reset(&u->sandbox);
-	if (u->cgroup < 0 || !u->host.n || u->shared)
-		return 0;
-	if (u->host.n > AGENT_MAX_VALUES)
-		return err_set(e, E2BIG, "more than %d limits", AGENT_MAX_VALUES);
-	rc = save_host(u, e);
 	if (rc < 0)
 		return rc;
-	rc = group_set(&u->s, &u->host, e);
-	if (rc < 0)
-		put_back(u);
+	host = strcmp(*r.host ? r.host : u->s.sandbox, u->s.id) == 0;
+	for (size_t i = 0; i < u->host.n; i++) {
+		const struct oci_limit *v = &u->host.v[i];
+		bool drop = !host;
+
+		for (size_t k = 0; !drop && k < ARRAY_SIZE(bounds); k++)
+			drop = strcmp(v->file, bounds[k]) == 0;
+		if (!host && !oci_limits_get(&u->guest, v->file))
+			return err_set(e, ENOTSUP, "%s: the container's machine is in the control group of container %s, and what the "
+				       "host limits is that one's to change", v->file, *r.host ? r.host : u->s.sandbox);
+		if (!drop)
+			u->host.v[n++] = *v;
+	}
+	u->host.n = n;
+	return 0;
+}
+
+static int write_host(struct update *u, struct err *e)
+{
+	int rc = 0;
+
+	if (u->host.n > AGENT_MAX_VALUES)
+		return err_set(e, E2BIG, "more than %d limits", AGENT_MAX_VALUES);
+	if (u->shared)
+		rc = share_host(u, e);
+	if (rc == 0 && u->cgroup >= 0 && u->host.n) {
+		rc = save_host(u, e);
+		if (rc == 0) {
+			rc = group_set(&u->s, &u->host, e);
+			if (rc < 0)
+				put_back(u);
+		}
+	}
+	/* Nothing of that is put back. */
+	if (rc == 0 && u->shared && u->res.has_memory_limit)
+		join_bound(u->root, u->sandbox, &u->machine, memory_before(u),
+			   u->res.memory_limit > 0 ? (uint64_t)u->res.memory_limit : UINT64_MAX);
+	/* The guest, which may take its time, delays nobody who joins. */
+	if (u->shared)
+		close_and_reset(&u->sandbox);
 	return rc;
 }
 

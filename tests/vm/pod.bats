@@ -72,6 +72,17 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 0 husk update --memory 290M b
 	[ "$(cat "$(group_of a)/memory.max")" = $(((256 + 96 + 290) * 1048576)) ]
 	husk exec b dd if=/dev/zero of=/dev/null bs=250M count=1
+	# What only the host can do is done for the machine by way of the one in whose group it is, and refused to the others.
+	grown=$(cat "$(group_of a)/memory.max")
+	expect 0 husk update --cpuset-cpus 0 --pids-limit 50 --cpu-share 2048 a
+	[ "$(cat "$(group_of a)/cpuset.cpus") $(cat "$(group_of a)/cpu.weight") $(cat "$(group_of a)/memory.max")" = "0 79 $grown" ]
+	[ "$(cat "$(group_of a)/pids.max")" = max ]
+	expect 1 husk update --cpuset-cpus 0 --pids-limit 30 b
+	says "cpuset.cpus: the container's machine is in the control group of container a"
+	one_line
+	expect 0 husk update --cpu-share 2048 b
+	expect 0 husk exec b cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.weight
+	[ "$out" = $'20\n79' ]
 
 	# A pid namespace, too; and what a third one cannot bring, or join.
 	member c '(.linux.namespaces[] | select(.type == "pid")).path = '"$(of a pid)"
