@@ -78,6 +78,15 @@ static int check_memory(int fd, const char *limit, struct err *e)
 		       strtoull(used, NULL, 10));
 }
 
+/* "- PERIOD" of cpu.max, which is no word of the kernel's: with the quota that there is. */
+static int write_period(int fd, const char *file, const char *was, const char *period)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%.*s %s", (int)strcspn(was, " \n"), was, period);
+
+	return n < 0 || (size_t)n >= sizeof(text) ? -EINVAL : write_value(fd, file, text);
+}
+
 /* @ret_was: what stood there, NULL when there was no such file and none is needed. */
 static int write_one(int fd, const Husk__Agent__V1__CgroupValue *v, bool check, char **ret_was,
 		     struct err *e)
@@ -92,7 +101,9 @@ static int write_one(int fd, const Husk__Agent__V1__CgroupValue *v, bool check, 
 		if (rc < 0)
 			return rc;
 	}
-	if (rc == 0)
+	if (rc == 0 && strcmp(v->file, "cpu.max") == 0 && strncmp(v->value, "- ", 2) == 0)
+		rc = write_period(fd, v->file, was, v->value + 2);
+	else if (rc == 0)
 		rc = write_value(fd, v->file, v->value);
 	if (rc == -ETIMEDOUT)
 		return err_set(e, ETIMEDOUT, "cgroup: writing \"%s\" to %s took more than %d seconds", v->value, v->file,

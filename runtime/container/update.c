@@ -33,6 +33,7 @@ struct update {
 	struct oci_resources res;
 	struct oci_limits guest, host;
 	struct oci_limits was; /* what the host's group had before */
+	char cpu_max[48]; /* the guest's, where the half that is not given is to stay */
 	char *text[AGENT_MAX_VALUES]; /* of its files: owner of was.v's values */
 };
 
@@ -102,16 +103,31 @@ static uint64_t machine_bound(const struct update *u)
 	return need;
 }
 
+static bool has_quota(const struct oci_resources *r)
+{
+	return r->has_cpu_quota && r->cpu_quota;
+}
+
+static bool has_period(const struct oci_resources *r)
+{
+	return r->has_cpu_period && r->cpu_period;
+}
+
+/* Whether the host's group has the quota that the guest's has: not where it bounds others, too. */
+static bool is_mirrored(const struct update *u)
+{
+	return u->cgroup >= 0 && !u->shared;
+}
+
 /* A period alone goes with the quota that there is, a quota with its period, as runc has it. */
 static void complete_cpu(struct update *u)
 {
 	struct oci_resources *r = &u->res;
-	bool quota = r->has_cpu_quota && r->cpu_quota, period = r->has_cpu_period && r->cpu_period;
+	bool quota = has_quota(r), period = has_period(r);
 	_cleanup_free_ char *text = NULL;
 	char *end;
 
-	if (quota == period || u->cgroup < 0 ||
-	    io_read_file(u->cgroup, "cpu.max", MAX_FILE, &text, NULL) < 0)
+	if (quota == period || !is_mirrored(u) || io_read_file(u->cgroup, "cpu.max", MAX_FILE, &text, NULL) < 0)
 		return;
 	if (!quota) {
 		r->has_cpu_quota = true;
@@ -122,6 +138,27 @@ static void complete_cpu(struct update *u)
 		r->has_cpu_period = true;
 		r->cpu_period = strtoull(end, NULL, 10);
 	}
+}
+
+/* The same, where only the guest knows: to its kernel a quota alone is one, and a period alone is the agent's to complete. */
+static void complete_cpu_inside(struct update *u)
+{
+	const struct oci_resources *r = &u->res;
+
+	if (has_quota(r) == has_period(r) || is_mirrored(u))
+		return;
+	if (has_period(r))
+		snprintf(u->cpu_max, sizeof(u->cpu_max), "- %" PRIu64, r->cpu_period);
+	else if (r->cpu_quota > 0)
+		snprintf(u->cpu_max, sizeof(u->cpu_max), "%" PRId64, r->cpu_quota);
+	else
+		snprintf(u->cpu_max, sizeof(u->cpu_max), "max");
+	/* The first is that of the fields; in version 2's own words it is whole. */
+	for (size_t i = 0; i < u->guest.n; i++)
+		if (strcmp(u->guest.v[i].file, "cpu.max") == 0) {
+			u->guest.v[i].value = u->cpu_max;
+			break;
+		}
 }
 
 /* ---- the host's group ---------------------------------------------------------------------------- */
@@ -261,6 +298,7 @@ int container_update(const struct container_host *h, const char *id, const struc
 	if (rc == 0) {
 		complete_cpu(u);
 		rc = oci_limits_guest(&u->res, &u->guest, e);
+		complete_cpu_inside(u);
 	}
 	if (rc == 0)
 		rc = oci_limits_host(&u->res, machine_bound(u), &u->host, e);

@@ -192,6 +192,14 @@ static void updated(void **state)
 		assert_int_equal(update(&r, "memory.max", "67108864", NULL, NULL, true)->rc, 0);
 		assert_int_equal(group_has("memory.max", "67108864"), 0);
 	}
+	if (agenthost_sh(h, "grep -qw cpu $0/cg/${0##*/}/cgroup.controllers") == 0) {
+		assert_int_equal(update(&r, "cpu.max", "20000 50000", NULL, NULL, false)->rc, 0);
+		assert_int_equal(update(&r, "cpu.max", "- 60000", NULL, NULL, false)->rc, 0);
+		assert_int_equal(group_has("cpu.max", "20000 60000"), 0);
+		assert_int_equal(update(&r, "cpu.max", "max", NULL, NULL, false)->rc, 0);
+		assert_int_equal(update(&r, "cpu.max", "- 70000", NULL, NULL, false)->rc, 0);
+		assert_int_equal(group_has("cpu.max", "max 70000"), 0);
+	}
 	assert_int_equal(agenthost_delete(h, "updated", ""), 0);
 }
 

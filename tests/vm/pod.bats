@@ -80,6 +80,15 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	expect 1 husk update --cpuset-cpus 0 --pids-limit 30 b
 	says "cpuset.cpus: the container's machine is in the control group of container a"
 	one_line
+	for period in 40000 50000; do
+		expect 0 husk update --cpu-quota 20000 --cpu-period $period b
+		expect 0 husk update --cpu-quota 30000 b
+		expect 0 husk exec b cat /sys/fs/cgroup/cpu.max
+		[ "$out" = "30000 $period" ]
+		expect 0 husk update --cpu-period 60000 b
+		expect 0 husk exec b cat /sys/fs/cgroup/cpu.max
+		[ "$out" = '30000 60000' ]
+	done
 	expect 0 husk update --cpu-share 2048 b
 	expect 0 husk exec b cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.weight
 	[ "$out" = $'20\n79' ]
