@@ -26,6 +26,8 @@
 #include "runtime/net/net.h"
 
 #define OWN_PRIO 1 /* of our filter among those of others on the same hook */
+/* The ingress hook of either qdisc that may be on it: "ingress", which is ours, and "clsact", which is somebody's. */
+#define HOOK TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 
 static int nl_fail(struct err *e, int rc, const struct net_link *l, const char *what)
 {
@@ -108,7 +110,7 @@ static struct rtnl_cls *new_filter(int index)
 
 	if (c) {
 		rtnl_tc_set_ifindex(TC_CAST(c), index);
-		rtnl_tc_set_parent(TC_CAST(c), TC_HANDLE(0xffffu, 0));
+		rtnl_tc_set_parent(TC_CAST(c), HOOK);
 		rtnl_cls_set_prio(c, OWN_PRIO);
 		rtnl_cls_set_protocol(c, ETH_P_ALL);
 	}
@@ -161,40 +163,78 @@ static int redirect(struct nl_sock *sk, int from, int to)
 	return rc == 0 || rc == -NLE_EXIST ? rc : redirect_by(sk, from, to, false);
 }
 
-static void remove_filter(struct nl_sock *sk, int index)
+/* What is on the ingress hook of a link with our filter's priority. */
+struct found {
+	int to; /* where a filter of our kind leads: a link's index; 0: nowhere any more, or there is none */
+	bool others; /* filters of another kind */
+	int left; /* how many of any priority are not of our kind */
+};
+
+/* libnl takes some filters without an action for ones with, and crashes: there is one, if of no kind. */
+static struct rtnl_act *first_action(struct rtnl_cls *matchall)
+{
+	struct rtnl_act *last = rtnl_act_alloc(), *first = NULL;
+
+	if (last && rtnl_mall_append_action(matchall, last) == 0)
+		first = rtnl_mall_get_first_action(matchall);
+	rtnl_act_put(last);
+	return first;
+}
+
+static bool is_ours(struct rtnl_cls *c, const char *kind, int *ret_to)
+{
+	bool all = strcmp(kind, "matchall") == 0, ours;
+	struct rtnl_act *a = all ? first_action(c) : strcmp(kind, "u32") == 0 ? rtnl_u32_get_action(c) : NULL;
+
+	ours = a && strcmp(rtnl_tc_get_kind(TC_CAST(a)) ?: "", "mirred") == 0;
+	if (ours)
+		*ret_to = (int)rtnl_mirred_get_ifindex(a);
+	/* That of u32 stays the filter's. */
+	if (all)
+		rtnl_act_put(a);
+	return ours;
+}
+
+/* Of u32's it is one among several that may have a priority. */
+static void remove_filter(struct nl_sock *sk, int index, const char *kind, uint32_t handle)
 {
 	struct rtnl_cls *c = new_filter(index);
 
-	if (c)
+	if (c && rtnl_tc_set_kind(TC_CAST(c), kind) == 0) {
+		if (strcmp(kind, "u32") == 0)
+			rtnl_tc_set_handle(TC_CAST(c), handle);
 		rtnl_cls_delete(sk, c, 0);
+	}
 	rtnl_cls_put(c);
 }
 
-/* Where our kind of filter on @index leads: a link's index, 0 when there is none. */
-static int leads_to(struct nl_sock *sk, int index)
+/* @remove: ours go. */
+static struct found look(struct nl_sock *sk, int index, bool remove)
 {
 	struct nl_cache *cache = NULL;
-	int to = 0;
+	struct found f = { .to = 0 };
 
-	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffffu, 0), &cache) < 0)
-		return 0;
+	if (rtnl_cls_alloc_cache(sk, index, HOOK, &cache) < 0)
+		return f;
 	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
 		struct rtnl_cls *c = (struct rtnl_cls *)o;
-		const char *kind = rtnl_tc_get_kind(TC_CAST(c));
-		struct rtnl_act *a = NULL;
+		const char *kind = rtnl_tc_get_kind(TC_CAST(c)) ?: "";
+		uint32_t handle = rtnl_tc_get_handle(TC_CAST(c));
 
-		if (rtnl_cls_get_prio(c) != OWN_PRIO || !kind)
+		/* u32's tables are listed among its filters, and the empty handle that each kind begins with. */
+		if (!handle || (strcmp(kind, "u32") == 0 && !TC_U32_NODE(handle)))
 			continue;
-		if (strcmp(kind, "matchall") == 0)
-			a = rtnl_mall_get_first_action(c);
-		else if (strcmp(kind, "u32") == 0)
-			a = rtnl_u32_get_action(c);
-		if (a && strcmp(rtnl_tc_get_kind(TC_CAST(a)) ?: "", "mirred") == 0)
-			to = (int)rtnl_mirred_get_ifindex(a);
-		rtnl_act_put(a);
+		if (rtnl_cls_get_prio(c) != OWN_PRIO) {
+			f.left++;
+		} else if (!is_ours(c, kind, &f.to)) {
+			f.left++;
+			f.others = true;
+		} else if (remove) {
+			remove_filter(sk, index, kind, handle);
+		}
 	}
 	nl_cache_free(cache);
-	return to;
+	return f;
 }
 
 /* Not if_indextoname(): what kind of socket that opens is the C library's business, and the filter allows one kind. */
@@ -209,13 +249,16 @@ static bool is_there(int index, struct ifreq *ret)
 /* Another machine's, living: it would lose its network. What a killed husk-net left leads nowhere. */
 static int take_over(struct nl_sock *sk, const struct net_link *l, struct err *e)
 {
+	struct found f = look(sk, l->index, false);
 	struct ifreq ifr;
-	int to = leads_to(sk, l->index);
 
-	if (to && is_there(to, &ifr))
+	if (f.to && is_there(f.to, &ifr))
 		return err_set(e, EBUSY, "interface %s: leads to %s already: another virtual machine has it", l->name,
 			       ifr.ifr_name);
-	remove_filter(sk, l->index);
+	if (f.others)
+		return err_set(e, EBUSY, "interface %s: somebody's filter has the priority %d on its ingress hook, which the mirror "
+			       "needs", l->name, OWN_PRIO);
+	look(sk, l->index, true);
 	return 0;
 }
 
@@ -249,14 +292,6 @@ int mirror_make(struct nl_sock *sk, int tun, const struct net_link *l, int *ret_
 
 void mirror_remove(struct nl_sock *sk, int index)
 {
-	struct nl_cache *cache = NULL;
-	int left = 0;
-
-	remove_filter(sk, index);
-	if (rtnl_cls_alloc_cache(sk, index, TC_HANDLE(0xffffu, 0), &cache) == 0) {
-		left = nl_cache_nitems(cache);
-		nl_cache_free(cache);
-	}
-	if (!left)
+	if (!look(sk, index, true).left)
 		ingress(sk, index, false);
 }

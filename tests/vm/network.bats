@@ -177,6 +177,40 @@ no_trace() { [ -z "$(traces)" ]; }
 	no_trace
 }
 
+@test "a link whose hook is somebody's: carried beside their filters, which stay; one in the mirror's place is named" {
+	hook() { tc -n "$NS" qdisc show dev eth0; tc -n "$NS" filter show dev eth0 ingress; tc -n "$NS" filter show dev eth0 egress; }
+	veth eth0 10.77.0.2/24 10.77.0.1/24
+	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
+	tc -n "$NS" qdisc add dev eth0 clsact
+	tc -n "$NS" filter add dev eth0 ingress prio 5 protocol all matchall classid 1:1
+	tc -n "$NS" filter add dev eth0 egress prio 1 protocol all matchall classid 1:1
+	hook >before
+	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
+	hook | grep -q mirred
+	reaches 10.77.0.2
+	husk delete --force "$ID"
+	hook | diff before -
+	for kind in matchall 'u32 match u32 0 0'; do
+		tc -n "$NS" filter add dev eth0 ingress prio 1 protocol all $kind classid 1:1
+		hook >taken
+		expect 1 husk run -d -b "$BUNDLE" "$ID" </dev/null
+		says "interface eth0: somebody's filter has the priority 1 on its ingress hook"
+		one_line
+		hook | diff taken -
+		tc -n "$NS" filter del dev eth0 ingress prio 1 protocol all
+	done
+	# What a killed one left is nobody's.
+	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
+	hook >ours
+	kill -9 $(jq '.netPid, .machinePid' "$ROOT/@sandbox/$ID/state.json")
+	husk delete --force "$ID"
+	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
+	reaches 10.77.0.2
+	[ "$(hook | grep -c mirred)" = "$(grep -c mirred ours)" ]
+	husk delete --force "$ID"
+	hook | diff before -
+}
+
 @test "a device of the host moves in; a machine that is killed leaves nothing in a namespace that stays" {
 	veth eth0 10.77.0.2/24 10.77.0.1/24
 	ip link add "d$$" type veth peer name "e$$"
