@@ -117,7 +117,7 @@ static size_t own_taps(const struct net_links *n, int *out)
 	return k;
 }
 
-static const struct net_link *in_scan(const struct net_scan *s, int index)
+static struct net_link *in_scan(struct net_scan *s, int index)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->link[i].index == index)
@@ -199,7 +199,7 @@ static void refuse(struct net_links *n, const struct net_link *l, const struct e
 }
 
 /* Those of links that have gone, or are others now, are forgotten. */
-static void settle_refusals(struct net_links *n, const struct net_scan *s)
+static void settle_refusals(struct net_links *n, struct net_scan *s)
 {
 	for (size_t i = 0; i < NET_MAX_LINKS; i++) {
 		struct net_refusal *r = &n->refused[i];
@@ -236,12 +236,15 @@ static int try(struct net_links *n, const struct net_link *l, bool strict, struc
 	return rc;
 }
 
-static int keep(struct net_links *n, struct net_slot *s, const struct net_link *now, bool *changed, struct err *e)
+static int keep(struct net_links *n, struct net_slot *s, struct net_link *now, bool *changed, struct err *e)
 {
 	int rc = 0;
 
 	if (s->link.mtu != now->mtu)
 		rc = mirror_set_mtu(n->sk, s->tap, now, e);
+	/* The guest is told what its tap takes; the next look tries again. */
+	if (rc < 0)
+		now->mtu = s->link.mtu;
 	*changed |= !is_unchanged(&s->link, now);
 	s->link = *now;
 	return rc;
@@ -291,14 +294,19 @@ int links_update(struct net_links *n, uint64_t number, bool strict, struct net_s
 	n->again_ns = 0;
 	for (size_t i = 0; rc == 0 && i < NET_MAX_LINKS; i++) {
 		struct net_slot *s = &n->slot[i];
-		const struct net_link *now = s->life == LINK_HERE ? in_scan(ret, s->link.index) : NULL;
+		struct net_link *now = s->life == LINK_HERE ? in_scan(ret, s->link.index) : NULL;
+		struct err why = ERR_INIT;
 
 		if (s->life == LINK_HERE && (!now || !is_same_device(&s->link, now))) {
 			leave(n, s, number);
 			*ret_changed = true;
 		} else if (now) {
-			rc = keep(n, s, now, ret_changed, e);
+			rc = keep(n, s, now, ret_changed, &why);
 		}
+		if (rc < 0 && strict)
+			*e = why;
+		else if (rc < 0)
+			rc = net_go_without(ret, &why);
 	}
 	return rc < 0 ? rc : make_new(n, strict, ret, ret_changed, e);
 }

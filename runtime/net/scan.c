@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <linux/if_addr.h>
+#include <linux/if_ether.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netlink/cache.h>
@@ -67,6 +68,9 @@ static bool lies_here(struct rtnl_link *l, const char *kind)
 	return false;
 }
 
+/* A tap's largest, less than that of other kinds by an Ethernet header. */
+#define TAP_MTU (65535 - ETH_HLEN)
+
 static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 {
 	struct nl_addr *mac = rtnl_link_get_addr(l);
@@ -83,7 +87,7 @@ static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 	if (s->n == NET_MAX_LINKS)
 		return err_set(e, E2BIG, "interface %s: more than %d in one network namespace", name, NET_MAX_LINKS);
 	*to = (struct net_link){ .index = rtnl_link_get_ifindex(l),
-				 .mtu = rtnl_link_get_mtu(l),
+				 .mtu = min_t(unsigned, rtnl_link_get_mtu(l), TAP_MTU),
 				 .no_arp = rtnl_link_get_flags(l) & IFF_NOARP };
 	memcpy(to->mac, nl_addr_get_binary_addr(mac), sizeof(to->mac));
 	strncpy(to->name, name, sizeof(to->name) - 1);

@@ -177,6 +177,21 @@ no_trace() { [ -z "$(traces)" ]; }
 	no_trace
 }
 
+@test "an MTU beyond what a tap can have is that, from the start and later" {
+	mtu_is() { expect 0 husk exec "$ID" cat /sys/class/net/eth0/mtu && [ "$out" = "$1" ]; }
+	veth eth0 10.77.0.2/24 10.77.0.1/24 mtu 65535
+	bundle "$(args sleep 1000)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"'
+	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
+	mtu_is 65521
+	ip -n "$NS" link set eth0 mtu 1500
+	eventually mtu_is 1500
+	ip -n "$NS" link set eth0 mtu 65535
+	veth net1 10.78.0.2/24 10.78.0.1/24
+	eventually mtu_is 65521
+	eventually reaches 10.78.0.2
+	husk delete --force "$ID"
+}
+
 @test "a link whose hook is somebody's: carried beside their filters, which stay; one in the mirror's place is named" {
 	hook() { tc -n "$NS" qdisc show dev eth0; tc -n "$NS" filter show dev eth0 ingress; tc -n "$NS" filter show dev eth0 egress; }
 	veth eth0 10.77.0.2/24 10.77.0.1/24
