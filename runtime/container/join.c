@@ -201,8 +201,9 @@ int join_enter(const struct join *j, int root, const char *id, uint64_t limit, s
 struct other {
 	int root;
 	const char *sandbox, *except;
-	struct container_state st; /* found */
+	struct container_state st; /* one that lives, which ends the search */
 	int dir;
+	char creating[NAME_MAX + 1]; /* one that is not there yet; "": none */
 };
 
 static int is_other(void *arg, const char *id)
@@ -216,9 +217,10 @@ static int is_other(void *arg, const char *id)
 	rc = container_find(o->root, id, &o->dir, &o->st, NULL);
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
-	if (strcmp(o->st.sandbox, o->sandbox) == 0 &&
-	    (container_status_lives(o->st.status) || o->st.status == CONTAINER_CREATING))
+	if (strcmp(o->st.sandbox, o->sandbox) == 0 && container_status_lives(o->st.status))
 		return 1;
+	if (strcmp(o->st.sandbox, o->sandbox) == 0 && o->st.status == CONTAINER_CREATING)
+		snprintf(o->creating, sizeof(o->creating), "%s", id);
 	container_state_done(&o->st);
 	close_and_reset(&o->dir);
 	return 0;
@@ -305,13 +307,19 @@ static int ask_machine(const struct container_host *h, const char *id, const cha
 static int leave_to(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int dir,
 		    struct sandbox_record *r, struct other *to, struct err *e)
 {
+	bool moves = strcmp(r->host, id) == 0 && s->cgroup && *s->cgroup;
 	struct nc_memory_reply memory;
-	int rc = ask_machine(h, id, name, s, &memory, e);
+	int rc;
 
+	/* It may have no group yet, and may come to nothing. */
+	if (moves && !to->st.id)
+		return err_set(e, EAGAIN, "container %s is being created in the virtual machine, which cannot leave the control "
+			       "group of %s before that is done: try again", to->creating, id);
+	rc = ask_machine(h, id, name, s, &memory, e);
 	if (rc < 0)
-		return has_ended(&r->machine) ? 0 :
-			err_wrap(e, rc, "cannot leave the virtual machine to container %s", to->st.id);
-	if (strcmp(r->host, id) == 0 && s->cgroup && *s->cgroup) {
+		return has_ended(&r->machine) ? 0 : err_wrap(e, rc, "cannot leave the virtual machine to container %s",
+							     to->st.id ?: to->creating);
+	if (moves) {
 		rc = move(r, s, to, &memory, e);
 		if (rc < 0)
 			return err_wrap(e, rc, "the virtual machine cannot leave the control group");
@@ -348,7 +356,7 @@ int join_leave(const struct container_host *h, const char *id, const char *name,
 	rc = proc_alive(&r.machine, NULL) == 0 ? 0 : sandbox_members(dir, &r, is_other, &to);
 	if (rc < 0)
 		return err_errno(e, -rc, "cannot tell who else is in sandbox %s", name);
-	if (rc == 1) {
+	if (rc == 1 || *to.creating) {
 		rc = leave_to(h, id, name, s, dir, &r, &to, e);
 		container_state_done(&to.st);
 		close_and_reset(&to.dir);

@@ -316,6 +316,33 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete --force a
 }
 
+@test "a machine goes on in the group of one that lives, not of one that is still being created" {
+	local pid
+	creating() { [ "$(status_of c)" = creating ] && [ -e hooked ]; }
+	for name in a b; do
+		member $name
+		runs $name
+	done
+	printf '#!/bin/sh\n: >%s/hooked\nwhile [ ! -e %s/go ]; do sleep 0.1; done\n' "$PWD" "$PWD" >hook
+	chmod +x hook
+	member c '.hooks.createRuntime = [{path: "'"$PWD/hook"'"}]'
+	"$HUSK" --root "$ROOT" run -d -b c c </dev/null >c.out 2>&1 3>&- &
+	pid=$!
+	eventually creating
+	machine=$(machine_of a)
+	husk delete --force a
+	in_group b "$machine"
+	husk kill b KILL
+	eventually is_status b stopped
+	expect 1 husk delete b
+	says 'container c is being created in the virtual machine' 'try again'
+	one_line
+	# Without anybody that lives husk-net has gone, and with it what is joined: it comes to nothing, and b can be deleted.
+	touch go
+	! wait "$pid" || { cat c.out; false; }
+	husk delete b
+}
+
 @test "a machine's folder that another has come to while its lock was waited for is left to that one" {
 	local holder pid
 	member a
