@@ -34,7 +34,8 @@ struct update {
 	struct oci_limits guest, host;
 	struct oci_limits was; /* what the host's group had before */
 	char cpu_max[48]; /* the guest's, where the half that is not given is to stay */
-	char *text[AGENT_MAX_VALUES]; /* of its files: owner of was.v's values */
+	char *text[AGENT_MAX_VALUES]; /* of its files: owner of was.v's values … */
+	char *none[AGENT_MAX_VALUES]; /* … with these, for what had none */
 };
 
 static int find(struct update *u, const struct container_host *h, const char *id, struct err *e)
@@ -163,32 +164,72 @@ static void complete_cpu_inside(struct update *u)
 
 /* ---- the host's group ---------------------------------------------------------------------------- */
 
-/* What stands in the files that are to be written, one entry a line, as the kernel takes it back. */
+static int remember(struct update *u, const char *file, const char *value, struct err *e)
+{
+	if (u->was.n == u->was.room) {
+		size_t room = u->was.room ? 2 * u->was.room : 16;
+		void *v = realloc(u->was.v, room * sizeof(*u->was.v));
+
+		if (!v)
+			return err_set(e, ENOMEM, "out of memory");
+		u->was.v = v;
+		u->was.room = room;
+	}
+	u->was.v[u->was.n++] = (struct oci_limit){ .file = file, .value = value, .optional = true };
+	return 0;
+}
+
+/* A device that has no entry is not listed, and without one again when it is written so. */
+static int remember_device(struct update *u, size_t i, struct err *e)
+{
+	const struct oci_limit *v = &u->host.v[i];
+	size_t len = strcspn(v->value, " ");
+	const char *none = strcmp(v->file, "io.max") == 0 ? "rbps=max wbps=max riops=max wiops=max" : "default";
+
+	if (strncmp(v->file, "io.", 3) != 0 || (strcmp(none, "default") == 0 && !strstr(v->file, "weight")) ||
+	    !memchr(v->value, ':', len))
+		return 0;
+	for (const char *line = u->text[i]; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, v->value, len) == 0 && line[len] == ' ')
+			return 0;
+	if (asprintf(&u->none[i], "%.*s %s", (int)len, v->value, none) < 0) {
+		u->none[i] = NULL;
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	return remember(u, v->file, u->none[i], e);
+}
+
+/* The set that is in effect where there is none of its own: while processes are in the group the kernel takes no empty one. */
+static int remember_set(struct update *u, size_t i, struct err *e)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "%.40s.effective", u->host.v[i].file);
+	if (io_read_file(u->cgroup, file, MAX_FILE, &u->none[i], NULL) < 0)
+		return 0;
+	u->none[i][strcspn(u->none[i], "\n")] = 0;
+	return remember(u, u->host.v[i].file, u->none[i], e);
+}
+
+/* What stands in the files that are to be written, one entry a line, as the kernel (and systemd) takes it back. */
 static int save_host(struct update *u, struct err *e)
 {
-	size_t room = 0;
+	int rc = 0;
 
-	for (size_t i = 0; i < u->host.n; i++) {
+	for (size_t i = 0; rc == 0 && i < u->host.n; i++) {
+		const char *file = u->host.v[i].file;
 		char *line, *rest;
 
-		if (io_read_file(u->cgroup, u->host.v[i].file, MAX_FILE, &u->text[i], NULL) < 0)
+		if (io_read_file(u->cgroup, file, MAX_FILE, &u->text[i], NULL) < 0)
 			continue;
-		for (line = strtok_r(u->text[i], "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-			if (u->was.n == room) {
-				size_t more = room ? 2 * room : 16;
-				void *v = realloc(u->was.v, more * sizeof(*u->was.v));
-
-				if (!v)
-					return err_set(e, ENOMEM, "out of memory");
-				u->was.v = v;
-				room = more;
-			}
-			u->was.v[u->was.n++] = (struct oci_limit){ .file = u->host.v[i].file,
-								   .value = line,
-								   .optional = true };
-		}
+		rc = remember_device(u, i, e);
+		line = strtok_r(u->text[i], "\n", &rest);
+		if (rc == 0 && !line && strncmp(file, "cpuset.", 7) == 0)
+			rc = remember_set(u, i, e);
+		for (; rc == 0 && line; line = strtok_r(NULL, "\n", &rest))
+			rc = remember(u, file, strncmp(line, "default ", 8) == 0 ? line + 8 : line, e);
 	}
-	return 0;
+	return rc;
 }
 
 static void put_back(struct update *u)
@@ -309,8 +350,10 @@ int container_update(const struct container_host *h, const char *id, const struc
 		if (rc < 0)
 			put_back(u);
 	}
-	for (size_t i = 0; i < AGENT_MAX_VALUES; i++)
+	for (size_t i = 0; i < AGENT_MAX_VALUES; i++) {
 		free(u->text[i]);
+		free(u->none[i]);
+	}
 	free(u->was.v);
 	oci_limits_free(&u->guest);
 	oci_limits_free(&u->host);

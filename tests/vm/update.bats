@@ -51,6 +51,15 @@ both() { echo "$(guest "$1") / $(host "$1")"; }
 	says memory.high
 	[ "$(both pids.max)" = '70 / 326' ]
 	[ "$(both cpu.weight)" = '79 / 79' ]
+	# What had no value before: a set has its effect again, a device has no rates.
+	before=$(host cpuset.cpus.effective; host io.max)
+	expect 1 husk update -r - "$ID" <<-'END'
+		{"cpu": {"cpus": "0"}, "blockIO": {"throttleReadBpsDevice": [{"major": 7, "minor": 0, "rate": 1048576}]},
+		 "unified": {"memory.high": "lots"}}
+	END
+	says memory.high
+	one_line
+	[ "$(host cpuset.cpus.effective; host io.max)" = "$before" ]
 	# Less than is used, by who asks for the check.
 	expect 1 husk update -r - "$ID" <<<'{"memory": {"limit": 4096, "checkBeforeUpdate": true}}'
 	says 'rejecting memory limit 4096 because of memory usage'
