@@ -85,6 +85,11 @@ int container_delete(const struct container_host *h, const char *id, bool force,
 	if (rc < 0)
 		return rc;
 	rc = container_state_load(dir, &s, e);
+	/* As with runc, a folder in which nothing was noted yet goes, and is no container all the same. */
+	if (rc == -ENOENT && !force) {
+		rc = container_destroy(h, dir, id, &s, e);
+		return rc < 0 ? rc : err_set(e, ENOENT, "container does not exist");
+	}
 	/* A killed command left a folder without a state, or something else wrote into it. Without it a container's group and
 	 * machine are not found: only where there is none to be had. */
 	if (rc < 0 && (!force || io_may_work_later(rc)))

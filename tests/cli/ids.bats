@@ -93,6 +93,12 @@ each_command() { # ID TEXT
 	expect 1 husk create -b / x
 	expect 0 husk delete --force x
 	root_empty
+	# As with runc it goes, and was none.
+	mkdir -p "$ROOT/x"
+	expect 1 husk delete x
+	says 'container does not exist'
+	one_line
+	root_empty
 }
 
 @test "a folder that a killed command left is no container" {
