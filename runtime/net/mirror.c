@@ -256,8 +256,8 @@ static int take_over(struct nl_sock *sk, const struct net_link *l, struct err *e
 		return err_set(e, EBUSY, "interface %s: leads to %s already: another virtual machine has it", l->name,
 			       ifr.ifr_name);
 	if (f.others)
-		return err_set(e, EBUSY, "interface %s: somebody's filter has the priority %d on its ingress hook, which the mirror "
-			       "needs", l->name, OWN_PRIO);
+		return err_set(e, EBUSY, "interface %s: somebody's filter has the priority %d on its ingress hook, which the "
+			       "mirror needs", l->name, OWN_PRIO);
 	look(sk, l->index, true);
 	return 0;
 }
