@@ -32,9 +32,9 @@ int join_enter(const struct join *j, int root, const char *id, uint64_t limit, s
 void join_bound(int root, int sandbox, const struct nc_memory_reply *machine, uint64_t before, uint64_t now);
 
 /* The container @id, whose processes are gone, leaves the sandbox @name: its shares go, and the machine moves to another's
- * control group. 1: others are in it, or it is theirs alone; 0: none is, or the machine has ended, and it is to be removed; an error where that cannot be
- * told, or the machine does not answer: nothing that is another's was touched, and it can be done again. *ret_lock (-1: none) is
- * held until that is done. */
+ * control group. 1: others are in it, or it is theirs alone; 0: none is, or the machine has ended, and it is to be removed; an
+ * error where that cannot be told, or the machine does not answer: nothing that is another's was touched, and it can be done
+ * again. *ret_lock (-1: none) is held until that is done. */
 int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
 	       struct err *e);
 

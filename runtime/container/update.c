@@ -270,8 +270,9 @@ static int share_host(struct update *u, struct err *e)
 		for (size_t k = 0; !drop && k < ARRAY_SIZE(bounds); k++)
 			drop = strcmp(v->file, bounds[k]) == 0;
 		if (!host && !oci_limits_get(&u->guest, v->file))
-			return err_set(e, ENOTSUP, "%s: the container's machine is in the control group of container %s, and what the "
-				       "host limits is that one's to change", v->file, *r.host ? r.host : u->s.sandbox);
+			return err_set(e, ENOTSUP, "%s: the container's machine is in the control group of container %s, and "
+				       "what the host limits is that one's to change", v->file,
+				       *r.host ? r.host : u->s.sandbox);
 		if (!drop)
 			u->host.v[n++] = *v;
 	}
