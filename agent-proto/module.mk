@@ -27,7 +27,7 @@ AGENT_CLIENT_OBJS := $(TTRPC_CLIENT_OBJS) agent-proto/client/client agent-proto/
 	agent-proto/client/decode agent-proto/client/decode_stats agent-proto/client/text
 AGENT_CLIENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
-# The guest's end, without boot.c and main.c: tests run it on the host.
+# The guest's end, without boot*.c and main.c: tests run it on the host.
 AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn service check container \
 	process process_io child mounts resolve rootfs image disks devices tty creds limits seccomp userns inherit message \
 	program stream relay sockets datagrams cgroup update freezer oom stats procs devfilter starthooks) lib/runprog
@@ -37,7 +37,7 @@ AGENT_OBJS += $(addprefix agent-proto/agent/,rtn network network_set network_che
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent
-husk-agent_OBJS := agent-proto/agent/main agent-proto/agent/boot $(AGENT_OBJS) $(LIB_BASE)
+husk-agent_OBJS := agent-proto/agent/main agent-proto/agent/boot agent-proto/agent/boot_tables $(AGENT_OBJS) $(LIB_BASE)
 husk-agent_GEN_OBJS := $(AGENT_GEN_OBJS)
 # Without symbols: every page of it is the guest's memory.
 husk-agent_LIBS := $(AGENT_PROTO_LIBS) -Wl,-s

@@ -58,13 +58,17 @@ static int cover_root(struct err *e)
 
 int boot_world(struct err *e)
 {
-	struct rlimit files = { .rlim_cur = MAX_FILES, .rlim_max = MAX_FILES };
+	const struct rlimit files = { .rlim_cur = MAX_FILES, .rlim_max = MAX_FILES };
+	const struct rlimit none = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
 	int rc;
 
 	umask(022);
 	/* For the agent, and the most that a container can ask for. */
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return err_errno(e, errno, "RLIMIT_NOFILE");
+	/* By default the half of what the memory of the start would do for; containers inherit them. */
+	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setrlimit(RLIMIT_SIGPENDING, &none) < 0)
+		return err_errno(e, errno, "RLIMIT_NPROC");
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		if (mkdir(folders[i], 0755) < 0 && errno != EEXIST)
 			return err_errno(e, errno, "%s", folders[i]);

@@ -20,6 +20,8 @@
 int boot_world(struct err *e);
 /* What a CPU keeps aside of freed pages, an eighth of all memory by default, is not reported to the host: little, then. */
 void boot_memory(void);
+/* What the kernel has bounded by the memory of the start is bounded by all that the machine can have. */
+void boot_tables(void);
 /* The virtio-fs device "husk" on BOOT_SHARES. */
 int boot_shares(struct err *e);
 /* A sysfs on BOOT_SYS. */

@@ -72,6 +72,7 @@ static int serve(struct evloop *l, struct err *e)
 	/* While the host is on its way. If it does not work now, the first container tells why. */
 	a->shares_mounted = boot_shares(NULL) == 0;
 	boot_memory();
+	boot_tables();
 	button.fd = boot_power_button();
 	if (button.fd >= 0)
 		evloop_add(l, &button, EPOLLIN);

@@ -176,3 +176,29 @@ user_ns='.linux.namespaces += [{"type":"user"},{"type":"time"}]
 	expect 1 husk run -b "$BUNDLE" "$ID"
 	says 'failed to set memory policy' 'ignoring unknown or unavailable capabilities: [CAP_OF_THE_FUTURE]'
 }
+
+@test "as many processes as anybody wants: the machine's memory at its start bounds neither them nor the kernel's other tables" {
+	# Each is a copy of the shell that waits for a line.
+	cat >many <<-'END'
+		mkfifo /dev/shm/f && exec 3<>/dev/shm/f
+		i=0
+		while [ $i -lt 2500 ]; do read x <&3 & i=$((i + 1)); done
+		set -- /proc/[0-9]*
+		[ $# -gt 2500 ] && echo many
+		id -u; ulimit -u; ulimit -Hu
+		grep 'pending signals' /proc/self/limits | tr -s ' '
+		cd /proc/sys
+		least() { set -- $1 $2 $(cat $1); [ $3 -ge $2 ] && echo "$1 does" || echo "$1 is $3"; }
+		least kernel/threads-max 4194304; least kernel/pid_max 4194304; least fs/file-max 1000000
+		least fs/inotify/max_user_watches 1048576; least fs/epoll/max_user_watches 100000
+		least user/max_user_namespaces 10000; least net/ipv4/tcp_mem 10000; least net/ipv4/tcp_max_orphans 4096
+		least net/ipv4/tcp_max_tw_buckets 4096; least net/netfilter/nf_conntrack_max 65536
+	END
+	bundle '.process.user = {uid: 1000, gid: 1000}' "$(args sh /many)" 'del(.process.rlimits)'
+	cp many "$BUNDLE/rootfs/many"
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	is many 1000 'Max pending signals unlimited unlimited signals ' {kernel/{threads-max,pid_max},fs/file-max}' does' \
+		{fs/inotify,fs/epoll}'/max_user_watches does' 'user/max_user_namespaces does' \
+		net/ipv4/tcp_{mem,max_orphans,max_tw_buckets}' does' 'net/netfilter/nf_conntrack_max does'
+	[ "$(grep -cx unlimited <<<"$out")" = 2 ]
+}
