@@ -387,7 +387,7 @@ _Noreturn void child_run(const struct child_job *j)
 	if (j->ct && read(j->sync, &go, 1) != 1)
 		_exit(126);
 	if (j->ct)
-		rc = starthooks_run(j->ct, &e);
+		rc = starthooks_run(j->ct, prog.envp, &e);
 	if (rc == 0)
 		rc = install_filter(j, &e);
 	if (rc == 0)

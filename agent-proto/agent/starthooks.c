@@ -26,11 +26,11 @@ static char **vector(const ProtobufCBinaryData *v, size_t n, const char *only)
 	return out;
 }
 
-static int run_one(const Husk__Agent__V1__Hook *h, const struct buf *state, struct err *e)
+static int run_one(const Husk__Agent__V1__Hook *h, char *const *env, const struct buf *state, struct err *e)
 {
 	struct runprog r = { .path = h->path,
 			     .argv = vector(h->args, h->n_args, h->path),
-			     .envp = vector(h->env, h->n_env, NULL),
+			     .envp = h->env_of_process ? env : vector(h->env, h->n_env, NULL),
 			     .input = state->data,
 			     .input_len = state->len,
 			     .timeout_s = h->timeout };
@@ -40,7 +40,7 @@ static int run_one(const Husk__Agent__V1__Hook *h, const struct buf *state, stru
 	return runprog(&r, e);
 }
 
-int starthooks_run(const Husk__Agent__V1__Container *ct, struct err *e)
+int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, struct err *e)
 {
 	struct buf state = BUF_INIT(MAX_STATE);
 	int rc = 0;
@@ -54,7 +54,7 @@ int starthooks_run(const Husk__Agent__V1__Container *ct, struct err *e)
 	if (state.failed)
 		rc = err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; rc == 0 && i < ct->n_start_hooks; i++) {
-		rc = run_one(ct->start_hooks[i], &state, e);
+		rc = run_one(ct->start_hooks[i], env, &state, e);
 		if (rc < 0)
 			err_wrap(e, rc, "error running startContainer hook #%zu", i);
 	}

@@ -6,7 +6,7 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
 
-/* In the container's process. The first failure ends it: -EIO, in runc's words. */
-int starthooks_run(const Husk__Agent__V1__Container *ct, struct err *e);
+/* In the container's process, whose environment is @env. The first failure ends it: -EIO, in runc's words. */
+int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, struct err *e);
 
 #endif

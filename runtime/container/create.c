@@ -508,7 +508,7 @@ static int make_all(struct creation *c, struct err *e)
 	if (rc == 0)
 		rc = share_list_mounts(c->spec, c->bundle, c->rootfs, c->proxy.made.sock, e);
 	if (rc == 0)
-		rc = hooks_create(&c->st, &c->proxy.made.proxy, c->proxy.made.sock, &c->hooked, e);
+		rc = hooks_create(&c->st, &c->spec->process.env, &c->proxy.made.proxy, c->proxy.made.sock, &c->hooked, e);
 	if (rc == 0)
 		rc = hook_mounts_add(&c->hooked, c->spec, e);
 	/* After the hooks: what they mounted is in the shares. */

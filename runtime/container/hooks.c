@@ -75,6 +75,7 @@ uint32_t hooks_start_timeout(const struct oci_hooks *h)
 /* Where a hook runs. */
 struct place {
 	const char *bundle;
+	const struct oci_strv *env; /* of a hook that was given none; NULL: ours */
 	bool inside;
 };
 enum { FD_PROXY, FD_ROOT }; /* what it gets when inside */
@@ -117,11 +118,12 @@ static char **vector(const struct oci_strv *v, const char *only)
 static int run_one(const struct oci_hook *h, const struct place *at, const int *fds, const struct buf *state,
 		   struct err *e)
 {
+	const struct oci_strv *env = h->has_env ? &h->env : at->env;
 	_cleanup_free_ char **argv = vector(&h->args, h->path);
-	_cleanup_free_ char **envp = vector(&h->env, NULL);
+	_cleanup_free_ char **envp = env ? vector(env, NULL) : NULL;
 	struct runprog r = { .path = h->path,
 			     .argv = argv,
-			     .envp = envp,
+			     .envp = env ? envp : environ,
 			     .input = state->data,
 			     .input_len = state->len,
 			     .timeout_s = h->timeout,
@@ -129,7 +131,7 @@ static int run_one(const struct oci_hook *h, const struct place *at, const int *
 			     .enter_what = "cannot enter the container's namespaces",
 			     .arg = at };
 
-	if (!argv || !envp)
+	if (!argv || (env && !envp))
 		return err_set(e, ENOMEM, "out of memory");
 	if (at->inside) {
 		memcpy(r.fds, fds, 2 * sizeof(int));
@@ -138,12 +140,12 @@ static int run_one(const struct oci_hook *h, const struct place *at, const int *
 	return runprog(&r, e);
 }
 
-/* In order. @warn: failures are logged and the rest goes on. */
+/* In order. @inside: with the descriptors for it, and @env. @warn: failures are logged and the rest goes on. */
 static int run_all(const struct container_state *s, enum oci_hook_kind kind, enum container_status status, pid_t pid,
-		   const int *inside, bool warn, struct err *e)
+		   const int *inside, const struct oci_strv *env, bool warn, struct err *e)
 {
 	const struct oci_hook_list *l = &s->hooks.of[kind];
-	struct place at = { .bundle = s->bundle, .inside = inside != NULL };
+	struct place at = { .bundle = s->bundle, .env = env, .inside = inside != NULL };
 	struct buf state = BUF_INIT(CONTAINER_STATE_MAX);
 	int rc = l->n ? hooks_state(s, status, pid, &state) : 0;
 
@@ -163,8 +165,8 @@ static int run_all(const struct container_state *s, enum oci_hook_kind kind, enu
 	return rc;
 }
 
-static int run_inside(const struct container_state *s, const struct proc_id *proxy, struct hook_mounts *mounts,
-		      struct err *e)
+static int run_inside(const struct container_state *s, const struct oci_strv *env, const struct proc_id *proxy,
+		      struct hook_mounts *mounts, struct err *e)
 {
 	_cleanup_close_ int pidfd = -1;
 	_cleanup_close_ int root = -1;
@@ -180,12 +182,13 @@ static int run_inside(const struct container_state *s, const struct proc_id *pro
 		return err_set(e, ESRCH, "husk-proxy has ended");
 	rc = hook_mounts_begin(mounts, pidfd, root, s->rootfs, e);
 	if (rc == 0)
-		rc = run_all(s, OCI_CREATE_CONTAINER, CONTAINER_CREATING, proxy->pid, (int[]){ pidfd, root }, false, e);
+		rc = run_all(s, OCI_CREATE_CONTAINER, CONTAINER_CREATING, proxy->pid, (int[]){ pidfd, root }, env, false,
+			     e);
 	return rc < 0 ? rc : hook_mounts_end(mounts, e);
 }
 
-int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct hook_mounts *mounts,
-		 struct err *e)
+int hooks_create(const struct container_state *s, const struct oci_strv *env, const struct proc_id *proxy, int sock,
+		 struct hook_mounts *mounts, struct err *e)
 {
 	const struct oci_hook_list *of = s->hooks.of;
 	int rc;
@@ -195,20 +198,20 @@ int hooks_create(const struct container_state *s, const struct proc_id *proxy, i
 	/* Its namespaces and mounts stand when it answers. */
 	rc = proxy_call(sock, PROXY_SYNC, NULL, SYNC_TIMEOUT_MS, e);
 	if (rc == 0)
-		rc = run_all(s, OCI_PRESTART, CONTAINER_CREATING, proxy->pid, NULL, false, e);
+		rc = run_all(s, OCI_PRESTART, CONTAINER_CREATING, proxy->pid, NULL, NULL, false, e);
 	if (rc == 0)
-		rc = run_all(s, OCI_CREATE_RUNTIME, CONTAINER_CREATING, proxy->pid, NULL, false, e);
-	return rc < 0 ? rc : run_inside(s, proxy, mounts, e);
+		rc = run_all(s, OCI_CREATE_RUNTIME, CONTAINER_CREATING, proxy->pid, NULL, NULL, false, e);
+	return rc < 0 ? rc : run_inside(s, env, proxy, mounts, e);
 }
 
 int hooks_poststart(const struct container_state *s, struct err *e)
 {
-	return run_all(s, OCI_POSTSTART, CONTAINER_RUNNING, s->proxy.pid, NULL, false, e);
+	return run_all(s, OCI_POSTSTART, CONTAINER_RUNNING, s->proxy.pid, NULL, NULL, false, e);
 }
 
 void hooks_poststop(const struct container_state *s)
 {
 	struct err e = ERR_INIT;
 
-	run_all(s, OCI_POSTSTOP, CONTAINER_STOPPED, 0, NULL, true, &e);
+	run_all(s, OCI_POSTSTOP, CONTAINER_STOPPED, 0, NULL, NULL, true, &e);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hooks on the host's side: config.md of the specification, "POSIX-platform Hooks". Each gets the container's state as
- * JSON on its standard input, exactly the environment that the configuration gives it, and runs in the
- * bundle's folder. What it writes is shown when it fails. A husk that is killed takes the hook that runs with it.
+ * JSON on its standard input, exactly the environment that the configuration gives it (if none, husk's own, and inside the
+ * container its process's), and runs in the bundle's folder. What it writes is shown when it fails. A husk that is killed takes
+ * the hook that runs with it.
  *
  *	prestart, createRuntime   in the runtime's namespaces, once husk-proxy has made the container's
  *	createContainer           in those of the proxy; "/" is the host's, as everywhere, and the root file system
@@ -18,11 +19,11 @@
 #include "runtime/container/hook_mounts.h"
 #include "runtime/container/state.h"
 
-/* The three kinds that `create` runs, with the proxy @sock, @proxy, which has had its mounts. The first
+/* The three kinds that `create` runs, with the proxy @sock, @proxy, which has had its mounts. @env: process.env. The first
  * failure ends it. Without any hook nothing is done. @mounts, zeroed: what those of createContainer mounted;
  * hook_mounts_done() in any case. */
-int hooks_create(const struct container_state *s, const struct proc_id *proxy, int sock, struct hook_mounts *mounts,
-		 struct err *e);
+int hooks_create(const struct container_state *s, const struct oci_strv *env, const struct proc_id *proxy, int sock,
+		 struct hook_mounts *mounts, struct err *e);
 /* Of a running container. The first failure ends it; what becomes of the container is the caller's business. */
 int hooks_poststart(const struct container_state *s, struct err *e);
 /* All of them; failures are logged as warnings. */

@@ -28,10 +28,19 @@ static int read_timeout(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
+/* One of nothing is not as none. */
+static int read_env(struct oci_ctx *c, const struct json *v, void *dst)
+{
+	struct oci_hook *h = dst;
+
+	h->has_env = true;
+	return oci_read_env(c, v, &h->env);
+}
+
 const struct oci_field oci_hook_fields[] = {
 	OCI_REQUIRED("path", OCI_HOST, struct oci_hook, path, oci_read_abspath),
 	OCI_FIELD("args", OCI_HOST, struct oci_hook, args, oci_read_strv),
-	OCI_FIELD("env", OCI_HOST, struct oci_hook, env, oci_read_env),
+	OCI_WHOLE("env", OCI_HOST, read_env),
 	OCI_FIELD("timeout", OCI_HOST, struct oci_hook, timeout, read_timeout),
 	OCI_END,
 };
@@ -71,8 +80,6 @@ int oci_read_hooks(struct oci_ctx *c, const struct json *v, void *dst)
 
 static void write_strings(struct json_w *w, const char *key, const struct oci_strv *v)
 {
-	if (!v->n)
-		return;
 	jw_array(w, key);
 	for (size_t i = 0; i < v->n; i++)
 		jw_str(w, NULL, v->v[i]);
@@ -91,8 +98,10 @@ void oci_write_hooks(struct json_w *w, const char *key, const struct oci_hooks *
 
 			jw_object(w, NULL);
 			jw_str(w, "path", one->path);
-			write_strings(w, "args", &one->args);
-			write_strings(w, "env", &one->env);
+			if (one->args.n)
+				write_strings(w, "args", &one->args);
+			if (one->has_env)
+				write_strings(w, "env", &one->env);
 			if (one->timeout)
 				jw_uint(w, "timeout", one->timeout);
 			jw_end_object(w);

@@ -329,6 +329,7 @@ static void add_hooks(struct packer *p, pb_container *m, const struct oci_hook_l
 		to->args = byte_strings(p, &from->args);
 		to->n_env = from->env.n;
 		to->env = byte_strings(p, &from->env);
+		to->env_of_process = !from->has_env;
 		to->timeout = from->timeout;
 	}
 	if (!l->n)

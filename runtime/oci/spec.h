@@ -245,7 +245,8 @@ enum oci_hook_kind { OCI_PRESTART, OCI_CREATE_RUNTIME, OCI_CREATE_CONTAINER, OCI
 struct oci_hook {
 	const char *path; /* absolute */
 	struct oci_strv args; /* from argv[0] on; none: the path alone */
-	struct oci_strv env; /* all that it gets */
+	struct oci_strv env; /* all that it gets, if ... */
+	bool has_env; /* ... one was given; else it is that of whoever runs it */
 	uint32_t timeout; /* seconds, 0: none */
 };
 

@@ -464,19 +464,23 @@ static void start_hooks(void **state)
 	static const struct {
 		const char *why, *script, *text;
 		unsigned timeout;
+		enum { LISTED, EMPTY, NOT_GIVEN } env;
 	} cases[] = {
 		{ "state and place",
 		  "[ \"$(cat)\" = '{\"pid\":1}' ] && [ $$ != 1 ] && [ $(id -u) = 65534 ] && echo "
 		  "$A >/tmp/hook",
-		  "", 0 },
+		  "", 0, LISTED },
+		{ "an empty environment", "[ \"${HOME-no}${A-no}${OF_PROCESS-no}\" = nonono ] && echo word >/tmp/hook", "", 0, EMPTY },
+		{ "the process's environment, with the home that was found",
+		  "[ \"$HOME$OF_PROCESS\" = /word ] && echo word >/tmp/hook", "", 0, NOT_GIVEN },
 		{ "fails", "echo why >&2; exit 3",
-		  "error running startContainer hook #1: exit status 3, stdout: , stderr: why", 0 },
+		  "error running startContainer hook #1: exit status 3, stdout: , stderr: why", 0, LISTED },
 		{ "hangs", "sleep 100",
 		  "error running startContainer hook #1: ran past its timeout of 1 seconds, "
 		  "stdout: , stderr: ",
-		  1 },
+		  1, LISTED },
 	};
-	static char sh[] = "/bin/sh", none[] = "/bin/true", env[] = "A=word";
+	static char sh[] = "/bin/sh", none[] = "/bin/true", env[] = "A=word", process_env[] = "OF_PROCESS=word";
 
 	(void)state;
 	if (!h)
@@ -485,6 +489,7 @@ static void start_hooks(void **state)
 		ProtobufCBinaryData args[3] = { { 2, (uint8_t *)(uintptr_t) "sh" },
 						{ 2, (uint8_t *)(uintptr_t) "-c" } };
 		ProtobufCBinaryData envs[1] = { { sizeof(env) - 1, (uint8_t *)env } };
+		ProtobufCBinaryData own[1] = { { sizeof(process_env) - 1, (uint8_t *)process_env } };
 		Husk__Agent__V1__Hook hook[2], *hooks[2] = { &hook[0], &hook[1] };
 		struct reply r = { 0 }, s = { 0 };
 		struct ct_request q;
@@ -496,14 +501,17 @@ static void start_hooks(void **state)
 		hook[1].args = args;
 		hook[1].n_args = 3;
 		hook[1].env = envs;
-		hook[1].n_env = 1;
+		hook[1].n_env = cases[i].env == LISTED;
+		hook[1].env_of_process = cases[i].env == NOT_GIVEN;
 		hook[1].timeout = cases[i].timeout;
 		args[2].data = (uint8_t *)(uintptr_t)cases[i].script;
 		args[2].len = strlen(cases[i].script);
 		request_init(&q, "hooks");
 		q.user.uid = q.user.gid = 65534;
 		request_mount(&q, "/tmp", "tmpfs", "tmpfs", 0, "mode=1777");
-		request_args(&q, "grep", "-q", "word", "/tmp/hook", NULL);
+		request_args(&q, "/bin/grep", "-q", "word", "/tmp/hook", NULL);
+		q.proc.env = own;
+		q.proc.n_env = 1;
 		q.ct.start_hooks = hooks;
 		q.ct.n_start_hooks = 2;
 		q.ct.hook_state_head =

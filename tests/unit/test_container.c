@@ -335,12 +335,13 @@ static void test_state_round_trip(void **state)
 				     .n_annotations = 2 };
 	const char *words[] = { "stop", "A=\"b\"" };
 	struct oci_hook hooks[] = {
-		{ .path = "/a", .args = { words, 2 }, .env = { words + 1, 1 }, .timeout = 9 },
+		{ .path = "/a", .args = { words, 2 }, .env = { words + 1, 1 }, .has_env = true, .timeout = 9 },
 		{ .path = "/b" },
+		{ .path = "/c", .has_env = true },
 	};
 	struct container_state got = { .doc = NULL };
 
-	s.hooks.of[OCI_POSTSTOP] = (struct oci_hook_list){ hooks, 2 };
+	s.hooks.of[OCI_POSTSTOP] = (struct oci_hook_list){ hooks, 3 };
 	assert_int_equal(container_state_save(f->fd, &s, NULL), 0);
 	assert_int_equal(container_state_load(f->fd, &got, NULL), 0);
 	assert_string_equal(got.bundle, s.bundle);
@@ -355,12 +356,17 @@ static void test_state_round_trip(void **state)
 	assert_string_equal(got.annotations[1].key, "quote\"");
 	assert_string_equal(got.annotations[1].value, "tab\t");
 	assert_int_equal(got.hooks.of[OCI_POSTSTART].n, 0);
-	assert_int_equal(got.hooks.of[OCI_POSTSTOP].n, 2);
+	assert_int_equal(got.hooks.of[OCI_POSTSTOP].n, 3);
 	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[0].args.v[0], "stop");
 	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[0].env.v[0], words[1]);
 	assert_int_equal(got.hooks.of[OCI_POSTSTOP].v[0].timeout, 9);
 	assert_string_equal(got.hooks.of[OCI_POSTSTOP].v[1].path, "/b");
 	assert_int_equal(got.hooks.of[OCI_POSTSTOP].v[1].args.n, 0);
+	/* An environment of nothing is another one than none. */
+	assert_true(got.hooks.of[OCI_POSTSTOP].v[0].has_env);
+	assert_false(got.hooks.of[OCI_POSTSTOP].v[1].has_env);
+	assert_true(got.hooks.of[OCI_POSTSTOP].v[2].has_env);
+	assert_int_equal(got.hooks.of[OCI_POSTSTOP].v[2].env.n, 0);
 	container_state_done(&got);
 	assert_int_equal(unlinkat(f->fd, "state.json", 0), 0);
 	assert_int_equal(container_state_load(f->fd, &got, NULL), -ENOENT);

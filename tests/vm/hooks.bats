@@ -80,6 +80,29 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 	[ "$(tr '\n' ' ' <"$BUNDLE/rootfs/started")" = '/ 0 X=y ' ] || { cat "$BUNDLE/rootfs/started"; false; }
 }
 
+@test "the environment of a hook without one: husk's own outside, the process's inside; an empty one is empty" {
+	local k
+	cat >show <<-END
+		#!/bin/sh
+		cat >/dev/null
+		echo "\$1 \${OF_HUSK-no} \${OF_PROCESS-no} \${HOME-no}" >>$PWD/env.log
+	END
+	chmod +x show
+	bundle "$(args sh -c 'cat /dev/shm/env')" '.process.env += ["OF_PROCESS=container"]' "$(
+		for k in prestart createRuntime createContainer poststart poststop; do
+			printf '%s.hooks.%s = [{path: "%s", args: ["show", "%s"]}, {path: "%s", args: ["show", "%s-empty"], env: []}]' \
+				"${all:-}" $k "$PWD/show" $k "$PWD/show" $k
+			all=' | '
+		done)" '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo $OF_PROCESS $HOME >/dev/shm/env"]},
+			{path: "/bin/sh", args: ["sh", "-c", "echo ${OF_PROCESS-no} ${HOME-no} >>/dev/shm/env"], env: []}]'
+	OF_HUSK=host HOME=/h expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = $'container /root\nno no' ] || { echo "$out"; false; }
+	cat env.log
+	[ "$(<env.log)" = "$(printf '%s\n' 'prestart host no /h' 'prestart-empty no no no' 'createRuntime host no /h' \
+		'createRuntime-empty no no no' 'createContainer no container no' 'createContainer-empty no no no' \
+		'poststart host no /h' 'poststart-empty no no no' 'poststop host no /h' 'poststop-empty no no no')" ]
+}
+
 @test "createContainer sees the root file system with its mounts at its path, and changes it" {
 	mkdir data
 	echo inside >data/file
