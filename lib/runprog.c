@@ -67,11 +67,12 @@ static _Noreturn void program(const struct runprog *r)
 	for (unsigned i = 0; i < r->nfds; i++)
 		own[i] = FD_OWN + (int)i;
 	setsid();
+	reset_signals();
+	/* Last: what it enters may be a filter of system calls. */
 	if (r->enter)
 		rc = r->enter(own, r->arg);
 	if (rc < 0)
 		give_up(NOT_ENTERED, rc);
-	reset_signals();
 	execve(r->path, r->argv, r->envp);
 	give_up(NOT_EXECUTED, -errno);
 }

@@ -369,6 +369,13 @@ static int install_filter(const struct child_job *j, struct err *e)
 	return rc < 0 ? -EIO : 0;
 }
 
+/* A hook is a program of the container's, too, while this process itself has its filter last of all. */
+static int confine_hook(const int *fds, const void *arg)
+{
+	(void)fds;
+	return install_filter(arg, NULL);
+}
+
 _Noreturn void child_run(const struct child_job *j)
 {
 	struct sync_msg m = { .kind = SYNC_READY };
@@ -387,7 +394,7 @@ _Noreturn void child_run(const struct child_job *j)
 	if (j->ct && read(j->sync, &go, 1) != 1)
 		_exit(126);
 	if (j->ct)
-		rc = starthooks_run(j->ct, prog.envp, &e);
+		rc = starthooks_run(j->ct, prog.envp, confine_hook, j, &e);
 	if (rc == 0)
 		rc = install_filter(j, &e);
 	if (rc == 0)

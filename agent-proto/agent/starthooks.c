@@ -26,22 +26,24 @@ static char **vector(const ProtobufCBinaryData *v, size_t n, const char *only)
 	return out;
 }
 
-static int run_one(const Husk__Agent__V1__Hook *h, char *const *env, const struct buf *state, struct err *e)
+/* @common: what all have. */
+static int run_one(const Husk__Agent__V1__Hook *h, char *const *env, const struct runprog *common, struct err *e)
 {
-	struct runprog r = { .path = h->path,
-			     .argv = vector(h->args, h->n_args, h->path),
-			     .envp = h->env_of_process ? env : vector(h->env, h->n_env, NULL),
-			     .input = state->data,
-			     .input_len = state->len,
-			     .timeout_s = h->timeout };
+	struct runprog r = *common;
 
+	r.path = h->path;
+	r.argv = vector(h->args, h->n_args, h->path);
+	r.envp = h->env_of_process ? env : vector(h->env, h->n_env, NULL);
+	r.timeout_s = h->timeout;
 	if (!r.argv || !r.envp)
 		return err_set(e, ENOMEM, "out of memory");
 	return runprog(&r, e);
 }
 
-int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, struct err *e)
+int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, int (*enter)(const int *fds, const void *arg),
+		   const void *arg, struct err *e)
 {
+	struct runprog common = { .enter = enter, .enter_what = "cannot be confined", .arg = arg };
 	struct buf state = BUF_INIT(MAX_STATE);
 	int rc = 0;
 
@@ -53,8 +55,10 @@ int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, struc
 	buf_append(&state, ct->hook_state_tail.data, ct->hook_state_tail.len);
 	if (state.failed)
 		rc = err_set(e, ENOMEM, "out of memory");
+	common.input = state.data;
+	common.input_len = state.len;
 	for (size_t i = 0; rc == 0 && i < ct->n_start_hooks; i++) {
-		rc = run_one(ct->start_hooks[i], env, &state, e);
+		rc = run_one(ct->start_hooks[i], env, &common, e);
 		if (rc < 0)
 			err_wrap(e, rc, "error running startContainer hook #%zu", i);
 	}

@@ -6,7 +6,9 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "lib/err.h"
 
-/* In the container's process, whose environment is @env. The first failure ends it: -EIO, in runc's words. */
-int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, struct err *e);
+/* In the container's process, whose environment is @env. @enter, of @arg, is the last thing that a hook's own process does
+ * before it becomes the hook (struct runprog). The first failure ends it: -EIO, in runc's words. */
+int starthooks_run(const Husk__Agent__V1__Container *ct, char *const *env, int (*enter)(const int *fds, const void *arg),
+		   const void *arg, struct err *e);
 
 #endif

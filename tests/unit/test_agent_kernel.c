@@ -221,6 +221,37 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* startContainer hooks are the container's programs as any other: the filter holds for them. */
+static void hooks_are_filtered(void **state)
+{
+	static char sh[] = "/bin/sh", flag[] = "-c", script[] = "exec grep -q 'Seccomp:.2' /proc/self/status";
+	ProtobufCBinaryData args[] = { { sizeof(sh) - 1, (uint8_t *)sh }, { sizeof(flag) - 1, (uint8_t *)flag },
+				       { sizeof(script) - 1, (uint8_t *)script } };
+	Husk__Agent__V1__Hook hook, *hooks[] = { &hook };
+
+	(void)state;
+	for (int nnp = 0; h && nnp < 2; nnp++) {
+		struct ct_request q;
+		char *out;
+
+		husk__agent__v1__hook__init(&hook);
+		hook.path = sh;
+		hook.args = args;
+		hook.n_args = ARRAY_SIZE(args);
+		hook.env_of_process = true;
+		request_init(&q, "filtered");
+		add_filter(&q);
+		q.user.uid = q.user.gid = 65534;
+		q.proc.no_new_privileges = nnp;
+		q.ct.start_hooks = hooks;
+		q.ct.n_start_hooks = 1;
+		request_sh(&q, "grep Seccomp: /proc/self/status");
+		assert_int_equal(agenthost_run(h, &q, &out), 0);
+		assert_string_equal(out, "Seccomp:\t2\n");
+		free(out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +260,7 @@ int main(void)
 		cmocka_unit_test(a_terminal_in_it_is_its_users),
 		cmocka_unit_test(a_time_namespace),
 		cmocka_unit_test(a_filter_needs_no_rights_of_the_process),
+		cmocka_unit_test(hooks_are_filtered),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
