@@ -74,7 +74,7 @@ uint32_t hooks_start_timeout(const struct oci_hooks *h)
 
 /* Where a hook runs. */
 struct place {
-	const char *bundle;
+	const char *dir;
 	const struct oci_strv *env; /* of a hook that was given none; NULL: ours */
 	bool inside;
 };
@@ -97,7 +97,7 @@ static int enter(const int *fds, const void *arg)
 	if (rc < 0)
 		return rc;
 	/* After the end the bundle may be gone. */
-	if (chdir(at->bundle) < 0 && chdir("/") < 0)
+	if (chdir(at->dir) < 0 && chdir("/") < 0)
 		return -errno;
 	return 0;
 }
@@ -145,7 +145,7 @@ static int run_all(const struct container_state *s, enum oci_hook_kind kind, enu
 		   const int *inside, const struct oci_strv *env, bool warn, struct err *e)
 {
 	const struct oci_hook_list *l = &s->hooks.of[kind];
-	struct place at = { .bundle = s->bundle, .env = env, .inside = inside != NULL };
+	struct place at = { .dir = inside ? s->rootfs : s->bundle, .env = env, .inside = inside != NULL };
 	struct buf state = BUF_INIT(CONTAINER_STATE_MAX);
 	int rc = l->n ? hooks_state(s, status, pid, &state) : 0;
 

@@ -2,8 +2,8 @@
 /*
  * Hooks on the host's side: config.md of the specification, "POSIX-platform Hooks". Each gets the container's state as
  * JSON on its standard input, exactly the environment that the configuration gives it (if none, husk's own, and inside the
- * container its process's), and runs in the bundle's folder. What it writes is shown when it fails. A husk that is killed takes
- * the hook that runs with it.
+ * container its process's), and runs in the bundle's folder, but those inside in the root file system. What it writes is shown
+ * when it fails. A husk that is killed takes the hook that runs with it.
  *
  *	prestart, createRuntime   in the runtime's namespaces, once husk-proxy has made the container's
  *	createContainer           in those of the proxy; "/" is the host's, as everywhere, and the root file system

@@ -64,6 +64,7 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 	[ "$(field createContainer net)" = "$net" ]
 	[ "$(field createContainer mnt)" = "$(readlink "/proc/$pid/ns/mnt")" ]
 	[ "$(field prestart cwd)" = "$BUNDLE" ]
+	[ "$(field createContainer cwd)" = "$BUNDLE/rootfs" ]
 	# Nothing but its own (and what sh adds).
 	[ "$(field prestart env)" = 'DIR,PWD,' ]
 	expect 0 husk start "$ID"
