@@ -25,7 +25,7 @@
 #include "lib/io.h"
 
 #define SHARES_TAG "husk"
-#define MAX_FILES  1048576 /* fs.nr_open's default */
+#define MAX_FILES  1048576 /* what fs.nr_open is then */
 #define SECURE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* sysfs, devpts, mqueue: each container has its own, the agent needs none (but see boot_sysfs()). */
@@ -63,7 +63,7 @@ int boot_world(struct err *e)
 	int rc;
 
 	umask(022);
-	/* For the agent, and the most that a container can ask for. */
+	/* For the agent; what a container asks for beyond it is raised for its process (limits.h). */
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return err_errno(e, errno, "RLIMIT_NOFILE");
 	/* By default the half of what the memory of the start would do for; containers inherit them. */

@@ -11,7 +11,11 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "agent-proto/proto/limits.h"
 #include "lib/io.h"
+
+#define STR_(n) #n
+#define STR(n)  STR_(n)
 
 /* Those that the kernel bounds by a number at most, at that number. */
 static const struct {
@@ -20,6 +24,7 @@ static const struct {
 	{ "kernel/threads-max", "4194304" }, /* no more have a pid */
 	{ "kernel/pid_max", "4194304" },
 	{ "fs/file-max", "9223372036854775807" },
+	{ "fs/nr_open", STR(AGENT_MAX_FILES) }, /* not by memory, but by default less than others have */
 	{ "fs/inotify/max_user_watches", "1048576" },
 	{ "fs/fanotify/max_user_marks", "1048576" },
 	/* Half as many as tasks. */

@@ -17,6 +17,7 @@
 
 #define AGENT_MAX_FRAME       (4u << 20)
 #define AGENT_MAX_CONNECTIONS 256 /* one of each container and each exec */
+#define AGENT_MAX_FILES       1073741816 /* descriptors of a process: fs.nr_open, as systemd sets it */
 #define AGENT_MAX_PROCESSES   4096 /* in one ps reply */
 #define AGENT_MAX_CONTAINERS  256
 #define AGENT_MAX_EXECS       4096 /* of one container, alive or not yet deleted */
