@@ -279,6 +279,11 @@ static const char head[] =
 	"Of `linux.seccomp`, `SCMP_ACT_LOG` lets a call through, but no line is written anywhere: what the kernel would log\n"
 	"goes to its audit, and the guest's kernel has none. The same is true of `SECCOMP_FILTER_FLAG_LOG`.\n"
 	"\n"
+	"Of `process.rlimits`, `RLIMIT_NOFILE` is that of husk's caller when it is not named, as under runc, up to 1073741816;\n"
+	"an `exec` without limits of its own has the container's. Every other one that is not named is the guest's, whatever\n"
+	"the caller has: `RLIMIT_CORE` 0 and unlimited, `RLIMIT_STACK` 8 MiB and unlimited, `RLIMIT_MEMLOCK` 8 MiB,\n"
+	"`RLIMIT_MSGQUEUE` 819200, `RLIMIT_NICE` and `RLIMIT_RTPRIO` 0, all the rest unlimited.\n"
+	"\n"
 	"| field | verdict |\n"
 	"|---|---|\n";
 

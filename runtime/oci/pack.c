@@ -5,8 +5,10 @@
  */
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include "agent-proto/proto/limits.h"
 #include "runtime/oci/limits.h"
 #include "runtime/oci/pack_internal.h"
 
@@ -63,14 +65,32 @@ static Husk__Agent__V1__Capabilities *no_caps(struct packer *p)
 	return caps;
 }
 
-static void fill_rlimits(struct packer *p, pb_process *m, const struct oci_process *from)
+/* Limits that are not named are those of the runtime's caller under runc. All but this one are the guest's. */
+static bool own_files(const struct oci_process *from, struct rlimit *ret)
 {
-	m->n_rlimits = from->n_rlimits;
-	m->rlimits = MESSAGES(p, from->n_rlimits, Husk__Agent__V1__Rlimit, husk__agent__v1__rlimit);
-	for (size_t i = 0; m->rlimits && i < from->n_rlimits; i++) {
+	for (size_t i = 0; i < from->n_rlimits; i++)
+		if (strcmp(from->rlimits[i].type, "RLIMIT_NOFILE") == 0)
+			return false;
+	return getrlimit(RLIMIT_NOFILE, ret) == 0;
+}
+
+static void fill_rlimits(struct packer *p, pb_process *m, const struct oci_process *from, bool inherit)
+{
+	struct rlimit own;
+	bool add = inherit && own_files(from, &own);
+	size_t n = from->n_rlimits;
+
+	m->n_rlimits = n + add;
+	m->rlimits = MESSAGES(p, m->n_rlimits, Husk__Agent__V1__Rlimit, husk__agent__v1__rlimit);
+	for (size_t i = 0; m->rlimits && i < n; i++) {
 		m->rlimits[i]->type = str(from->rlimits[i].type);
 		m->rlimits[i]->soft = from->rlimits[i].soft;
 		m->rlimits[i]->hard = from->rlimits[i].hard;
+	}
+	if (m->rlimits && add) {
+		m->rlimits[n]->type = str("RLIMIT_NOFILE");
+		m->rlimits[n]->soft = min_t(uint64_t, own.rlim_cur, AGENT_MAX_FILES);
+		m->rlimits[n]->hard = min_t(uint64_t, own.rlim_max, AGENT_MAX_FILES);
 	}
 }
 
@@ -88,7 +108,7 @@ static void add_extra(struct packer *p, pb_process *m, const struct oci_pack_str
 }
 
 static pb_process *make_process(struct packer *p, const struct oci_process *from,
-				const struct oci_pack_streams *streams)
+				const struct oci_pack_streams *streams, bool inherit)
 {
 	pb_process *m = take(p, 1, sizeof(*m));
 	Husk__Agent__V1__User *user = take(p, 1, sizeof(*user));
@@ -101,7 +121,7 @@ static pb_process *make_process(struct packer *p, const struct oci_process *from
 	husk__agent__v1__streams__init(st);
 	fill_user(user, &from->user);
 	fill_caps(caps, &from->caps);
-	fill_rlimits(p, m, from);
+	fill_rlimits(p, m, from, inherit);
 	st->stdin = streams->in;
 	st->stdout = streams->out;
 	st->stderr = streams->err;
@@ -407,7 +427,7 @@ int oci_pack_create(const struct oci_spec *s, const char *container_id,
 	add_cgroup_values(&p, &c, &limits);
 	add_hooks(&p, &c, &s->hooks.of[OCI_START_CONTAINER], state);
 	pack_kernel(&p, &c, s);
-	c.process = make_process(&p, &s->process, streams);
+	c.process = make_process(&p, &s->process, streams, true);
 	/* As runc: a configuration without a word of them gives none. */
 	if (c.process && !c.process->capabilities)
 		c.process->capabilities = no_caps(&p);
@@ -429,7 +449,8 @@ int oci_pack_exec(const struct oci_process *proc, const char *container_id, cons
 	req.container_id = str(container_id);
 	req.exec_id = str(exec_id);
 	req.cgroup = str(cgroup);
-	req.process = make_process(&p, proc, streams);
+	/* Without limits of its own it has the container's. */
+	req.process = make_process(&p, proc, streams, proc->n_rlimits > 0);
 	req.ignore_paused = ignore_paused;
 	rc = pack_into(&p, &req.base, out, e);
 	oci_pool_free(&p.pool);

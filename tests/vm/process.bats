@@ -202,3 +202,23 @@ user_ns='.linux.namespaces += [{"type":"user"},{"type":"time"}]
 		net/ipv4/tcp_{mem,max_orphans,max_tw_buckets}' does' 'net/netfilter/nf_conntrack_max does'
 	[ "$(grep -cx unlimited <<<"$out")" = 2 ]
 }
+
+@test "descriptors: beyond a million where asked for; without a word of them as many as husk's caller may have; execs as the container" {
+	bundle "$(args sh -c 'ulimit -n; ulimit -Hn')" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2097152, hard: 1073741816}]'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = $'2097152\n1073741816' ] || { echo "$out"; false; }
+	configure 'del(.process.rlimits)' "$(args sleep 100000)"
+	(
+		ulimit -Sn 1500
+		ulimit -Hn 5000
+		husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&- 4>&-
+	)
+	ulimit -Sn 700
+	expect 0 husk exec "$ID" sh -c 'ulimit -n; ulimit -Hn'
+	[ "$out" = $'1500\n5000' ] || { echo "$out"; false; }
+	jq -n '{args: ["sh", "-c", "ulimit -n; ulimit -c"], cwd: "/", env: ["PATH=/bin:/usr/bin"],
+		rlimits: [{type: "RLIMIT_CORE", soft: 512, hard: 512}]}' >p.json
+	expect 0 husk exec --process p.json "$ID"
+	[ "$out" = $'700\n1' ] || { echo "$out"; false; }
+	husk delete --force "$ID"
+}
