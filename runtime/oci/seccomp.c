@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/log.h"
+
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
 #endif
@@ -135,17 +137,16 @@ static int read_errno(struct oci_ctx *c, const struct json *v, void *dst)
 	return 0;
 }
 
-/* Of an action and its errno, the two as one number of libseccomp's. */
-static int join_errno(struct oci_ctx *c, const struct json *v, const char *field, uint32_t *action,
-		      int errnum)
+/* Of an action and its errno, the two as one number of libseccomp's. Beside another action runc does not look at it. */
+static void join_errno(struct oci_ctx *c, const struct json *v, const char *field, uint32_t *action, int errnum)
 {
-	bool takes = *action == SCMP_ACT_ERRNO(0) || *action == SCMP_ACT_TRACE(0);
+	char path[200];
 
-	if (takes)
+	if (*action == SCMP_ACT_ERRNO(0) || *action == SCMP_ACT_TRACE(0))
 		*action |= (uint32_t)(errnum < 0 ? EPERM_DEFAULT : errnum);
 	else if (errnum >= 0)
-		return oci_fail(c, v, "%s: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have one", field);
-	return 0;
+		log_warn("%s: %s: %s is without effect: only SCMP_ACT_ERRNO and SCMP_ACT_TRACE have one", c->file,
+			 json_path(v, path, sizeof(path)), field);
 }
 
 static const struct oci_field arg_fields[] = {
@@ -190,10 +191,8 @@ static int read_rule(struct oci_ctx *c, const struct json *v, void *dst)
 	struct rule_reading reading = { .errnum = -1 };
 	int rc = oci_read_object(c, v, rule_fields, &reading);
 
-	if (rc == 0 && reading.r.names.n == 0)
-		return oci_fail(c, v, "names must not be empty");
 	if (rc == 0)
-		rc = join_errno(c, v, "errnoRet", &reading.r.action, reading.errnum);
+		join_errno(c, v, "errnoRet", &reading.r.action, reading.errnum);
 	*(struct oci_seccomp_rule *)dst = reading.r;
 	return rc;
 }
@@ -256,19 +255,25 @@ const struct oci_field oci_seccomp_fields[] = {
 	OCI_END,
 };
 
+static bool is_unset(const struct json *v, const char *name)
+{
+	const struct json *m = json_get(v, name);
+
+	return !m || oci_is_empty(m);
+}
+
 int oci_read_seccomp(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct seccomp_reading reading = { .errnum = -1 };
 	int rc;
 
 	/* As runc: with neither of the two nothing is asked for. */
-	if (v->type == JSON_OBJECT && !json_get(v, "defaultAction") && !json_get(v, "syscalls"))
+	if (v->type == JSON_OBJECT && is_unset(v, "defaultAction") && is_unset(v, "syscalls"))
 		return 0;
 	rc = oci_read_object(c, v, oci_seccomp_fields, &reading);
-	if (rc == 0)
-		rc = join_errno(c, v, "defaultErrnoRet", &reading.s.default_action, reading.errnum);
 	if (rc < 0)
 		return rc;
+	join_errno(c, v, "defaultErrnoRet", &reading.s.default_action, reading.errnum);
 	/* runc's default; an empty list is a list. */
 	if (!reading.has_flags)
 		reading.s.flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;

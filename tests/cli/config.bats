@@ -144,7 +144,7 @@ END
 		.linux.personality = {"domain": "FROB"}|linux.personality.domain
 		.linux.memoryPolicy = {"mode": "MPOL_FROB"}|linux.memoryPolicy.mode
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_FROB"}|linux.seccomp.defaultAction
-		.linux.seccomp = {"syscalls": []}|linux.seccomp
+		.linux.seccomp = {"syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG"}]}|linux.seccomp
 		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux: user namespace mappings specified, but user namespace isn't enabled in the config
 		.linux.namespaces += [{"type": "user"}]|linux: user namespaces enabled, but no namespace path to join or mappings to apply specified
 		.linux.timeOffsets = {"boottime": {"secs": 1}}|linux: time namespace offsets specified, but time namespace isn't enabled in the config

@@ -106,6 +106,11 @@ static const struct {
 	{ "trace with a number", ONE("SCMP_ACT_TRACE", ", \"errnoRet\": 7"), NATIVE, __NR_kill, 0, SECCOMP_RET_TRACE | 7 },
 	{ "errno", ONE("SCMP_ACT_ERRNO", ""), NATIVE, __NR_kill, 0, ERRNO(EPERM) },
 	{ "errno with a number", ONE("SCMP_ACT_ERRNO", ", \"errnoRet\": 98"), NATIVE, __NR_kill, 0, ERRNO(98) },
+	{ "errno beside what has none", ONE("SCMP_ACT_TRAP", ", \"errnoRet\": 7"), NATIVE, __NR_kill, 0, SECCOMP_RET_TRAP },
+	{ "a default errno beside what has none", "{\"defaultAction\": \"SCMP_ACT_LOG\", \"defaultErrnoRet\": 7}", NATIVE, __NR_kill, 0,
+	  SECCOMP_RET_LOG },
+	{ "a rule for nothing", "{\"defaultAction\": \"SCMP_ACT_LOG\", \"syscalls\": [{\"names\": [], \"action\": \"SCMP_ACT_KILL\"}]}",
+	  NATIVE, __NR_kill, 0, SECCOMP_RET_LOG },
 	{ "errno 0", ONE("SCMP_ACT_ERRNO", ", \"errnoRet\": 0"), NATIVE, __NR_kill, 0, ERRNO(0) },
 	{ "the default's own action", ONE("SCMP_ACT_ALLOW", ""), NATIVE, __NR_kill, 0, SECCOMP_RET_ALLOW },
 
@@ -181,6 +186,9 @@ static void flags_and_none_at_all(void **state)
 	} list[] = {
 		{ "null", false, 0 },
 		{ "{}", false, 0 },
+		{ "{\"syscalls\": []}", false, 0 },
+		{ "{\"defaultAction\": \"\"}", false, 0 },
+		{ "{\"defaultAction\": \"\", \"syscalls\": [], \"architectures\": [\"SCMP_ARCH_X86_64\"]}", false, 0 },
 		{ ONE("SCMP_ACT_KILL", ""), true, SECCOMP_FILTER_FLAG_SPEC_ALLOW },
 		{ "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"flags\": []}", true, 0 },
 		{ "{\"defaultAction\": \"SCMP_ACT_ALLOW\","
