@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "lib/log.h"
+
 static bool maps_root(const struct oci_id_mapping *m, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -14,14 +16,8 @@ static bool maps_root(const struct oci_id_mapping *m, size_t n)
 
 static int check_users(struct oci_ctx *c, const struct json *v, const struct oci_spec *s)
 {
-	if (!s->ns[OCI_NS_USER].wanted) {
-		if (s->n_uid_mappings || s->n_gid_mappings)
-			return oci_fail(
-				c, v,
-				"user namespace mappings specified, but user namespace isn't "
-				"enabled in the config");
+	if (!s->ns[OCI_NS_USER].wanted)
 		return 0;
-	}
 	if (!s->n_uid_mappings && !s->n_gid_mappings)
 		return oci_fail(
 			c, v,
@@ -152,6 +148,14 @@ int oci_complete_mounts(struct oci_ctx *c, struct oci_spec *s)
 	for (size_t i = 0; rc == 0 && i < s->n_mounts; i++)
 		rc = complete_mount(c, v->items[i], s, &s->mounts[i]);
 	return rc;
+}
+
+void oci_drop_mappings(struct oci_ctx *c, struct oci_spec *s)
+{
+	if (s->ns[OCI_NS_USER].wanted || (!s->n_uid_mappings && !s->n_gid_mappings))
+		return;
+	log_warn("%s: linux: uidMappings and gidMappings are without effect: there is no user namespace", c->file);
+	s->n_uid_mappings = s->n_gid_mappings = 0;
 }
 
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s)

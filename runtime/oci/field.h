@@ -98,6 +98,8 @@ int oci_read_mappings(struct oci_ctx *c, const struct json *v, struct oci_id_map
 		      size_t *ret_n);
 oci_read_fn oci_read_time_offsets; /* struct oci_spec; userns.c */
 oci_read_fn oci_read_net_devices; /* struct oci_spec; netdev.c */
+/* Without a user namespace there are none, whatever is written; checks.c. */
+void oci_drop_mappings(struct oci_ctx *c, struct oci_spec *s);
 /* What fields that are right by themselves must have in common, once all are read; checks.c. */
 int oci_check_spec(struct oci_ctx *c, const struct oci_spec *s);
 /* Completes the mounts' id mappings by those of the user namespace, when both were read. */

@@ -150,6 +150,8 @@ int oci_spec_parse(struct oci_spec **ret, const char *text, size_t len, const ch
 	if (rc == 0)
 		rc = oci_read_object(&c, o->spec.doc, oci_spec_fields, &o->spec);
 	if (rc == 0)
+		oci_drop_mappings(&c, &o->spec);
+	if (rc == 0)
 		rc = oci_check_spec(&c, &o->spec);
 	if (rc == 0)
 		rc = oci_complete_mounts(&c, &o->spec);

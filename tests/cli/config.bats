@@ -145,7 +145,6 @@ END
 		.linux.memoryPolicy = {"mode": "MPOL_FROB"}|linux.memoryPolicy.mode
 		.linux.seccomp = {"defaultAction": "SCMP_ACT_FROB"}|linux.seccomp.defaultAction
 		.linux.seccomp = {"syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG"}]}|linux.seccomp
-		.linux.uidMappings = [{"containerID": 0, "hostID": 1000, "size": 1}]|linux: user namespace mappings specified, but user namespace isn't enabled in the config
 		.linux.namespaces += [{"type": "user"}]|linux: user namespaces enabled, but no namespace path to join or mappings to apply specified
 		.linux.timeOffsets = {"boottime": {"secs": 1}}|linux: time namespace offsets specified, but time namespace isn't enabled in the config
 		.linux.sysctl = {"vm.overcommit_memory": "1"}|linux.sysctl: sysctl "vm.overcommit_memory" is not in a separate kernel namespace

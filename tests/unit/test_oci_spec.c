@@ -138,8 +138,6 @@ static void each_wrong_field_is_named(void **state)
 		{ "no CPU", "0-2,9", "a", "is no list of numbers" },
 		{ "user namespace without maps", "{\"type\": \"pid\"}", "{\"type\": \"pid\"}, {\"type\": \"user\"}",
 		  "user namespaces enabled, but no namespace path to join or mappings to apply specified" },
-		{ "maps without a user namespace", "\"seccomp\": null", MAP("uid", "0", "1000", "10"),
-		  "user namespace mappings specified, but user namespace isn't enabled in the config" },
 		{ "a map of nothing", "\"seccomp\": null", MAP("uid", "0", "1000", "0"),
 		  "linux.uidMappings[0]: size must not be 0" },
 		{ "a map beyond the last id", "\"seccomp\": null", MAP("gid", "0", "4294967295", "1"),
@@ -510,6 +508,21 @@ static void hooks_are_read(void **state)
 	free(text);
 }
 
+/* As runc, which reads them with a user namespace alone. */
+static void maps_without_a_user_namespace_are_nothing(void **state)
+{
+	char *text = replaced("\"seccomp\": null", MAP("uid", "0", "1000", "10") ", " MAP("gid", "5", "1000", "10"));
+	struct err e = ERR_INIT;
+	struct oci_spec *s;
+
+	(void)state;
+	if (oci_spec_parse(&s, text, strlen(text), "c", &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(s->n_uid_mappings + s->n_gid_mappings, 0);
+	oci_spec_free(s);
+	free(text);
+}
+
 /* A row that is neither ignored nor refused must have somewhere to go. */
 static void every_row_has_a_reader_or_a_verdict(void **state)
 {
@@ -534,6 +547,7 @@ int main(void)
 		cmocka_unit_test(id_mappings_and_user_namespaces),
 		cmocka_unit_test(the_default_spec_is_accepted),
 		cmocka_unit_test(hooks_are_read),
+		cmocka_unit_test(maps_without_a_user_namespace_are_nothing),
 		cmocka_unit_test(every_row_has_a_reader_or_a_verdict),
 	};
 
