@@ -198,9 +198,11 @@ static int make_outside(const struct devices_made *m, const Husk__Agent__V1__Con
 	char path[64];
 	int tree;
 
-	if (uid == UINT32_MAX || gid == UINT32_MAX)
-		return err_set(e, EINVAL, "device %s: its owner %u:%u is not mapped into the user namespace", n.path,
-			       n.uid, n.gid);
+	/* Inside it is nobody's, as under runc the host's device is. */
+	if (uid == UINT32_MAX)
+		uid = 0;
+	if (gid == UINT32_MAX)
+		gid = 0;
 	outside_path(m, m->n, path, sizeof(path));
 	if (mknod(path, n.mode, n.dev) < 0)
 		return err_errno(e, errno, "device %s", n.path);

@@ -136,6 +136,18 @@ static void a_user_namespace(void **state)
 	     "0\nallow\n0 100000 65536 0 200000 65536\n3:4 640 1,5\n3:4 600 fifo\n1,3\n0:0\nagain\n1\n");
 }
 
+/* Nobody inside, as a device of the host's is. */
+static void stranger(struct ct_request *q)
+{
+	user(q);
+	dev.uid = 70000;
+}
+static void a_device_of_somebody_outside(void **state)
+{
+	(void)state;
+	both(stranger, "stat -c '%u:%g %a %t,%T' /dev/mine", "65534:4 640 1,5\n");
+}
+
 static void user7(struct ct_request *q)
 {
 	add_userns(q);
@@ -256,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_user_namespace),
+		cmocka_unit_test(a_device_of_somebody_outside),
 		cmocka_unit_test(a_user_in_it_owns_its_streams),
 		cmocka_unit_test(a_terminal_in_it_is_its_users),
 		cmocka_unit_test(a_time_namespace),
