@@ -266,14 +266,11 @@ static int mount_shares(struct agent *a, struct err *e)
 	return rc;
 }
 
-/* What a user namespace needs of the agent before there is one. */
-static int prepare_userns(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
+/* What users of the container need of the agent before there is a process. */
+static int prepare_users(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e)
 {
-	int rc;
+	int rc = ct->ns_flags & CLONE_NEWUSER ? agent_need_sysfs(ct->agent, e) : 0;
 
-	if (!(ct->ns_flags & CLONE_NEWUSER))
-		return 0;
-	rc = agent_need_sysfs(ct->agent, e);
 	return rc < 0 ? rc : userns_own_cgroup(ct->cgroup.fd, spec, e);
 }
 
@@ -334,7 +331,7 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 		return rc;
 	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, &ct->devices, e);
 	if (rc == 0)
-		rc = prepare_userns(ct, spec, e);
+		rc = prepare_users(ct, spec, e);
 	if (rc == 0)
 		rc = make_sockets(ct, spec, e);
 	if (rc == 0)

@@ -73,9 +73,11 @@ int userns_own_cgroup(int fd, const Husk__Agent__V1__Container *ct, struct err *
 					     "cgroup.subtree_control",
 					     "memory.oom.group",
 					     "memory.reclaim" };
-	uint32_t uid = userns_outside(ct->uid_mappings, ct->n_uid_mappings, 0);
+	const Husk__Agent__V1__User *user = ct->process->user;
+	uint32_t uid = userns_outside(ct->uid_mappings, ct->n_uid_mappings, user ? user->uid : 0);
 
-	if (!ct->n_uid_mappings || !may_write_cgroup(ct))
+	/* The agent's already, or nobody's. */
+	if (uid == 0 || uid == UINT32_MAX || !may_write_cgroup(ct))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (fchownat(fd, files[i], uid, (gid_t)-1, *files[i] ? 0 : AT_EMPTY_PATH) < 0 &&

@@ -13,8 +13,8 @@ uint32_t userns_outside(Husk__Agent__V1__IdMapping *const *m, size_t n, uint32_t
 
 /* In the agent: the maps of the process @pid, which waits in userns_enter(). */
 int userns_map(pid_t pid, const Husk__Agent__V1__Container *ct, struct err *e);
-/* In the agent: hands the group @fd to the container's root, as runc does, if the container has a cgroup
- * namespace and a mount of it that it may write to. */
+/* In the agent: hands the group @fd to the user of the container's process, as runc does, if the container has a cgroup
+ * namespace and a mount of it that it may write to. With a user namespace or without. */
 int userns_own_cgroup(int fd, const Husk__Agent__V1__Container *ct, struct err *e);
 
 /* In the process, with its maps there: becomes the namespace's root. */

@@ -148,6 +148,26 @@ static void a_device_of_somebody_outside(void **state)
 	both(stranger, "stat -c '%u:%g %a %t,%T' /dev/mine", "65534:4 640 1,5\n");
 }
 
+/* A group that may be written to is the process's user's, with a user namespace and without. */
+static void writable_group(struct ct_request *q)
+{
+	request_mount(q, "/sys/fs/cgroup", "cgroup", "cgroup", 0, "");
+	q->user.uid = 7;
+}
+static void writable_group_inside(struct ct_request *q)
+{
+	add_userns(q);
+	writable_group(q);
+}
+static void the_group_is_the_users(void **state)
+{
+	static const char script[] = "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.subtree_control cgroup.type; mkdir s && rmdir s";
+
+	(void)state;
+	both(writable_group, script, "7\n7\n7\n0\n");
+	both(writable_group_inside, script, "7\n7\n7\n65534\n");
+}
+
 static void user7(struct ct_request *q)
 {
 	add_userns(q);
@@ -269,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_user_namespace),
 		cmocka_unit_test(a_device_of_somebody_outside),
+		cmocka_unit_test(the_group_is_the_users),
 		cmocka_unit_test(a_user_in_it_owns_its_streams),
 		cmocka_unit_test(a_terminal_in_it_is_its_users),
 		cmocka_unit_test(a_time_namespace),
