@@ -136,6 +136,8 @@ static void set_caps(struct plan *p, const struct values *v)
 		c->bounding |= 1ull << n;
 		c->effective |= 1ull << n;
 		c->permitted |= 1ull << n;
+		/* What keeps it for who is not root, if the configuration makes it inheritable: else the agent passes it over. */
+		c->ambient |= 1ull << n;
 	}
 }
 

@@ -222,3 +222,12 @@ user_ns='.linux.namespaces += [{"type":"user"},{"type":"time"}]
 	[ "$out" = $'700\n1' ] || { echo "$out"; false; }
 	husk delete --force "$ID"
 }
+
+@test "exec --cap is a user's, too, where the configuration makes it inheritable" {
+	start '.process.capabilities = {bounding: ["CAP_KILL"], inheritable: ["CAP_KILL"]}' '.process.noNewPrivileges = false'
+	expect 0 husk exec -u 1000 --cap CAP_KILL --cap CAP_CHOWN "$ID" grep -E '^Cap(Eff|Bnd)' /proc/self/status
+	is $'CapEff:\t0000000000000020' $'CapBnd:\t0000000000000021'
+	expect 0 husk exec -u 1000 "$ID" grep CapEff /proc/self/status
+	is $'CapEff:\t0000000000000000'
+	husk delete --force "$ID"
+}
