@@ -28,13 +28,13 @@ static int read_timeout(struct oci_ctx *c, const struct json *v, void *dst)
 	return rc;
 }
 
-/* One of nothing is not as none. */
+/* One of nothing is not as none. What is no NAME=value is passed on as it is, as by runc. */
 static int read_env(struct oci_ctx *c, const struct json *v, void *dst)
 {
 	struct oci_hook *h = dst;
 
 	h->has_env = true;
-	return oci_read_env(c, v, &h->env);
+	return oci_read_strv(c, v, &h->env);
 }
 
 const struct oci_field oci_hook_fields[] = {

@@ -156,7 +156,6 @@ END
 		.hooks.prestart = [{"path": "bin/true"}]|hooks.prestart[0].path
 		.hooks.poststop = [{"args": ["x"]}]|hooks.poststop[0]
 		.hooks.createContainer = [{"path": "/x", "timeout": -1}]|hooks.createContainer[0].timeout
-		.hooks.startContainer = [{"path": "/x", "env": ["="]}]|hooks.startContainer[0].env[0]
 	END
 }
 
