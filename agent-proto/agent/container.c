@@ -347,12 +347,18 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	}
 	snprintf(name, sizeof(name), "/proc/%d/ns/mnt", ct->init.pid);
 	ct->mntns = open(name, O_RDONLY | O_CLOEXEC);
-	if (ct->ns_flags & CLONE_NEWNET) {
-		snprintf(name, sizeof(name), "/proc/%d/ns/net", ct->init.pid);
-		ct->netns = open(name, O_RDONLY | O_CLOEXEC);
-		network_follow(&ct->agent->network, ct);
-	}
 	return 0;
+}
+
+void container_forked(struct container *ct, pid_t pid)
+{
+	char name[64];
+
+	if (!(ct->ns_flags & CLONE_NEWNET))
+		return;
+	snprintf(name, sizeof(name), "/proc/%d/ns/net", pid);
+	ct->netns = open(name, O_RDONLY | O_CLOEXEC);
+	network_follow(&ct->agent->network, ct);
 }
 
 /* The codes of a missing executable are not for anything else to use. */

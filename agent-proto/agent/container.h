@@ -63,6 +63,9 @@ void container_delete(struct container *ct, const char *exec_id, struct ttrpc_ca
 /* Fills @job's list in: whose namespaces the new container @ct is to join. -ESRCH. */
 struct child_job;
 int container_joins(const struct container *ct, const Husk__Agent__V1__Container *spec, struct child_job *job, struct err *e);
+/* Its process @pid is there, in its namespaces, and waits: interfaces come into a network of the container's own before the
+ * process sets what it was told of them (sysctl). */
+void container_forked(struct container *ct, pid_t pid);
 struct container *container_find(struct agent *a, const char *id);
 /* @exec_id "": its own. NULL: no such. */
 struct process *container_process(struct container *ct, const char *exec_id);

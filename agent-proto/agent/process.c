@@ -262,8 +262,10 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 	p->pid = rc < 0 ? rc : fork_somewhere(p, &job, cgroup, e);
 	mounts_outside_close(&mounts);
 	devices_made_close(&p->nodes);
-	if (p->pid > 0 && ct_spec && job.ns_flags & CLONE_NEWUSER)
+	if (p->pid > 0 && ct_spec && job.ns_flags & CLONE_NEWUSER) {
+		container_forked(p->ct, p->pid);
 		help(p, ct_spec);
+	}
 	return p->pid < 0 ? p->pid : 0;
 }
 

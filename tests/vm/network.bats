@@ -248,3 +248,18 @@ no_trace() { [ -z "$(traces)" ]; }
 	eventually no_trace
 	expect 0 husk delete --force "$ID"
 }
+
+@test "a sysctl of an interface is set once that is there, in a user namespace too" {
+	veth eth0 10.77.0.2/24 10.77.0.1/24
+	bundle "$(args cat /proc/sys/net/ipv4/conf/eth0/rp_filter)" '.linux.namespaces[1].path = "/run/netns/'"$NS"'"' \
+		'.linux.sysctl = {"net.ipv4.conf.eth0.rp_filter": "2"}'
+	expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+	[ "$out" = 2 ]
+	# On two processors the process runs while the interface is on its way.
+	configure '.annotations = {"dev.husk.vcpus": "2"}' '.linux.namespaces += [{type: "user"}]' \
+		'.linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+	for _ in 1 2 3; do
+		expect 0 husk run -b "$BUNDLE" "$ID" </dev/null
+		[ "$out" = 2 ]
+	done
+}
