@@ -329,7 +329,8 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 			 spec->cgroup_values, spec->n_cgroup_values, e);
 	if (rc < 0)
 		return rc;
-	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, &ct->devices, e);
+	rc = devfilter_attach(ct->cgroup.fd, spec->device_rules, spec->n_device_rules, spec->devices, spec->n_devices,
+			      &ct->devices, e);
 	if (rc == 0)
 		rc = prepare_users(ct, spec, e);
 	if (rc == 0)

@@ -17,18 +17,27 @@
 static const struct {
 	int type, major, minor; /* -1: any */
 	unsigned access;
+	const char *path; /* a configuration that has a device there says itself what is allowed; NULL: none can */
 } always[] = {
-	{ CHR, -1, -1, BPF_DEVCG_ACC_MKNOD },
-	{ BLK, -1, -1, BPF_DEVCG_ACC_MKNOD },
-	{ CHR, 1, 3, ALL },	/* null */
-	{ CHR, 1, 5, ALL },	/* zero */
-	{ CHR, 1, 7, ALL },	/* full */
-	{ CHR, 1, 8, ALL },	/* random */
-	{ CHR, 1, 9, ALL },	/* urandom */
-	{ CHR, 5, 0, ALL },	/* tty */
-	{ CHR, 5, 2, ALL },	/* ptmx */
-	{ CHR, 136, -1, ALL },	/* pts */
+	{ CHR, -1, -1, BPF_DEVCG_ACC_MKNOD, NULL },
+	{ BLK, -1, -1, BPF_DEVCG_ACC_MKNOD, NULL },
+	{ CHR, 1, 3, ALL, "/dev/null" },
+	{ CHR, 1, 5, ALL, "/dev/zero" },
+	{ CHR, 1, 7, ALL, "/dev/full" },
+	{ CHR, 1, 8, ALL, "/dev/random" },
+	{ CHR, 1, 9, ALL, "/dev/urandom" },
+	{ CHR, 5, 0, ALL, "/dev/tty" },
+	{ CHR, 5, 2, ALL, NULL },   /* ptmx */
+	{ CHR, 136, -1, ALL, NULL }, /* pts */
 };
+
+static bool has_at(Husk__Agent__V1__Device *const *devices, size_t n, const char *path)
+{
+	for (size_t i = 0; path && i < n; i++)
+		if (strcmp(devices[i]->path, path) == 0)
+			return true;
+	return false;
+}
 
 #define ALU64_MOV_X(d, s) ((struct bpf_insn){ BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0 })
 #define ALU64_IMM(op, d, i) ((struct bpf_insn){ BPF_ALU64 | (op) | BPF_K, d, 0, 0, i })
@@ -140,7 +149,7 @@ static int attach(int cgroup, int prog, int was)
 }
 
 int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size_t n,
-		     int *prog_fd, struct err *e)
+		     Husk__Agent__V1__Device *const *devices, size_t n_devices, int *prog_fd, struct err *e)
 {
 	_cleanup_close_ int prog = -1;
 	_cleanup_free_ struct bpf_insn *insn = NULL;
@@ -154,8 +163,8 @@ int devfilter_attach(int cgroup, Husk__Agent__V1__DeviceRule *const *rules, size
 	f.insn = insn;
 	emit_head(&f);
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-		emit_rule(&f, always[i].type, always[i].major, always[i].minor, always[i].access,
-			  true);
+		if (!has_at(devices, n_devices, always[i].path))
+			emit_rule(&f, always[i].type, always[i].major, always[i].minor, always[i].access, true);
 	for (size_t i = n; i-- > 0 && !decided;) {
 		/* Nothing falls out of a rule without a condition, and the verifier refuses instructions that
 		 * nothing reaches. "a" is every device and every access, whatever stands beside it. */

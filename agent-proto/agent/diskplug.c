@@ -133,7 +133,7 @@ static int follow(struct diskplug *p, struct err *e)
 		n += rc == 0;
 	}
 	if (rc == 0)
-		rc = devfilter_attach(p->ct->cgroup.fd, list, n, &p->ct->devices, e);
+		rc = devfilter_attach(p->ct->cgroup.fd, list, n, k->devices, k->n_devices, &p->ct->devices, e);
 	if (rc < 0) {
 		while (n > old)
 			husk__agent__v1__device_rule__free_unpacked(list[--n], NULL);

@@ -22,6 +22,8 @@ Husk__Agent__V1__Container *inherit_keep(const Husk__Agent__V1__Container *ct)
 	part.memory_policy = ct->memory_policy;
 	part.device_rules = ct->device_rules; /* disks that come later add to them */
 	part.n_device_rules = ct->n_device_rules;
+	part.devices = ct->devices; /* which say what of the default ones is left to the rules */
+	part.n_devices = ct->n_devices;
 	return message_copy(&part.base);
 }
 

@@ -315,6 +315,43 @@ static void rules_add_up(void **state)
 	free(out);
 }
 
+/* Of the devices that every container has, one that the configuration names itself is allowed by its rules alone. */
+static void a_default_device_that_is_named(void **state)
+{
+	Husk__Agent__V1__DeviceRule r[2], *rules[] = { &r[0], &r[1] };
+	Husk__Agent__V1__Device d, *devs[] = { &d };
+	char all[] = "a", c[] = "c", rwm[] = "rwm", only[] = "r", path[] = "/dev/zero", *out;
+	struct ct_request q;
+
+	(void)state;
+	for (size_t n = 1; h && n <= 2; n++) {
+		request_init(&q, "named");
+		for (int i = 0; i < 2; i++) {
+			husk__agent__v1__device_rule__init(&r[i]);
+			r[i].type = i ? c : all;
+			r[i].major = i ? 1 : -1;
+			r[i].minor = i ? 5 : -1;
+			r[i].access = i ? only : rwm;
+			r[i].allow = i;
+		}
+		q.ct.device_rules = rules;
+		q.ct.n_device_rules = n;
+		husk__agent__v1__device__init(&d);
+		d.path = path;
+		d.type = c;
+		d.major = 1;
+		d.minor = 5;
+		d.mode = 0666;
+		q.ct.devices = devs;
+		q.ct.n_devices = 1;
+		request_sh(&q, "for d in zero full; do (exec 3</dev/$d) 2>/dev/null && echo $d read; "
+			       "(exec 3>/dev/$d) 2>/dev/null && echo $d written; done; true");
+		assert_int_equal(agenthost_run(h, &q, &out), 0);
+		assert_string_equal(out, n == 1 ? "full read\nfull written\n" : "zero read\nfull read\nfull written\n");
+		free(out);
+	}
+}
+
 /* What an image may prepare so that the agent does something elsewhere. */
 static void symlink_tricks(void **state)
 {
@@ -390,6 +427,7 @@ int main(void)
 		cmocka_unit_test(capabilities), cmocka_unit_test(binds),
 		cmocka_unit_test(hidden),   cmocka_unit_test(symlink_tricks),
 		cmocka_unit_test(group_rules), cmocka_unit_test(rules_add_up),
+		cmocka_unit_test(a_default_device_that_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
