@@ -161,7 +161,8 @@ static void writable_group_inside(struct ct_request *q)
 }
 static void the_group_is_the_users(void **state)
 {
-	static const char script[] = "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.subtree_control cgroup.type; mkdir s && rmdir s";
+	static const char script[] = "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.subtree_control cgroup.type;"
+				     "mkdir s && rmdir s";
 
 	(void)state;
 	both(writable_group, script, "7\n7\n7\n0\n");

@@ -470,7 +470,8 @@ static void start_hooks(void **state)
 		  "[ \"$(cat)\" = '{\"pid\":1}' ] && [ $$ != 1 ] && [ $(id -u) = 65534 ] && echo "
 		  "$A >/tmp/hook",
 		  "", 0, LISTED },
-		{ "an empty environment", "[ \"${HOME-no}${A-no}${OF_PROCESS-no}\" = nonono ] && echo word >/tmp/hook", "", 0, EMPTY },
+		{ "an empty environment", "[ \"${HOME-no}${A-no}${OF_PROCESS-no}\" = nonono ] && echo word >/tmp/hook",
+		  "", 0, EMPTY },
 		{ "the process's environment, with the home that was found",
 		  "[ \"$HOME$OF_PROCESS\" = /word ] && echo word >/tmp/hook", "", 0, NOT_GIVEN },
 		{ "fails", "echo why >&2; exit 3",
