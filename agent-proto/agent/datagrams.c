@@ -73,6 +73,24 @@ static void watch(struct datagrams *d, struct evsrc *src, bool *on, bool wanted,
 	*on = wanted && *on;
 }
 
+static void end(struct datagrams *d)
+{
+	datagrams_close(d);
+	if (d->closed)
+		d->closed(d);
+}
+
+/* Its end is seen at all times: an EPOLLHUP. */
+static void watch_to(struct datagrams *d)
+{
+	uint32_t events = d->len ? EPOLLOUT : 0;
+
+	if (d->to_on)
+		evloop_mod(&d->to, events);
+	else
+		watch(d, &d->to, &d->to_on, true, events);
+}
+
 static void move(struct datagrams *d)
 {
 	int rc = 1;
@@ -86,10 +104,10 @@ static void move(struct datagrams *d)
 		}
 	}
 	if (rc < 0) {
-		datagrams_close(d);
+		end(d);
 		return;
 	}
-	watch(d, &d->to, &d->to_on, d->len > 0, EPOLLOUT);
+	watch_to(d);
 	watch(d, &d->from, &d->from_on, d->len == 0, EPOLLIN);
 }
 
@@ -101,8 +119,13 @@ static void on_from(struct evsrc *src, uint32_t events)
 
 static void on_to(struct evsrc *src, uint32_t events)
 {
-	(void)events;
-	move(container_of(src, struct datagrams, to));
+	struct datagrams *d = container_of(src, struct datagrams, to);
+
+	/* What came meanwhile stays in the socket, for the next stream. */
+	if (events & (EPOLLHUP | EPOLLERR))
+		end(d);
+	else
+		move(d);
 }
 
 int datagrams_open(struct datagrams *d, struct evloop *l, int socket)
@@ -117,6 +140,7 @@ int datagrams_open(struct datagrams *d, struct evloop *l, int socket)
 	d->from_on = d->to_on = d->last = false;
 	d->len = d->off = 0;
 	watch(d, &d->from, &d->from_on, true, EPOLLIN);
+	watch_to(d);
 	return pair[1];
 }
 

@@ -14,6 +14,9 @@ struct datagrams {
 	struct evsrc from; /* the datagram socket, the owner's */
 	struct evsrc to;   /* our end of the stream; -1: not open */
 	bool from_on, to_on, last;
+	/* NULL, or told once when the stream has ended by itself: the host's end has gone, or nobody sends any more. */
+	void (*closed)(struct datagrams *d);
+	void *arg; /* the owner's */
 	size_t len, off; /* of what is not written yet */
 	uint8_t frame[4 + AGENT_MAX_DATAGRAM];
 };
@@ -23,7 +26,7 @@ int datagrams_open(struct datagrams *d, struct evloop *l, int socket);
 bool datagrams_is_open(const struct datagrams *d);
 /* Nobody will send any more: what is there is passed on, then the stream ends. */
 void datagrams_last(struct datagrams *d);
-/* At once. */
+/* At once; closed() is not called. */
 void datagrams_close(struct datagrams *d);
 
 #endif

@@ -130,6 +130,15 @@ static void listen_on(struct sockets *s, bool on)
 	}
 }
 
+/* Its place on the loop is ours again, and who asked meanwhile waits for it, too. */
+static void datagrams_ended(struct datagrams *d)
+{
+	struct sockets *s = d->arg;
+
+	if (s->waiter && !s->over)
+		listen_on(s, true);
+}
+
 /* As whom one connects. */
 struct peer {
 	struct ucred ids;
@@ -139,11 +148,13 @@ struct peer {
 
 static void hand_on(struct sockets *s, size_t i, int fd, struct peer *peer)
 {
+	/* Datagrams go one way, and a host that closes its end hears no more of them. */
+	enum relay_kind kind = s->one[i].datagrams ? RELAY_OUT : RELAY_SOCKET;
 	struct ttrpc_call *call = steal_ptr(&s->waiter);
 	struct sockets_conn *c = calloc(1, sizeof(*c));
 	Husk__Agent__V1__AcceptSocketResponse m;
 	struct err e = ERR_INIT;
-	int rc = c ? stream_open(&c->stream, s->hub, s->token, RELAY_SOCKET, NULL, &e) : err_set(&e, ENOMEM, "out of memory");
+	int rc = c ? stream_open(&c->stream, s->hub, s->token, kind, NULL, &e) : err_set(&e, ENOMEM, "out of memory");
 
 	/* What the host makes of it, and whether it asks again, goes by the number. */
 	if (rc < 0) {
@@ -206,6 +217,8 @@ static bool try_accept(struct sockets *s, size_t i)
 			return false;
 		/* Its place on the loop is the other's from here on. */
 		listen_on(s, false);
+		o->datagrams->arg = s;
+		o->datagrams->closed = datagrams_ended;
 		fd = datagrams_open(o->datagrams, s->loop, o->src.fd);
 	} else {
 		fd = evloop_accept(&o->src, SOCK_NONBLOCK);

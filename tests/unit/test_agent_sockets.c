@@ -166,6 +166,47 @@ static void datagrams(void **state)
 	assert_int_equal(agenthost_delete(h, "dgram", ""), 0);
 }
 
+/* Its server on the host ends and comes back: whoever has asked by then is told of what is sent from then on. */
+static void datagrams_again(void **state)
+{
+	const char *send = "python3 -c 'import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+			   "s.sendto(sys.argv[2].encode(), sys.argv[1])' $s";
+	struct with_socket w;
+	struct reply r = { 0 };
+	struct err e = ERR_INIT;
+	uint64_t token = agenthost_token() + 200;
+	char script[300], got[16];
+
+	(void)state;
+	if (!h)
+		return;
+	with_socket_init(&w, "again", "0");
+	w.sock[0].datagram = true;
+	request_args(&w.q, "sleep", "1000", NULL);
+	request_create(h, &w.q, &r);
+	assert_int_equal(r.r.rc, 0);
+	assert_int_equal(agenthost_start(h, "again"), 0);
+	accept_one(&r, "again", token, &e);
+	for (int i = 0; i < 3; i++) {
+		int fd;
+
+		snprintf(script, sizeof(script), "%s word%d", send, i);
+		check_row("a datagram", sh_in(script) == 0);
+		reply_wait(h, &r, 0);
+		assert_int_equal(r.r.rc, 0);
+		fd = agenthost_stream(h, token);
+		/* The next one is asked for while this one lasts, as the proxy does. */
+		token += 2;
+		accept_one(&r, "again", token, &e);
+		assert_int_equal(recv(fd, got, 9, MSG_WAITALL), 9);
+		assert_int_equal(got[8], '0' + i);
+		agenthost_turn(h, 50);
+		close(fd);
+		agenthost_turn(h, 200);
+	}
+	assert_int_equal(agenthost_delete(h, "again", ""), 0);
+}
+
 static void refusals(void **state)
 {
 	static const struct {
@@ -211,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connections),
 		cmocka_unit_test(datagrams),
+		cmocka_unit_test(datagrams_again),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(without_any),
 	};
