@@ -28,7 +28,7 @@ husk_LIBS := $(OCI_LIBS)
 
 husk-proxy_STATIC := 1
 # What husk-proxy and the tests of it have in common.
-PROXY_OBJS := $(addprefix runtime/proxy/,session last_words oom dial output attach ready serve serve_client figures extra network resolver forward \
+PROXY_OBJS := $(addprefix runtime/proxy/,session farewell last_words oom dial output attach ready serve serve_client figures extra network resolver forward \
 	udp udp_flows sockets listen lockin connector unframe follow follower follow_table relay setup) runtime/host/filter lib/mounttree lib/mountinfo
 husk-proxy_OBJS := runtime/proxy/main runtime/proxy/drop $(PROXY_OBJS) $(NATIVE_CLIENT_OBJS) $(AGENT_CLIENT_OBJS) $(LIB_BASE)
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)

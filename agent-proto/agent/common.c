@@ -147,6 +147,16 @@ static void drop(struct agent *a, struct common *c)
 	free(c);
 }
 
+void common_write_back(const struct container *ct)
+{
+	for (size_t i = 0; i < ct->n_common; i++) {
+		_cleanup_close_ int fd = ct->common[i]->users > 1 ? -1 : open(ct->common[i]->path, O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0)
+			syncfs(fd);
+	}
+}
+
 void common_leave(struct container *ct)
 {
 	while (ct->n_common)

@@ -16,6 +16,8 @@ struct common;
 /* Mounts what @spec has in common with others, unless that is there; @ct is one more who uses it until common_leave().
  * Before its process is made, whose mount namespace is a copy of the agent's. */
 int common_take(struct container *ct, const Husk__Agent__V1__Container *spec, struct err *e);
+/* In a fork: of what @ct is the last to have, so that leaving it takes no time. */
+void common_write_back(const struct container *ct);
 /* What it was the last user of is unmounted. */
 void common_leave(struct container *ct);
 /* A detached copy of what has these words in @list. Descriptor; -ENOENT without a text: none has, or @words is empty. */

@@ -85,6 +85,7 @@ static void container_free(struct container *ct)
 	evloop_del(&ct->events);
 	close_and_reset(&ct->events.fd);
 	evtimer_done(&ct->retry);
+	letgo_done(&ct->letgo);
 	close_and_reset(&ct->mntns);
 	close_and_reset(&ct->netns);
 	image_handed_over(&ct->image);
@@ -137,12 +138,9 @@ static void try_remove(struct container *ct)
 		evtimer_set_ns(&ct->retry, QUIET_NS);
 		return;
 	}
-	close_and_reset(&ct->mntns);
-	common_leave(ct);
-	if (image_busy(&ct->image) && ct->retries++ < QUIET_MAX) {
-		evtimer_set_ns(&ct->retry, QUIET_NS);
+	if (!letgo_over(ct))
 		return;
-	}
+	common_leave(ct);
 	if (!diskplug_let_go(&ct->diskplug))
 		return;
 	if (cgroup_remove(&ct->cgroup, ct->agent->cfg.cgroup_dir) < 0) {
@@ -227,6 +225,7 @@ static struct container *new_container(struct agent *a, const char *id)
 	ct->cgroup = (struct cgroup)CGROUP_NONE;
 	ct->devices = -1;
 	diskplug_init(&ct->diskplug, ct);
+	letgo_init(&ct->letgo);
 	freezer_init(&ct->freezer, &ct->cgroup, a->loop);
 	oom_init(&ct->oom, &ct->cgroup, a->loop);
 	ct->init.pidfd = ct->init.sync.fd = ct->init.drain.src.fd = -1;

@@ -13,6 +13,7 @@
 #include "agent-proto/agent/follow.h"
 #include "agent-proto/agent/freezer.h"
 #include "agent-proto/agent/image.h"
+#include "agent-proto/agent/letgo.h"
 #include "agent-proto/agent/oom.h"
 #include "agent-proto/agent/process.h"
 #include "agent-proto/agent/sockets.h"
@@ -49,6 +50,7 @@ struct container {
 	struct follow *follow; /* of mounts that follow the host's; NULL: there are none */
 	struct common **common; /* what it has in common with others (common.h) */
 	size_t n_common;
+	struct letgo letgo;
 	struct image image; /* its root, when that is a disk: gone when nobody holds it */
 };
 

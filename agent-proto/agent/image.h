@@ -20,7 +20,7 @@ int image_mount(struct image *im, const Husk__Agent__V1__Container *ct, struct e
 /* The mount is the container's own now, or was never needed. */
 void image_handed_over(struct image *im);
 /* Once the container is gone: whether its file system is still held somewhere. When it is not, all that was
- * written has reached the disk, and the host may take the file. */
+ * written has reached the disk, and the host may take the file. Waits for the disk. */
 bool image_busy(struct image *im);
 
 #endif

@@ -128,7 +128,7 @@ int agent_delete(struct agent_client *c, const char *container_id, const char *e
 		 agent_reply_fn *fn, void *arg, struct err *e)
 {
 	struct agent_ask ask = { .method = AGENT_DELETE,
-				 .timeout_ms = AGENT_DEADLINE_MS,
+				 .timeout_ms = exec_id && *exec_id ? AGENT_DEADLINE_MS : AGENT_DELETE_MS,
 				 .fn = fn,
 				 .arg = arg };
 

@@ -158,7 +158,8 @@ int agent_stats(struct agent_client *c, const char *container_id, agent_reply_fn
  * -ESRCH when the container has gone. */
 int agent_wait_oom(struct agent_client *c, const char *container_id, uint64_t seen,
 		   agent_reply_fn *fn, void *arg, struct err *e);
-/* Kills what is left of the container (or forgets the ended exec), answers when nothing is held. */
+/* Kills what is left of the container (or forgets the ended exec), answers when nothing is held and all is written: has
+ * AGENT_DELETE_MS for a container. */
 int agent_delete(struct agent_client *c, const char *container_id, const char *exec_id,
 		 agent_reply_fn *fn, void *arg, struct err *e);
 

@@ -60,6 +60,7 @@
 #define AGENT_DEADLINE_MS        10000 /* of a call, but Wait */
 #define AGENT_CREATE_DEADLINE_MS 60000
 #define AGENT_START_DEADLINE_MS  60000 /* husk's: the program is read, where many machines start at a time */
+#define AGENT_DELETE_MS          120000 /* of a container's Delete: what its files hold is written back first */
 #define AGENT_STREAM_DEADLINE_MS 10000 /* for a stream's connection to arrive */
 #define AGENT_UPDATE_MS          30000 /* an Update of limits gives up after this long, and the old ones hold */
 #define AGENT_FREEZE_MS          5000  /* a Pause gives up after this long, and all run on */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent-proto/proto/limits.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -15,8 +16,10 @@
 #include "runtime/proxy/client.h"
 
 #define KILL_TIMEOUT_MS  10000
-/* For the agent to end a container in good order, writing back what its files hold. */
+/* For the agent to end a container in good order. */
 #define ORDER_TIMEOUT_MS 4000
+/* For what its files hold to be written back: the proxy has less, and gives up earlier where the agent does not answer. */
+#define AWAY_TIMEOUT_MS (AGENT_DELETE_MS + 15000)
 
 int container_proxy(int dir, int *ret_sock, struct err *e)
 {
@@ -52,6 +55,14 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);
 }
 
+/* The guest writes back: without the proxy its machine would end in the middle of that. */
+static bool is_writing(const struct container_state *s)
+{
+	struct proc_info info;
+
+	return proc_alive(&s->proxy, &info) > 0 && strcmp(info.comm, PROXY_COMM_AWAY) == 0;
+}
+
 /* Asks for a SIGKILL by the ordinary way, and waits for the ordinary end. */
 static void end_in_order(int dir, const struct container_state *s, enum container_status status)
 {
@@ -67,7 +78,8 @@ static void end_in_order(int dir, const struct container_state *s, enum containe
 		log_debug("%s", e.msg);
 		return;
 	}
-	if (proc_wait_end(pidfd, ORDER_TIMEOUT_MS) < 0)
+	if (proc_wait_end(pidfd, ORDER_TIMEOUT_MS) < 0 &&
+	    (!is_writing(s) || proc_wait_end(pidfd, AWAY_TIMEOUT_MS) < 0))
 		log_debug("husk-proxy does not end by itself");
 }
 

@@ -31,7 +31,8 @@
  *
  * /proc/PID/stat tells the stage at one read: the proxy's name is PROXY_COMM_NEW until the
  * container exists and has not been started, PROXY_COMM_RUN while its process runs, PROXY_COMM_HELD instead of
- * either while the container is paused, PROXY_COMM_END when it has ended and is being cleared away. A husk that is
+ * either while the container is paused, PROXY_COMM_END when it has ended, PROXY_COMM_AWAY when the guest is
+ * clearing it away, and writes back what its files hold. A husk that is
  * killed in the middle of a command changes nothing about that.
  */
 #ifndef RUNTIME_PROXY_PROXY_H
@@ -50,6 +51,7 @@
 #define PROXY_COMM_RUN "husk-proxy:run"
 #define PROXY_COMM_HELD "husk-proxy:held"
 #define PROXY_COMM_END "husk-proxy:end"
+#define PROXY_COMM_AWAY "husk-proxy:away"
 
 enum proxy_cmd {
 	PROXY_SETUP = 1,

@@ -23,7 +23,7 @@ static void tell_stage(const struct session *s)
 		[PROXY_ST_ENDED] = PROXY_COMM_END,
 	};
 
-	prctl(PR_SET_NAME, s->paused && s->state != PROXY_ST_ENDED ? PROXY_COMM_HELD : comm[s->state],
+	prctl(PR_SET_NAME, s->deleting && !is_exec(s) ? PROXY_COMM_AWAY : s->paused && s->state != PROXY_ST_ENDED ? PROXY_COMM_HELD : comm[s->state],
 	      0, 0, 0);
 }
 
@@ -69,6 +69,7 @@ static void finish(struct session *s)
 	if (s->torn_down)
 		return;
 	s->torn_down = true;
+	session_deleted(s);
 	relay_stop(&s->in);
 	output_stop(s);
 	if (s->oom_again.fn)
@@ -113,9 +114,10 @@ void session_end(struct session *s)
 	if (s->deleting || s->torn_down)
 		return;
 	s->deleting = true;
+	tell_stage(s);
 	relay_stop(&s->in);
 	if (!s->created || !s->agent ||
-	    agent_delete(s->agent, s->at.container_id, exec_id(s), deleted, s, &e) < 0)
+	    session_delete(s, deleted, &e) < 0)
 		finish(s);
 }
 

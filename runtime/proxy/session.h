@@ -133,6 +133,8 @@ struct session {
 	bool give_up_output; /* told to end while output was stuck */
 	bool deleting, torn_down;
 	bool unheard; /* torn down; the end is told when the first client is content, or has gone */
+	struct evtimer alive; /* asks whether the agent lives, while it deletes (farewell.c) */
+	bool alive_asked;
 	unsigned stuck_ms; /* output that nothing comes of for so long has ended; 0: STUCK_MS */
 	bool alone; /* nobody else was in the machine at the end */
 	bool oom; /* the process was killed for want of memory, says the guest */

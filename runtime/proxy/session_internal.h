@@ -32,6 +32,9 @@ static inline void stamp(struct session *s, enum proxy_stamp which)
 /* Also the process's name, by which a later husk knows it. */
 void session_set_state(struct session *s, enum proxy_state state);
 void session_set_paused(struct session *s, bool paused);
+/* farewell.c: as agent_delete(), but an agent that lives has AGENT_DELETE_MS for it; and its end. */
+int session_delete(struct session *s, agent_reply_fn *fn, struct err *e);
+void session_deleted(struct session *s);
 /* Looks at the machine's events for @timeout_ms each. True: it has ended, and says so in s->end, or its
  * connection has. */
 bool session_machine_ended(struct session *s, int timeout_ms);

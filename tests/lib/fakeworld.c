@@ -13,6 +13,7 @@
 #include "agent-proto/proto/agent.pb-c.h"
 #include "agent-proto/proto/limits.h"
 #include "agent-proto/ttrpc/server.h"
+#include "lib/cleanup.h"
 #include "lib/io.h"
 #include "vmm/control/server.h"
 
@@ -38,6 +39,8 @@ struct fakeworld {
 	int names; /* the channel of questions; 0: none */
 	struct ttrpc_call *oom; /* unanswered */
 	struct ttrpc_call *waiting;
+	struct ttrpc_call *deleting;
+	struct evtimer deleted;
 	struct ttrpc_call *dropped[MAX_DROPPED]; /* never answered */
 	unsigned ndropped;
 	unsigned accepts; /* AcceptSocket that were asked */
@@ -63,7 +66,7 @@ static void drop(struct fakeworld *w, struct ttrpc_call *call)
 
 static bool is_mute(struct fakeworld *w, struct ttrpc_call *call, const char *method)
 {
-	bool mute = w->plan.mute && !strcmp(w->plan.mute, method);
+	bool mute = (w->plan.mute && !strcmp(w->plan.mute, method)) || (w->plan.mute_too && !strcmp(w->plan.mute_too, method));
 
 	if (mute)
 		drop(w, call);
@@ -452,11 +455,29 @@ static void on_network(void *ctx, struct ttrpc_call *call, const uint8_t *p, siz
 		ttrpc_reply(call, &r.base);
 }
 
+static void delete_over(struct evtimer *t)
+{
+	struct fakeworld *w = container_of(t, struct fakeworld, deleted);
+
+	evtimer_done(t);
+	ttrpc_reply(steal_ptr(&w->deleting), NULL);
+}
+
 static void on_delete(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)
 {
-	say(ctx, "delete", "");
-	if (!is_mute(ctx, call, "Delete"))
-		on_ok(ctx, call, p, len);
+	struct fakeworld *w = ctx;
+
+	say(w, "delete", "");
+	if (is_mute(w, call, "Delete"))
+		return;
+	if (!w->plan.delete_ms) {
+		on_ok(w, call, p, len);
+		return;
+	}
+	w->deleting = call;
+	if (evtimer_init(w->loop, &w->deleted, "delete", delete_over) < 0 ||
+	    evtimer_set_ns(&w->deleted, w->plan.delete_ms * UINT64_C(1000000)) < 0)
+		abort();
 }
 
 static void on_list(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_t len)

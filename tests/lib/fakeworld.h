@@ -29,7 +29,8 @@ struct fakeworld_plan {
 	bool lie_at_wait; /* an exit status that is none */
 	const char *end_text; /* of NC_EV_END when dying; NULL: none is sent */
 	unsigned processes; /* that ps shows */
-	const char *mute; /* the call that the agent never answers */
+	const char *mute, *mute_too; /* calls that the agent never answers */
+	unsigned delete_ms; /* that a Delete takes */
 	bool streams_stay; /* open, when the process has ended */
 	bool wait_at_once; /* the end is told before the start */
 	bool wait_twice; /* and by another status the second time */

@@ -203,9 +203,34 @@ static void updated(void **state)
 	assert_int_equal(agenthost_delete(h, "updated", ""), 0);
 }
 
+/* What its file systems hold may take long to be let go of: others are answered meanwhile. */
+static void a_delete_that_takes_long(void **state)
+{
+	struct ct_request q;
+	struct reply r = { 0 }, gone = { 0 }, other = { 0 };
+
+	(void)state;
+	if (!h)
+		return;
+	request_init(&q, "full");
+	request_sh(&q, "cd /dev && seq 30000 | xargs touch");
+	request_create(h, &q, &r);
+	assert_int_equal(r.r.rc, 0);
+	assert_int_equal(agenthost_start(h, "full"), 0);
+	agenthost_wait_for(h, "full", "", &r);
+	assert_int_equal(r.r.exit.status, 0);
+	assert_int_equal(agent_delete(h->c, "full", "", reply_fn, &gone, NULL), 0);
+	reply_wait(h, &other, agent_signal(h->c, "full", "", 1, false, reply_fn, &other, NULL));
+	assert_int_equal(other.r.rc, -ESRCH);
+	assert_false(gone.done);
+	reply_wait(h, &gone, 0);
+	assert_int_equal(gone.r.rc, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_delete_that_takes_long),
 		cmocka_unit_test(frozen),
 		cmocka_unit_test(counted),
 		cmocka_unit_test(updated),

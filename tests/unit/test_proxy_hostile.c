@@ -17,33 +17,33 @@
 #include "runtime/proxy/connector.h"
 
 /* As long as an agent has for an answer, and some. */
-#define AGENT_MS (AGENT_DEADLINE_MS + 4000)
+#define AGENT_MS (AGENT_DEADLINE_MS + 8000)
 
 /* All at a time: each takes as long as an agent has. */
 static void agents_that_never_answer(void **state)
 {
 	static const struct {
 		const char *why;
-		const char *mute;
+		const char *mute, *mute_too;
 		bool started;
 		uint32_t cmd; /* what is asked; 0: SIGTERM; PROXY_EXITED: nothing, its end is awaited */
 		int rc;
 		const char *said;
 		int exit_code;
 	} rows[] = {
-		{ "a greeting", "Hello", false, PROXY_EXITED, -EIO, "create wait quit ", EXIT_LOST },
-		{ "a start", "Start", false, PROXY_START, -ETIMEDOUT, "create wait start quit ", EXIT_LOST },
-		{ "a signal", "Signal", true, 0, -ETIMEDOUT, "create wait start signal:15 quit ", EXIT_LOST },
-		{ "a pause", "Pause", true, PROXY_PAUSE, -ETIMEDOUT, "create wait start pause quit ", EXIT_LOST },
-		{ "a delete: its end is known by then", "Delete", true, PROXY_EXITED, 0,
-		  "create wait start delete share-remove:s0 share-remove:s1 left ", 7 },
+		{ "a greeting", "Hello", NULL, false, PROXY_EXITED, -EIO, "create wait quit ", EXIT_LOST },
+		{ "a start", "Start", NULL, false, PROXY_START, -ETIMEDOUT, "create wait start quit ", EXIT_LOST },
+		{ "a signal", "Signal", NULL, true, 0, -ETIMEDOUT, "create wait start signal:15 quit ", EXIT_LOST },
+		{ "a pause", "Pause", NULL, true, PROXY_PAUSE, -ETIMEDOUT, "create wait start pause quit ", EXIT_LOST },
+		{ "a delete: its end is known by then", "Delete", "Signal", true, PROXY_EXITED, 0,
+		  "create wait start delete signal:0 share-remove:s0 share-remove:s1 left ", 7 },
 	};
 	struct fakeworld_plan plan[ARRAY_SIZE(rows)];
 	struct bench *b[ARRAY_SIZE(rows)];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		plan[i] = (struct fakeworld_plan){ .mute = rows[i].mute, .exit_status = 7 };
+		plan[i] = (struct fakeworld_plan){ .mute = rows[i].mute, .mute_too = rows[i].mute_too, .exit_status = 7 };
 		b[i] = bench_new(&plan[i], LAST);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -78,6 +78,25 @@ static void agents_that_never_answer(void **state)
 		check_row(rows[i].why, b[i]->s.exit_code == rows[i].exit_code);
 		bench_free(b[i]);
 	}
+}
+
+/* Its files are written back for longer than an answer may take: as long as others are answered, that is waited for. */
+static void a_long_farewell(void **state)
+{
+	static const struct fakeworld_plan plan = { .delete_ms = AGENT_DEADLINE_MS + 2000, .exit_status = 7 };
+	struct bench *b = bench_new(&plan, LAST);
+	uint64_t begin;
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	begin = io_now_ns();
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, AGENT_MS, NULL), 0);
+	assert_in_range(io_now_ns() - begin, plan.delete_ms * UINT64_C(1000000), UINT64_MAX);
+	assert_non_null(strstr(bench_end(b), "delete signal:0 signal:0 share-remove:s0 "));
+	assert_int_equal(b->s.exit_code, 7);
+	bench_free(b);
 }
 
 /* The agent is lost, the machine is not, and what it has open stays open. */
@@ -593,7 +612,8 @@ int main(void)
 		cmocka_unit_test(a_guest_that_refuses),
 		cmocka_unit_test(a_guest_that_does_not_answer),
 		cmocka_unit_test(a_follower_that_is_none),
-		cmocka_unit_test(agents_that_never_answer), cmocka_unit_test(a_lost_agent_ends_its_machine),
+		cmocka_unit_test(agents_that_never_answer), cmocka_unit_test(a_long_farewell),
+		cmocka_unit_test(a_lost_agent_ends_its_machine),
 		cmocka_unit_test(output_that_never_ends),   cmocka_unit_test(a_slow_reader_is_waited_for),
 		cmocka_unit_test(a_killed_process_waits_for_no_reader),
 		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),
