@@ -18,7 +18,6 @@
 #include "lib/log.h"
 #include "runtime/proxy/session_internal.h"
 
-#define MAX_FORWARDS  64
 #define GUEST_TIMEOUT_MS 1000 /* its kernel answers at once, or never */
 
 struct session_forward {
@@ -29,19 +28,39 @@ struct session_forward {
 	struct relay in, out;
 };
 
+/* What is more than may be waits where it would on the host: in the queues of the listening sockets. */
+static void look(struct session *s)
+{
+	bool on = s->net.n_forwards < SESSION_MAX_FORWARDS;
+
+	for (size_t i = 0; s->net.listens && i < ARRAY_SIZE(s->net.listen); i++) {
+		struct evsrc *src = &s->net.listen[i];
+
+		if (src->fn && !on)
+			evloop_del(src);
+		else if (src->fn && src->fd >= 0 && !src->loop && evloop_add(s->loop, src, EPOLLIN) < 0)
+			log_warn("no more connections to the namespace are taken");
+	}
+	if (!on && !s->net.full)
+		log_warn("%d connections to the container's ports at a time: more wait", SESSION_MAX_FORWARDS);
+	s->net.full |= !on;
+}
+
 static void drop(struct session_forward *f)
 {
 	struct session_forward **at = &f->s->net.forwards;
+	struct session *s = f->s;
 
 	while (*at != f)
 		at = &(*at)->next;
 	*at = f->next;
-	f->s->net.n_forwards--;
+	s->net.n_forwards--;
 	session_dial_cancel(&f->dial);
 	close_and_reset(&f->host);
 	relay_stop(&f->in);
 	relay_stop(&f->out);
 	free(f);
+	look(s);
 }
 
 static void in_done(struct relay *r)
@@ -125,7 +144,7 @@ static int dial(struct session *s, int host)
 	struct err e = ERR_INIT;
 	int rc = head_of(host, &h);
 
-	if (rc < 0 || !s->created || s->net.n_forwards >= MAX_FORWARDS)
+	if (rc < 0 || !s->created)
 		return rc < 0 ? rc : -EAGAIN;
 	f = calloc(1, sizeof(*f));
 	if (!f)
@@ -142,6 +161,7 @@ static int dial(struct session *s, int host)
 	f->next = s->net.forwards;
 	s->net.forwards = f;
 	s->net.n_forwards++;
+	look(s);
 	return 0;
 }
 
@@ -185,8 +205,6 @@ void forward_listen(struct session *s, const int *fds, size_t n)
 
 void forward_stop(struct session *s)
 {
-	while (s->net.forwards)
-		drop(s->net.forwards);
 	for (size_t i = 0; s->net.listens && i < ARRAY_SIZE(s->net.listen); i++) {
 		if (!s->net.listen[i].fn)
 			continue;
@@ -194,4 +212,6 @@ void forward_stop(struct session *s)
 		close_and_reset(&s->net.listen[i].fd);
 	}
 	s->net.listens = false;
+	while (s->net.forwards)
+		drop(s->net.forwards);
 }

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,6 +23,7 @@
 #include "runtime/proxy/setup.h"
 
 #define CONTROL_FD 3
+#define MAX_FILES  16384
 
 struct proxy {
 	struct session session; /* first: large, zeroed */
@@ -261,6 +263,17 @@ static int set_up(struct proxy *p, struct err *e)
 	return rc < 0 ? rc : drop_privileges(p->unit && p->fds.memory >= 0, e);
 }
 
+/* Each connection of the container's takes up to four, and callers often have 1024. */
+static void want_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= MAX_FILES)
+		return;
+	r.rlim_cur = min_t(rlim_t, r.rlim_max, MAX_FILES);
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
 int main(void)
 {
 	static struct proxy p = {
@@ -282,6 +295,7 @@ int main(void)
 	log_open(-1, LOG_TEXT, LOG_ERR, "husk-proxy");
 	if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0)
 		return EXIT_LOST;
+	want_files();
 	/* From the first moment on: what arrives during set-up is forwarded after it. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);

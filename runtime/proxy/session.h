@@ -24,6 +24,7 @@
 
 #define SESSION_MAX_CLIENTS 16
 #define SESSION_MAX_SOCKET_CONNS 64 /* of the container to sockets of the host, at a time */
+#define SESSION_MAX_FORWARDS 1024 /* to the container's network namespace, at a time; the agent takes more */
 #define SESSION_MAX_ACCEPTED     AGENT_MAX_ACCEPTED /* of the host, by all listening sockets of the process, at a time */
 /* How long a server that does not read what the container wrote may keep the end waiting. */
 #define SESSION_SOCKETS_DRAIN_NS UINT64_C(5000000000)
@@ -78,6 +79,7 @@ struct session_net {
 	struct evsrc listen[2]; /* forward.c: connections to the namespace itself */
 	struct session_forward *forwards; /* those that are being dialled, too */
 	unsigned n_forwards;
+	bool full; /* once there were as many as there may be, which was logged */
 	struct udp_relay *udp; /* likewise datagrams; NULL: none was told of */
 	struct resolver *resolver; /* NULL: the container needs none */
 	struct session_dial resolver_dial, udp_dial;

@@ -18,6 +18,7 @@
 #include "vmm/control/server.h"
 
 #define MAX_STREAMS 80
+#define MAX_FORWARDS 1200
 #define MAX_DROPPED 8
 
 struct stream {
@@ -36,6 +37,8 @@ struct fakeworld {
 	struct evsrc agent_src;
 	struct stream streams[MAX_STREAMS];
 	unsigned nstreams;
+	struct stream forwards[MAX_FORWARDS];
+	unsigned nforwards;
 	int names; /* the channel of questions; 0: none */
 	struct ttrpc_call *oom; /* unanswered */
 	struct ttrpc_call *waiting;
@@ -599,6 +602,11 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 	} else if (m->port == AGENT_PORT_RESOLVER) {
 		say(w, "names", "");
 		w->names = pair[0];
+	} else if (m->port == AGENT_PORT_FORWARD && w->nforwards < MAX_FORWARDS) {
+		struct stream *s = &w->forwards[w->nforwards++];
+
+		*s = (struct stream){ .w = w, .src = { .fd = pair[0] } };
+		echo(s);
 	} else {
 		struct stream *s = &w->streams[w->nstreams++];
 

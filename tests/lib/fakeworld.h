@@ -40,6 +40,7 @@ struct fakeworld_plan {
 	/* Somebody else's agent: a connection to that guest port; the calls above are not this world's then. */
 	int (*connect)(void *arg, unsigned port);
 	void *connect_arg;
+	/* Connections to AGENT_PORT_FORWARD are written back, what they begin with, too. */
 	uint64_t echo; /* the token of streams that are written back, whole, once they are read to their end */
 	int mount_rc; /* ChangeMount is refused with this */
 	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */

@@ -10,9 +10,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent-proto/proto/forward.h"
 #include "runtime/net/wire.h"
 #include "runtime/proxy/connector.h"
 
@@ -519,7 +521,7 @@ static struct sockaddr_in namespace_listener(int net)
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(listen(fd, 64), 0);
 	assert_int_equal(io_send_fds(net, &m, sizeof(m), &fd, 1), 0);
 	close(fd);
 	return at;
@@ -605,6 +607,59 @@ static void connections_that_are_never_answered(void **state)
 	unlink(listener_at.sun_path);
 }
 
+/* Connections to a published port: what is beyond the limit waits for others to end, and none is lost. */
+static void many_forwards(void **state)
+{
+	enum { MORE = 20 };
+	static const struct fakeworld_plan plan = { .exit_status = 0 };
+	static int fd[SESSION_MAX_FORWARDS + MORE];
+	struct rlimit files = { .rlim_cur = 16384, .rlim_max = 16384 };
+	struct forward_head head;
+	struct sockaddr_in at;
+	struct bench *b;
+	int net[2];
+	char c;
+
+	(void)state;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		skip();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, net), 0);
+	next_net = net[1];
+	at = namespace_listener(net[0]);
+	b = bench_new(&plan, LAST);
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	start_with_net(b, net[0]);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		struct timeval patience = { .tv_sec = 10 };
+
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&at, sizeof(at)), 0);
+		assert_int_equal(send(fd[i], "x", 1, 0), 1);
+		if (i < SESSION_MAX_FORWARDS) {
+			assert_int_equal(recv(fd[i], &head, sizeof(head), MSG_WAITALL), sizeof(head));
+			assert_int_equal(recv(fd[i], &c, 1, 0), 1);
+		}
+	}
+	usleep(50000);
+	for (size_t i = SESSION_MAX_FORWARDS; i < ARRAY_SIZE(fd); i++)
+		assert_int_equal(recv(fd[i], &c, 1, MSG_DONTWAIT), -1);
+	for (size_t i = 0; i < MORE; i++)
+		close(fd[i]);
+	for (size_t i = SESSION_MAX_FORWARDS; i < ARRAY_SIZE(fd); i++) {
+		assert_int_equal(recv(fd[i], &head, sizeof(head), MSG_WAITALL), sizeof(head));
+		assert_int_equal(recv(fd[i], &c, 1, 0), 1);
+		assert_int_equal(c, 'x');
+	}
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_wait(b->husk, PROXY_EXITED, NULL, WAIT_MS, NULL), 0);
+	bench_end(b);
+	bench_free(b);
+	for (size_t i = MORE; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	close(net[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -619,6 +674,7 @@ int main(void)
 		cmocka_unit_test(ends_out_of_turn),	    cmocka_unit_test(many_processes),
 		cmocka_unit_test(a_husk_that_does_not_read),
 		cmocka_unit_test(connections_that_are_never_answered),
+		cmocka_unit_test(many_forwards),
 		cmocka_unit_test(a_storm_of_events),	    cmocka_unit_test(words_of_a_refusal),
 	};
 
