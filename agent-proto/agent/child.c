@@ -339,6 +339,45 @@ static int set_up_process(const struct child_job *j, struct program *prog, struc
 	return rc;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What is closed in the agent must be closed: a stream of another container, the write end of its standard input, a mount
+ * namespace that is let go of. What comes may take long, with many mounts or a host that is slow. */
+static int close_others(const struct child_job *j, struct err *e)
+{
+	size_t ndevices = j->nodes ? j->ct->n_devices : 0, nmounts = j->mounts ? j->ct->n_mounts : 0, n = 0;
+	int *keep = calloc(ndevices + nmounts + CHILD_MAX_JOIN + AGENT_MAX_EXTRA + 9, sizeof(*keep)), from = 3;
+
+	if (!keep)
+		return err_set(e, ENOMEM, "out of memory");
+	keep[n++] = j->sync;
+	keep[n++] = j->null;
+	keep[n++] = j->target;
+	keep[n++] = j->image;
+	for (size_t i = 0; i < ARRAY_SIZE(j->stdio); i++)
+		keep[n++] = j->stdio[i];
+	for (size_t i = 0; i < j->nextra; i++)
+		keep[n++] = j->extra[i];
+	for (size_t i = 0; i < j->njoin; i++)
+		keep[n++] = j->join[i].target;
+	for (size_t i = 0; i < ndevices; i++)
+		keep[n++] = j->nodes[i];
+	for (size_t i = 0; i < nmounts; i++)
+		keep[n++] = j->mounts[i];
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] > from)
+			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
+		from = max_t(int, from, keep[i] + 1);
+	}
+	close_range((unsigned)from, ~0u, 0);
+	free(keep);
+	return 0;
+}
+
 static int set_up(const struct child_job *j, struct program *prog, struct err *e)
 {
 	int rc;
@@ -348,7 +387,9 @@ static int set_up(const struct child_job *j, struct program *prog, struct err *e
 		return err_errno(e, errno, "dumpable");
 	reset_signals();
 	setsid();
-	rc = j->ct ? set_up_container(j, e) : join_container(j, e);
+	rc = close_others(j, e);
+	if (rc == 0)
+		rc = j->ct ? set_up_container(j, e) : join_container(j, e);
 	if (rc == 0)
 		rc = set_up_process(j, prog, e);
 	/* -ENOENT and -EACCES are kept for what is said about the executable. */

@@ -72,6 +72,7 @@ void conn_close(struct conn *c)
 	*at = c->next;
 	c->agent->nconns--;
 	evloop_del(&c->src);
+	shutdown(c->src.fd, SHUT_RDWR); /* as of a relay */
 	close(c->src.fd);
 	ttrpc_server_free(c->rpc);
 	agent_owner_gone(c->agent, c);

@@ -47,6 +47,9 @@ static void forget(struct relay_pump *p)
 
 void relay_close(struct relay *r)
 {
+	/* A process that is just being made may have it, too, for a moment. */
+	if (r->conn.fd >= 0)
+		shutdown(r->conn.fd, SHUT_RDWR);
 	close_and_reset(&r->peer);
 	close_src(&r->local);
 	close_src(&r->conn);
