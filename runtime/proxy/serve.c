@@ -22,6 +22,8 @@ static void start_answered(void *arg, const struct agent_reply *r)
 
 	if (r->rc == 0 && c->s->state == PROXY_ST_CREATED)
 		session_started(c->s);
+	if (r->rc < 0)
+		c->s->starting = false;
 	answered(c, PROXY_START, r);
 }
 
@@ -104,9 +106,12 @@ static int do_start(struct session_client *c, const void *msg, struct err *e)
 	s->starting = true;
 	s->committed = true;
 	rc = network_sync(c, start_connected, e);
-	if (rc < 0)
-		s->starting = false;
-	return rc == 0 ? start_process(c, e) : min_t(int, rc, 0);
+	if (rc == 0)
+		rc = start_process(c, e);
+	else if (rc > 0)
+		return 0; /* start_connected() follows */
+	s->starting = rc == 0;
+	return rc;
 }
 
 static int do_signal(struct session_client *c, const void *msg, struct err *e)

@@ -304,6 +304,26 @@ static void a_pause_that_fails_is_none(void **state)
 	bench_free(b);
 }
 
+/* Who tries again is told by the guest, not that it is under way. */
+static void a_refused_start_is_none(void **state)
+{
+	const struct fakeworld_plan plan = { .start_rc = -EIO };
+	struct bench *b = bench_new(&plan, LAST);
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		struct err e = ERR_INIT;
+
+		assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, &e), -EIO);
+		assert_string_equal(e.msg, "no such program");
+	}
+	assert_int_equal(proxy_call(b->husk, PROXY_PAUSE, NULL, WAIT_MS, NULL), 0);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	bench_end(b);
+	bench_free(b);
+}
+
 static void a_refused_create_is_told(void **state)
 {
 	const struct fakeworld_plan plan = { .create_rc = -ENOENT,
@@ -632,6 +652,7 @@ int main(void)
 		cmocka_unit_test(a_pause_that_fails_is_none),
 		cmocka_unit_test(figures_and_the_oom_killer),
 		cmocka_unit_test(figures_out_of_range),
+		cmocka_unit_test(a_refused_start_is_none),
 		cmocka_unit_test(a_refused_create_is_told),
 		cmocka_unit_test(an_exec_runs_at_once_and_leaves_the_machine_alone),
 		cmocka_unit_test(a_machine_that_dies),
