@@ -39,6 +39,12 @@ void serve_done(struct session_client *c)
 	put_client(c);
 }
 
+/* Whoever meets its end first: the loop sees it, and what follows from the first one's end is done there. */
+static void hang_up(struct session_client *c)
+{
+	shutdown(c->src.fd, SHUT_RDWR);
+}
+
 /* Each packet behind its length. */
 static void put_off(struct session_client *c, const void *p, size_t len)
 {
@@ -51,7 +57,7 @@ static void put_off(struct session_client *c, const void *p, size_t len)
 	}
 	/* One who asks and never reads is not waited for. */
 	if (buf_append(&c->unsent, &n, sizeof(n)) < 0 || buf_append(&c->unsent, p, len) < 0)
-		serve_close(c);
+		hang_up(c);
 }
 
 void serve_send(struct session_client *c, const void *p, size_t len)
@@ -68,7 +74,7 @@ void serve_send(struct session_client *c, const void *p, size_t len)
 	if (c->unsent.len || (n < 0 && errno == EAGAIN))
 		put_off(c, p, len);
 	else
-		serve_close(c);
+		hang_up(c);
 }
 
 bool serve_flush(struct session_client *c)

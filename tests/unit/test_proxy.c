@@ -476,6 +476,31 @@ static void husk_is_killed(void **state)
 	}
 }
 
+static void reply_to_nobody(void *arg)
+{
+	struct bench *b = arg;
+
+	close(b->husk);
+	b->husk = -1;
+	serve_reply(b->s.first, PROXY_ATTACH, 0, "");
+}
+
+/* An answer meets its end before the loop does. */
+static void husk_is_killed_before_an_answer(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0 };
+	struct bench *b = bench_new(&plan, PROXY_ATTACH_EXEC);
+
+	(void)state;
+	assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+	evloop_call(b->s.loop, reply_to_nobody, b);
+	usleep(200000);
+	/* A process that nobody was told of is gone by now; this would end it, too. */
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_string_equal(bench_end(b), "create wait signal:9 delete lost ");
+	bench_free(b);
+}
+
 static void the_hosts_group_is_told_of_an_oom_kill_only(void **state)
 {
 	static const struct {
@@ -658,6 +683,7 @@ int main(void)
 		cmocka_unit_test(a_machine_that_dies),
 		cmocka_unit_test(an_exec_ends_before_husk_is_content),
 		cmocka_unit_test(husk_is_killed),
+		cmocka_unit_test(husk_is_killed_before_an_answer),
 		cmocka_unit_test(the_hosts_group_is_told_of_an_oom_kill_only),
 		cmocka_unit_test(one_stays_behind_in_a_unit),
 		cmocka_unit_test(a_socket_that_cannot_be_listened_to),
