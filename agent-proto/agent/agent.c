@@ -27,20 +27,20 @@ int agent_accept_host(const struct agent *a, struct evsrc *listener)
 static void on_control(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, control);
-	int fd = agent_accept_host(a, src);
+	int fd;
 
 	(void)events;
-	if (fd >= 0)
+	for (int i = 0; i < AGENT_ACCEPTS && (fd = agent_accept_host(a, src)) >= 0; i++)
 		conn_accept(a, fd);
 }
 
 static void on_stream(struct evsrc *src, uint32_t events)
 {
 	struct agent *a = container_of(src, struct agent, stream);
-	int fd = agent_accept_host(a, src);
+	int fd;
 
 	(void)events;
-	if (fd >= 0)
+	for (int i = 0; i < AGENT_ACCEPTS && (fd = agent_accept_host(a, src)) >= 0; i++)
 		stream_hub_accept(a->streams, fd);
 }
 

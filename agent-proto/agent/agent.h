@@ -30,7 +30,7 @@
 #include "lib/evloop.h"
 
 struct agent_config {
-	int control_fd, stream_fd;     /* listening sockets; owned by the agent */
+	int control_fd, stream_fd;     /* listening sockets that do not block; owned by the agent */
 	int resolver_fd, forward_fd, udp_fd; /* likewise; -1: none */
 	bool (*is_host)(int fd);       /* may this peer connect? NULL: everybody */
 	const char *shares_dir;        /* where the shared file system is mounted */
@@ -87,6 +87,8 @@ int agent_new(struct agent **ret, struct evloop *l, const struct agent_config *c
 /* Kills what is left of the containers, without waiting. */
 void agent_free(struct agent *a);
 
+/* Connections of one listener before others on the loop get their turn: a hundred execs at a time are four hundred. */
+#define AGENT_ACCEPTS 64
 /* The next connection on @listener that comes from the host, not blocking, the caller's; or -1. */
 int agent_accept_host(const struct agent *a, struct evsrc *listener);
 /* Mounts the sysfs unless it is. */

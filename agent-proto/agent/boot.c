@@ -25,6 +25,7 @@
 #include "lib/io.h"
 
 #define SHARES_TAG "husk"
+#define BACKLOG    1024 /* each exec takes up to four connections, and hundreds may be begun at a time */
 #define MAX_FILES  1048576 /* what fs.nr_open is then */
 #define SECURE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -169,7 +170,7 @@ int boot_listen(unsigned port, struct err *e)
 				  .svm_port = port };
 	_cleanup_close_ int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 128) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, BACKLOG) < 0)
 		return err_errno(e, errno, "vsock port %u", port);
 	return steal_fd(&fd);
 }

@@ -114,15 +114,10 @@ static void on_head(struct evsrc *src, uint32_t events)
 	relay_set_conn(&f->relay, conn);
 }
 
-static void on_listen(struct evsrc *src, uint32_t events)
+static void take(struct forwards *all, int fd)
 {
-	struct forwards *all = container_of(src, struct forwards, listen);
-	int fd = agent_accept_host(container_of(all, struct agent, forwards), src);
 	struct forward *f;
 
-	(void)events;
-	if (fd < 0)
-		return;
 	sweep(all);
 	f = all->n < FORWARD_MAX ? calloc(1, sizeof(*f)) : NULL;
 	if (!f) {
@@ -137,6 +132,17 @@ static void on_listen(struct evsrc *src, uint32_t events)
 	all->n++;
 	if (evloop_add(all->loop, &f->src, EPOLLIN) < 0)
 		drop(f);
+}
+
+static void on_listen(struct evsrc *src, uint32_t events)
+{
+	struct forwards *all = container_of(src, struct forwards, listen);
+	const struct agent *a = container_of(all, struct agent, forwards);
+	int fd;
+
+	(void)events;
+	for (int i = 0; i < AGENT_ACCEPTS && (fd = agent_accept_host(a, src)) >= 0; i++)
+		take(all, fd);
 }
 
 int forwards_init(struct forwards *f, struct evloop *l, int listen)

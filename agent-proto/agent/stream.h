@@ -9,7 +9,7 @@
 
 #include "agent-proto/agent/relay.h"
 
-#define STREAM_MAX_PENDING 256 /* connections that belong to nobody yet */
+#define STREAM_MAX_PENDING 1024 /* connections that belong to nobody yet */
 
 struct stream_hub;
 

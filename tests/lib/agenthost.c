@@ -29,7 +29,7 @@
 static int unix_socket(const char *dir, const char *name, bool listens)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (listens ? SOCK_NONBLOCK : 0), 0);
 	int rc;
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/%s", dir, name);

@@ -403,6 +403,34 @@ static void terminal_that_nobody_holds(void **state)
 	assert_int_equal(agenthost_delete(h, "console", ""), 0);
 }
 
+/* Of many execs at a time: the streams may come long before the processes are asked for. */
+static void many_streams(void **state)
+{
+	struct ct_request q, x;
+	struct reply r = { 0 };
+	static int fd[600];
+	char *out;
+
+	(void)state;
+	if (!h)
+		return;
+	agenthost_sleeper(h, &q, "many");
+	request_init(&x, "many");
+	request_args(&x, "echo", "word", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		x.streams.stdout = agenthost_token();
+		fd[i] = agenthost_stream(h, x.streams.stdout);
+	}
+	agenthost_turn(h, 500);
+	assert_int_equal(request_exec(h, &x, "last", &r)->rc, 0);
+	out = agenthost_read_all(fd[ARRAY_SIZE(fd) - 1], NULL);
+	assert_string_equal(out, "word\n");
+	free(out);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	assert_int_equal(agenthost_delete(h, "many", ""), 0);
+}
+
 static void missing_programs(void **state)
 {
 	static const struct {
@@ -782,6 +810,7 @@ int main(void)
 		cmocka_unit_test(execs),         cmocka_unit_test(copy_through),
 		cmocka_unit_test(late_reader),   cmocka_unit_test(reader_gone),
 		cmocka_unit_test(terminal),      cmocka_unit_test(terminal_that_nobody_holds),
+		cmocka_unit_test(many_streams),
 		cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
