@@ -100,6 +100,9 @@ struct session_sockets {
 	int host; /* the host's half; -1: there is none */
 	bool datagram; /* what that is */
 	bool finished; /* there will be no more */
+	struct connector_ask ask; /* that is being made so */
+	struct evtimer full; /* its listener's queue was full: it is tried again */
+	uint64_t full_ns, full_until_ns; /* after so long; until then */
 	bool failed; /* once the agent could not tell of one, which was logged */
 	struct evtimer again; /* it is asked anew */
 	struct evtimer late;

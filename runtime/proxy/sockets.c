@@ -20,6 +20,10 @@
 
 /* After which an agent that could not tell of a connection is asked anew. */
 #define AGAIN_NS UINT64_C(1000000000)
+/* A listener of the host's whose queue is full: on the host who connects would wait. */
+#define FULL_FIRST_NS UINT64_C(10000000)
+#define FULL_NEXT_NS  UINT64_C(100000000)
+#define FULL_TOO_LONG UINT64_C(5000000000)
 
 struct socket_conn {
 	struct socket_conn *next;
@@ -193,6 +197,37 @@ static void dial_guest(struct session *s, int host, bool datagram)
 	session_drained(s);
 }
 
+/* The container sees a connection that ends at once. */
+static void refuse(struct session *s)
+{
+	dial_guest(s, -1, false);
+}
+
+static bool ask_connector(struct session *s)
+{
+	struct session_sockets *k = &s->sockets;
+
+	k->busy = k->src.fd >= 0 && io_send_fds(k->src.fd, &k->ask, sizeof(k->ask), NULL, 0) >= 0;
+	return k->busy;
+}
+
+static bool try_later(struct session *s)
+{
+	struct session_sockets *k = &s->sockets;
+	uint64_t after = k->full_ns;
+
+	k->full_ns = min_t(uint64_t, 2 * after, FULL_NEXT_NS);
+	return io_now_ns() < k->full_until_ns && evtimer_set_ns(&k->full, after) == 0;
+}
+
+static void on_full(struct evtimer *t)
+{
+	struct session *s = container_of(t, struct session, sockets.full);
+
+	if (!ask_connector(s))
+		refuse(s);
+}
+
 /* The connector's answer. */
 static void on_answer(struct evsrc *src, uint32_t events)
 {
@@ -216,15 +251,11 @@ static void on_answer(struct evsrc *src, uint32_t events)
 		close_and_reset(&host);
 		return;
 	}
+	if (n > 0 && host < 0 && a.rc == -EAGAIN && try_later(s))
+		return;
 	if (host < 0)
 		log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
 	dial_guest(s, host, a.datagram);
-}
-
-/* The container sees a connection that ends at once. */
-static void refuse(struct session *s)
-{
-	dial_guest(s, -1, false);
 }
 
 /* Whether it comes to nothing to ask once more. Of what there is too little may be there again after a while. */
@@ -259,22 +290,21 @@ static void not_told(struct session *s, int rc, const struct err *e)
 static void told(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
-	struct connector_ask ask;
+	struct session_sockets *k = &s->sockets;
 
-	s->sockets.asked = false;
+	k->asked = false;
 	if (r->rc < 0) {
 		not_told(s, r->rc, &r->err);
 		session_drained(s);
 		return;
 	}
-	ask = (struct connector_ask){ .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
-				      .ngroups = r->socket.ngroups };
-	memcpy(ask.groups, r->socket.groups, sizeof(ask.groups));
-	if (s->sockets.src.fd >= 0 && io_send_fds(s->sockets.src.fd, &ask, sizeof(ask), NULL, 0) >= 0) {
-		s->sockets.busy = true;
-		return;
-	}
-	refuse(s);
+	k->ask = (struct connector_ask){ .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
+					 .ngroups = r->socket.ngroups };
+	memcpy(k->ask.groups, r->socket.groups, sizeof(k->ask.groups));
+	k->full_ns = FULL_FIRST_NS;
+	k->full_until_ns = io_now_ns() + FULL_TOO_LONG;
+	if (!ask_connector(s))
+		refuse(s);
 }
 
 unsigned sockets_live(const struct session *s, bool accepted)
@@ -322,8 +352,9 @@ void sockets_begin(struct session *s)
 	s->sockets.src.name = "connector";
 	if (evloop_add(s->loop, &s->sockets.src, EPOLLIN) < 0)
 		close_and_reset(&s->sockets.src.fd);
-	s->sockets.again.src.fd = -1;
-	if (evtimer_init(s->loop, &s->sockets.again, "sockets again", ask_again) < 0)
+	s->sockets.again.src.fd = s->sockets.full.src.fd = -1;
+	if (evtimer_init(s->loop, &s->sockets.again, "sockets again", ask_again) < 0 ||
+	    evtimer_init(s->loop, &s->sockets.full, "full socket", on_full) < 0)
 		log_warn("sockets of the host: no timer");
 	ask_agent(s);
 }
@@ -363,6 +394,8 @@ void sockets_stop(struct session *s)
 		evtimer_done(&s->sockets.late);
 	if (s->sockets.again.fn)
 		evtimer_done(&s->sockets.again);
+	if (s->sockets.full.fn)
+		evtimer_done(&s->sockets.full);
 	s->sockets.finished = true;
 	if (s->sockets.dialling) {
 		session_dial_cancel(&s->sockets.dial);

@@ -69,6 +69,40 @@ static void a_socket_of_the_host(void **state)
 	unlink(at.sun_path);
 }
 
+/* A listener whose queue is full has the container wait, as it would its own host's. */
+static void a_listener_whose_queue_is_full(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 5 };
+	struct sockaddr_un at;
+	int server = socket_for_next(&at), before[8], n = 0, fd;
+	struct bench *b;
+	struct pollfd p = { .fd = server, .events = POLLIN };
+
+	(void)state;
+	do {
+		assert_in_range(n, 0, ARRAY_SIZE(before) - 1);
+		before[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	} while (connect(before[n++], (struct sockaddr *)&at, sizeof(at)) == 0);
+	assert_int_equal(errno, EAGAIN);
+	b = bench_with_socket(&plan);
+	usleep(300000);
+	for (int i = 0; i < n; i++) {
+		if (i < n - 1)
+			close(accept(server, NULL, NULL));
+		close(before[i]);
+	}
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	fd = accept(server, NULL, NULL);
+	assert_int_equal(write(fd, "back", 4), 4);
+	shutdown(b->stdio[0], SHUT_WR);
+	assert_int_equal(read_to_end(fd), 5);
+	close(fd);
+	assert_string_equal(bench_end(b), "create wait start socket:back delete share-remove:s0 share-remove:s1 left ");
+	bench_free(b);
+	close(server);
+	unlink(at.sun_path);
+}
+
 /* An agent that could not tell of a connection: where that may be otherwise later it is asked anew. */
 static void an_agent_without_room_for_a_socket(void **state)
 {
@@ -112,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket_of_the_host),
+		cmocka_unit_test(a_listener_whose_queue_is_full),
 		cmocka_unit_test(an_agent_without_room_for_a_socket),
 	};
 
