@@ -23,7 +23,7 @@
 #include "vmm/control/native_client.h"
 
 #define SESSION_MAX_CLIENTS 16
-#define SESSION_MAX_SOCKET_CONNS 64 /* of the container to sockets of the host, at a time */
+#define SESSION_MAX_SOCKET_CONNS 512 /* of the container to sockets of the host, at a time */
 #define SESSION_MAX_FORWARDS 1024 /* to the container's network namespace, at a time; the agent takes more */
 #define SESSION_MAX_ACCEPTED     AGENT_MAX_ACCEPTED /* of the host, by all listening sockets of the process, at a time */
 /* How long a server that does not read what the container wrote may keep the end waiting. */
@@ -103,6 +103,7 @@ struct session_sockets {
 	struct connector_ask ask; /* that is being made so */
 	struct evtimer full; /* its listener's queue was full: it is tried again */
 	uint64_t full_ns, full_until_ns; /* after so long; until then */
+	bool many; /* once there were as many connections as there may be, which was logged */
 	bool failed; /* once the agent could not tell of one, which was logged */
 	struct evtimer again; /* it is asked anew */
 	struct evtimer late;

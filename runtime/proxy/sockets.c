@@ -323,8 +323,12 @@ static void ask_agent(struct session *s)
 
 	if (!s->sockets.n || s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
 		return;
-	if (sockets_live(s, false) >= SESSION_MAX_SOCKET_CONNS)
+	if (sockets_live(s, false) >= SESSION_MAX_SOCKET_CONNS) {
+		if (!s->sockets.many)
+			log_warn("%d connections to sockets of the host at a time: more wait", SESSION_MAX_SOCKET_CONNS);
+		s->sockets.many = true;
 		return;
+	}
 	if (getrandom(&s->sockets.token, sizeof(s->sockets.token), 0) != (ssize_t)sizeof(s->sockets.token)) {
 		s->sockets.finished = true;
 		return;
