@@ -20,6 +20,7 @@
 /* For husk-net to take away what it added to the namespace. */
 #define END_TIMEOUT_MS 3000
 #define GUEST_TIMEOUT_MS 1000
+#define RESOLVER_AGAIN_NS UINT64_C(1000000000)
 
 static void send_done(struct session *s, uint64_t number, int rc)
 {
@@ -72,16 +73,61 @@ static void made_so(struct session *s, int rc, const struct err *e)
 	settled(s, s->net.state_token, rc, e);
 }
 
+static void resolver_again(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->net.resolver_again.fn && s->agent)
+		evtimer_set_ns(&s->net.resolver_again, RESOLVER_AGAIN_NS);
+}
+
+static void take_resolver(struct session *s, int rc, int fd)
+{
+	if (rc == 0)
+		s->net.resolver = resolver_new(s->loop, fd, s->net.info.resolver, s->net.info.n);
+	if (s->net.resolver)
+		resolver_on_end(s->net.resolver, resolver_again, s);
+}
+
+static void on_resolver_again(struct session_dial *d, int rc, int fd)
+{
+	struct session *s = d->s;
+
+	s->net.resolver_dialled = false;
+	take_resolver(s, rc, fd);
+	if (!s->net.resolver) {
+		close_and_reset(&fd);
+		resolver_again(s);
+	}
+}
+
+/* The agent's end of the channel has gone, or was never reached: the container is not to be without names for ever. */
+static void dial_resolver(struct evtimer *t)
+{
+	struct session *s = container_of(t, struct session, net.resolver_again);
+
+	if (!s->agent || s->net.resolver_dialled)
+		return;
+	resolver_free(s->net.resolver);
+	s->net.resolver = NULL;
+	s->net.resolver_dial.done = on_resolver_again;
+	s->net.resolver_dialled = session_dial(s, &s->net.resolver_dial, AGENT_PORT_RESOLVER, AGENT_STREAM_DEADLINE_MS, NULL, 0,
+					       NULL) == 0;
+	if (!s->net.resolver_dialled)
+		resolver_again(s);
+}
+
 static void on_resolver(struct session_dial *d, int rc, int fd)
 {
 	struct session *s = d->s;
 	struct err e = ERR_INIT;
 
-	if (rc == 0)
-		s->net.resolver = resolver_new(s->loop, fd, s->net.info.resolver, s->net.info.n);
+	s->net.resolver_dialled = false;
+	take_resolver(s, rc, fd);
 	if (!s->net.resolver) {
 		log_warn("the container's name server is out of its reach: error %d", rc < 0 ? -rc : ENOMEM);
 		close_and_reset(&fd);
+		resolver_again(s);
 	}
 	made_so(s, 0, &e);
 }
@@ -92,11 +138,15 @@ static bool serve_names(struct session *s, const struct agent_network_info *info
 {
 	struct err e = ERR_INIT;
 
-	if (!info->n || s->net.resolver)
+	if (!info->n || s->net.resolver || s->net.resolver_dialled)
 		return false;
 	s->net.info = *info;
+	if (!s->net.resolver_again.fn && evtimer_init(s->loop, &s->net.resolver_again, "names again", dial_resolver) < 0)
+		s->net.resolver_again.fn = NULL;
 	s->net.resolver_dial.done = on_resolver;
-	if (session_dial(s, &s->net.resolver_dial, AGENT_PORT_RESOLVER, AGENT_STREAM_DEADLINE_MS, NULL, 0, &e) == 0)
+	s->net.resolver_dialled = session_dial(s, &s->net.resolver_dial, AGENT_PORT_RESOLVER, AGENT_STREAM_DEADLINE_MS, NULL, 0,
+					       &e) == 0;
+	if (s->net.resolver_dialled)
 		return true;
 	log_warn("the container's name server is out of its reach: %s", e.msg);
 	return false;
@@ -269,6 +319,9 @@ void network_stop(struct session *s)
 	forward_stop(s);
 	session_dial_cancel(&s->net.udp_dial);
 	session_dial_cancel(&s->net.resolver_dial);
+	if (s->net.resolver_again.fn)
+		evtimer_done(&s->net.resolver_again);
+	s->net.resolver_again.fn = NULL;
 	udp_free(s->net.udp);
 	s->net.udp = NULL;
 	resolver_free(s->net.resolver);

@@ -52,6 +52,8 @@ struct resolver {
 	uint32_t n, addr[AGENT_MAX_RESOLVERS];
 	struct by_udp udp[AGENT_MAX_RESOLVERS];
 	struct by_tcp *tcp[BY_TCP];
+	void (*ended)(void *arg);
+	void *arg;
 };
 
 /* ---- to the agent ----------------------------------------------------------------------------------------- */
@@ -276,6 +278,8 @@ static void on_channel(struct evsrc *src, uint32_t events)
 		return;
 	if (n <= 0) {
 		drop_channel(r);
+		if (r->ended)
+			r->ended(r->arg);
 	} else if (resolver_input(r, in, (size_t)n) < 0) {
 		log_guest("the guest's agent asks no name server that it has: it gets no more answers");
 		drop_channel(r);
@@ -307,6 +311,12 @@ struct resolver *resolver_new(struct evloop *l, int channel, const uint32_t *add
 		return NULL;
 	}
 	return r;
+}
+
+void resolver_on_end(struct resolver *r, void (*fn)(void *arg), void *arg)
+{
+	r->ended = fn;
+	r->arg = arg;
 }
 
 void resolver_free(struct resolver *r)

@@ -82,6 +82,8 @@ struct session_net {
 	bool full; /* once there were as many as there may be, which was logged */
 	struct udp_relay *udp; /* likewise datagrams; NULL: none was told of */
 	struct resolver *resolver; /* NULL: the container needs none */
+	struct evtimer resolver_again; /* it is dialled anew, */
+	bool resolver_dialled; /* which is under way */
 	struct session_dial resolver_dial, udp_dial;
 	struct agent_network_info info; /* while the first is under way */
 };

@@ -315,6 +315,8 @@ static void on_start(void *ctx, struct ttrpc_call *call, const uint8_t *p, size_
 	}
 	w->running = true;
 	ttrpc_reply(call, NULL);
+	if (w->plan.names_end)
+		shutdown(w->names, SHUT_RDWR);
 	answer_accept(w);
 	if (w->nstreams)
 		evloop_add(w->loop, &w->streams[0].src, EPOLLIN);
@@ -601,6 +603,8 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 		accept_control(w, pair[0]);
 	} else if (m->port == AGENT_PORT_RESOLVER) {
 		say(w, "names", "");
+		if (w->names)
+			close(w->names);
 		w->names = pair[0];
 	} else if (m->port == AGENT_PORT_FORWARD && w->nforwards < MAX_FORWARDS) {
 		struct stream *s = &w->forwards[w->nforwards++];

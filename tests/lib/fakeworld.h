@@ -20,6 +20,7 @@ struct fakeworld_plan {
 	const char *create_text;
 	int start_rc;
 	int pause_rc;
+	bool names_end; /* the first channel of questions ends when the process runs */
 	bool names; /* its network has a name server on the host's loopback */
 	int network_rc; /* UpdateNetwork is refused with this */
 	unsigned exit_status; /* when stdin ends */
