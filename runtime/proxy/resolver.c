@@ -16,13 +16,15 @@
 #include "agent-proto/proto/resolver.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/proxy/resolver.h"
 #include "runtime/proxy/session_internal.h"
 
 #define PORT      53
 #define QUESTIONS 256 /* by UDP, under way; the oldest goes for a new one */
-#define BY_TCP    8
+#define BY_TCP    8 /* one that is older than this goes for a new one */
+#define TCP_NS    UINT64_C(10000000000)
 #define MAX_OUT   (4u * RESOLVER_MAX_MESSAGE)
 
 struct by_udp {
@@ -38,6 +40,7 @@ struct by_udp {
 struct by_tcp {
 	struct resolver *r;
 	struct evsrc src;
+	uint64_t began_ns;
 	uint16_t tag;
 	uint8_t server;
 	size_t sent, to_send, got; /* of what is in the buffer: a question, then its answer */
@@ -207,14 +210,30 @@ static void on_tcp(struct evsrc *src, uint32_t events)
 		end_tcp(t, want - 2);
 }
 
+/* A place for one more, BY_TCP: there is none. A server that takes a question and never answers keeps its place no longer
+ * than who asked waits. */
+static size_t place_tcp(struct resolver *r)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 0; i < BY_TCP; i++) {
+		if (!r->tcp[i])
+			return i;
+		if (r->tcp[i]->began_ns < r->tcp[oldest]->began_ns)
+			oldest = i;
+	}
+	if (io_now_ns() - r->tcp[oldest]->began_ns < TCP_NS)
+		return BY_TCP;
+	end_tcp(r->tcp[oldest], 0);
+	return oldest;
+}
+
 static void ask_tcp(struct resolver *r, const struct resolver_head *h, const uint8_t *message)
 {
 	struct resolver_head none = { .tag = h->tag, .server = h->server, .tcp = true };
 	struct by_tcp *t;
-	size_t i = 0;
+	size_t i = place_tcp(r);
 
-	while (i < BY_TCP && r->tcp[i])
-		i++;
 	t = i < BY_TCP ? malloc(sizeof(*t)) : NULL;
 	if (t) {
 		t->src = (struct evsrc){ .fd = dial(r, h->server, SOCK_STREAM), .fn = on_tcp, .name = "name server" };
@@ -229,6 +248,7 @@ static void ask_tcp(struct resolver *r, const struct resolver_head *h, const uin
 		return;
 	}
 	t->r = r;
+	t->began_ns = io_now_ns();
 	t->tag = h->tag;
 	t->server = h->server;
 	t->sent = t->got = 0;

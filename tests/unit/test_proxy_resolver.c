@@ -173,6 +173,39 @@ static void by_tcp(void **state)
 }
 
 /* A guest that keeps to nothing loses its channel, and has made nobody ask anything. */
+/* Servers that take a question and never answer: others come to theirs all the same. */
+static void by_tcp_without_an_answer(void **state)
+{
+	struct resolver_head h;
+	uint8_t got[64];
+	struct bench b;
+	bool ended;
+	int c[9];
+
+	(void)state;
+	begin(&b);
+	for (int i = 0; i < 8; i++) {
+		question(&b, 1, "mute", (uint16_t)i, 0, true);
+		c[i] = accept(b.tcp, NULL, NULL);
+		assert_true(c[i] >= 0);
+	}
+	question(&b, 1, "soon", 100, 0, true);
+	assert_true(answer(&b, &h, got, &ended));
+	assert_true(h.tag == 100 && h.len == 0);
+	sleep(10);
+	question(&b, 1, "late", 101, 0, true);
+	/* The oldest has its end told. */
+	assert_true(answer(&b, &h, got, &ended));
+	assert_true(h.tag == 0 && h.len == 0);
+	c[8] = accept(b.tcp, NULL, NULL);
+	assert_true(c[8] >= 0);
+	assert_int_equal(recv(c[8], got, 14, MSG_WAITALL), 14);
+	assert_memory_equal(got, "\0\14\0\1late", 8);
+	for (int i = 0; i < 9; i++)
+		close(c[i]);
+	end(&b);
+}
+
 static void lies(void **state)
 {
 	static const struct {
@@ -231,8 +264,13 @@ static void flood(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(by_udp), cmocka_unit_test(by_tcp), cmocka_unit_test(lies),
-					    cmocka_unit_test(flood) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(by_udp),
+		cmocka_unit_test(by_tcp),
+		cmocka_unit_test(by_tcp_without_an_answer),
+		cmocka_unit_test(lies),
+		cmocka_unit_test(flood),
+	};
 
 	return cmocka_run_group_tests(tests, own_net, NULL);
 }
