@@ -7,6 +7,7 @@
 
 struct container;
 
+/* Answers @call within some seconds, whatever the processes do. */
 void procs_list(struct container *ct, struct ttrpc_call *call);
 
 #endif
