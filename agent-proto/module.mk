@@ -52,7 +52,7 @@ $(1)_TEST_OBJS := $$(AGENTHOST_OBJS)
 $(1)_TEST_GEN_OBJS := $$(AGENT_GEN_OBJS)
 $(1)_TEST_LIBS := $$(AGENT_PROTO_LIBS)
 endef
-$(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts agent_network agent_sockets agent_disks,$(eval $(call agenthost_test,$(t))))
+$(foreach t,agent_container agent_process agent_group agent_check agent_kernel agent_mounts agent_network agent_sockets agent_disks agent_busy,$(eval $(call agenthost_test,$(t))))
 
 UNIT_TESTS += ttrpc agent_client agent_hostile
 ttrpc_TEST_OBJS := $(TTRPC_OBJS) agent-proto/ttrpc/client agent-proto/ttrpc/server $(LIB_BASE)

@@ -22,9 +22,9 @@ static void tell_stage(const struct session *s)
 		[PROXY_ST_RUNNING] = PROXY_COMM_RUN,
 		[PROXY_ST_ENDED] = PROXY_COMM_END,
 	};
+	const char *name = s->paused && s->state != PROXY_ST_ENDED ? PROXY_COMM_HELD : comm[s->state];
 
-	prctl(PR_SET_NAME, s->deleting && !is_exec(s) ? PROXY_COMM_AWAY : s->paused && s->state != PROXY_ST_ENDED ? PROXY_COMM_HELD : comm[s->state],
-	      0, 0, 0);
+	prctl(PR_SET_NAME, s->deleting && !is_exec(s) ? PROXY_COMM_AWAY : name, 0, 0, 0);
 }
 
 void session_set_state(struct session *s, enum proxy_state state)

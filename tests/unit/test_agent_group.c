@@ -2,7 +2,6 @@
 /* A container's control group through the real agent: paused, counted, given new limits. */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -204,81 +203,9 @@ static void updated(void **state)
 	assert_int_equal(agenthost_delete(h, "updated", ""), 0);
 }
 
-/* What its file systems hold may take long to be let go of: others are answered meanwhile. */
-static void a_delete_that_takes_long(void **state)
-{
-	struct ct_request q;
-	struct reply r = { 0 }, gone = { 0 }, other = { 0 };
-
-	(void)state;
-	if (!h)
-		return;
-	request_init(&q, "full");
-	request_sh(&q, "cd /dev && seq 30000 | xargs touch");
-	request_create(h, &q, &r);
-	assert_int_equal(r.r.rc, 0);
-	assert_int_equal(agenthost_start(h, "full"), 0);
-	agenthost_wait_for(h, "full", "", &r);
-	assert_int_equal(r.r.exit.status, 0);
-	assert_int_equal(agent_delete(h->c, "full", "", reply_fn, &gone, NULL), 0);
-	reply_wait(h, &other, agent_signal(h->c, "full", "", 1, false, reply_fn, &other, NULL));
-	assert_int_equal(other.r.rc, -ESRCH);
-	assert_false(gone.done);
-	reply_wait(h, &gone, 0);
-	assert_int_equal(gone.r.rc, 0);
-}
-
-/* A process that comes to nothing yet holds what it was born with: the streams of others end all the same. */
-static void streams_end_beside_one_that_is_made(void **state)
-{
-	Husk__Agent__V1__Container__CgroupValuesEntry v, *values = &v;
-	struct agent_client *second;
-	struct ct_request q, slow;
-	struct reply r = { 0 }, never = { 0 };
-	struct timeval patience = { .tv_sec = 5 };
-	char file[] = "cgroup.freeze", one[] = "1", c;
-	size_t len;
-	void *p;
-	int out;
-
-	(void)state;
-	if (!h)
-		return;
-	agenthost_sleeper(h, &q, "quick");
-	request_init(&q, "quick");
-	request_args(&q, "sleep", "1000", NULL);
-	q.streams.stdout = agenthost_token();
-	out = agenthost_stream(h, q.streams.stdout);
-	assert_int_equal(request_exec(h, &q, "one", &r)->rc, 0);
-
-	second = agenthost_connect(h, NULL, NULL);
-	request_init(&slow, "slow");
-	request_args(&slow, "true", NULL);
-	husk__agent__v1__container__cgroup_values_entry__init(&v);
-	v.key = file;
-	v.value = one;
-	slow.ct.cgroup_values = &values;
-	slow.ct.n_cgroup_values = 1;
-	p = request_pack(&slow, &len);
-	assert_int_equal(agent_create(second, p, len, 0, reply_fn, &never, NULL), 0);
-	free(p);
-	agenthost_turn(h, 300);
-	assert_false(never.done);
-
-	assert_int_equal(agenthost_send_signal(h, "quick", "one", SIGKILL, false), 0);
-	assert_int_equal(setsockopt(out, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-	assert_int_equal(recv(out, &c, 1, 0), 0);
-	assert_false(never.done);
-	close(out);
-	agent_client_free(second);
-	assert_int_equal(agenthost_delete(h, "quick", ""), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(streams_end_beside_one_that_is_made),
-		cmocka_unit_test(a_delete_that_takes_long),
 		cmocka_unit_test(frozen),
 		cmocka_unit_test(counted),
 		cmocka_unit_test(updated),

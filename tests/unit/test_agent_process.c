@@ -403,34 +403,6 @@ static void terminal_that_nobody_holds(void **state)
 	assert_int_equal(agenthost_delete(h, "console", ""), 0);
 }
 
-/* Of many execs at a time: the streams may come long before the processes are asked for. */
-static void many_streams(void **state)
-{
-	struct ct_request q, x;
-	struct reply r = { 0 };
-	static int fd[600];
-	char *out;
-
-	(void)state;
-	if (!h)
-		return;
-	agenthost_sleeper(h, &q, "many");
-	request_init(&x, "many");
-	request_args(&x, "echo", "word", NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
-		x.streams.stdout = agenthost_token();
-		fd[i] = agenthost_stream(h, x.streams.stdout);
-	}
-	agenthost_turn(h, 500);
-	assert_int_equal(request_exec(h, &x, "last", &r)->rc, 0);
-	out = agenthost_read_all(fd[ARRAY_SIZE(fd) - 1], NULL);
-	assert_string_equal(out, "word\n");
-	free(out);
-	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
-		close(fd[i]);
-	assert_int_equal(agenthost_delete(h, "many", ""), 0);
-}
-
 static void missing_programs(void **state)
 {
 	static const struct {
@@ -678,40 +650,6 @@ static void listing(void **state)
 	assert_int_equal(agenthost_delete(h, "list", ""), 0);
 }
 
-struct waited {
-	struct reply r; /* first: the answer's */
-	char command[64];
-};
-
-static void see_command(void *arg, const struct agent_ps_info *p)
-{
-	struct waited *w = arg;
-
-	snprintf(w->command, sizeof(w->command), "%.60s", p->command);
-}
-
-/* A command line that cannot be read now: others are answered meanwhile, and the rest of it is told after a while. */
-static void listing_that_waits(void **state)
-{
-	struct ct_request q;
-	struct waited all = { .command = "" };
-	struct reply other = { 0 };
-
-	(void)state;
-	if (!h)
-		return;
-	agenthost_sleeper(h, &q, "waits");
-	assert_int_equal(agenthost_sh(h, "mkfifo $0/fifo && p=$(pgrep -f '^sleep 1000') && mount --bind $0/fifo /proc/$p/cmdline"), 0);
-	assert_int_equal(agent_list(h->c, "waits", see_command, reply_fn, &all, NULL), 0);
-	reply_wait(h, &other, agent_signal(h->c, "waits", "", 0, false, reply_fn, &other, NULL));
-	assert_int_equal(other.r.rc, -EINVAL);
-	assert_false(all.r.done);
-	reply_wait(h, &all.r, 0);
-	assert_int_equal(all.r.r.rc, 0);
-	assert_string_equal(all.command, "[sleep]");
-	assert_int_equal(agenthost_delete(h, "waits", ""), 0);
-}
-
 /* Who made a process and goes away takes it along. */
 static void owner_gone(void **state)
 {
@@ -844,12 +782,10 @@ int main(void)
 		cmocka_unit_test(execs),         cmocka_unit_test(copy_through),
 		cmocka_unit_test(late_reader),   cmocka_unit_test(reader_gone),
 		cmocka_unit_test(terminal),      cmocka_unit_test(terminal_that_nobody_holds),
-		cmocka_unit_test(many_streams),
 		cmocka_unit_test(missing_programs),
 		cmocka_unit_test(wrong_order),   cmocka_unit_test(long_errors),
 		cmocka_unit_test(listing),       cmocka_unit_test(start_hooks),
 		cmocka_unit_test(extra_streams), cmocka_unit_test(listeners), cmocka_unit_test(owner_gone),
-		cmocka_unit_test(listing_that_waits),
 		cmocka_unit_test(another_ones_namespaces),
 		cmocka_unit_test(no_leak),
 	};
