@@ -10,6 +10,7 @@
  *	stream.c relay.c  standard streams, sockets.c sockets of the host
  *	         cgroup.c update.c freezer.c oom.c stats.c procs.c
  *	devfilter.c  what their names say
+ *	look.c       disks that a new container waits for
  *	letgo.c      what a container held, written back
  *	diskplug.c diskplug_steps.c  disks that come and go
  *	network.c rtn.c   interfaces, addresses, routes as the host tells them

@@ -16,6 +16,7 @@
 #include "agent-proto/agent/devfilter.h"
 #include "agent-proto/agent/disks.h"
 #include "agent-proto/agent/inherit.h"
+#include "agent-proto/agent/look.h"
 #include "agent-proto/agent/update.h"
 #include "agent-proto/agent/userns.h"
 #include "lib/cleanup.h"
@@ -299,13 +300,6 @@ static int make_container(struct container *ct, const Husk__Agent__V1__CreateCon
 	char name[256];
 	int rc = mount_shares(ct->agent, e);
 
-	if (rc == 0)
-		rc = disks_resolve(spec, e);
-	/* Of one that joins others, disks come with it. */
-	if (rc == -ENOENT) {
-		plug_look(ct->agent);
-		rc = disks_resolve(spec, e);
-	}
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < spec->n_new_namespaces; i++)
@@ -367,11 +361,21 @@ static int plain(int rc)
 	return rc == -EINVAL || rc == -EEXIST || rc == -ENOSPC || rc == -ESRCH ? rc : -EIO;
 }
 
-void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req,
-		      struct ttrpc_call *call, const struct conn *owner)
+/* @looked: what can be there by now is. */
+static void create(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req, struct ttrpc_call *call,
+		   const struct conn *owner, bool looked);
+
+static void create_looked(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req, struct ttrpc_call *call,
+			  const struct conn *owner)
+{
+	create(a, req, call, owner, true);
+}
+
+static void create(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req, struct ttrpc_call *call,
+		   const struct conn *owner, bool looked)
 {
 	struct err e = ERR_INIT;
-	struct container *ct;
+	struct container *ct = NULL;
 	int rc;
 
 	if (container_find(a, req->container_id)) {
@@ -382,8 +386,14 @@ void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerReq
 		ttrpc_reply_err(call, -ENOSPC, "too many containers");
 		return;
 	}
-	ct = new_container(a, req->container_id);
-	rc = ct ? make_container(ct, req, call, owner, &e) : err_set(&e, ENOMEM, "out of memory");
+	rc = disks_resolve(req->container, &e);
+	/* Of one that joins others, disks come with it. */
+	if (rc == -ENOENT && !looked && look_begin(a, req, call, owner, create_looked))
+		return;
+	if (rc == 0)
+		ct = new_container(a, req->container_id);
+	if (rc == 0)
+		rc = ct ? make_container(ct, req, call, owner, &e) : err_set(&e, ENOMEM, "out of memory");
 	if (rc < 0) {
 		if (ct)
 			container_free(ct);
@@ -393,6 +403,12 @@ void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerReq
 	ct->next = a->containers;
 	a->containers = ct;
 	a->ncontainers++;
+}
+
+void container_create(struct agent *a, const Husk__Agent__V1__CreateContainerRequest *req,
+		      struct ttrpc_call *call, const struct conn *owner)
+{
+	create(a, req, call, owner, false);
 }
 
 static int make_exec(struct container *ct, const Husk__Agent__V1__ExecRequest *req,

@@ -54,10 +54,6 @@ bool diskplug_let_go(struct diskplug *p);
 /* With the container's end: what is under way is given up, and its call answered. */
 void diskplug_done(struct diskplug *p);
 
-/* In the agent's own time, bounded: looks over the bus for the disks of a container that is being made. */
-struct agent;
-void plug_look(struct agent *a);
-
 /* ---- the steps, each in a fork (diskplug_steps.c) ---- */
 struct plug_step {
 	struct container *ct;

@@ -81,24 +81,6 @@ int plug_eject(const struct plug_step *s, struct plug_result *r, struct err *e)
 	return rc;
 }
 
-void plug_look(struct agent *a)
-{
-	const struct timespec wait = { .tv_nsec = LOOK_NS };
-	uint64_t until = io_now_ns() + AGENT_DEVICE_MS * UINT64_C(1000000);
-	pid_t pid;
-
-	if (!a->cfg.find_devices || agent_need_sysfs(a, NULL) < 0)
-		return;
-	/* A disk that does not answer keeps whoever looks at it waiting: not us. */
-	pid = fork();
-	if (pid == 0) {
-		a->cfg.find_devices();
-		_exit(0);
-	}
-	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0 && io_now_ns() < until)
-		nanosleep(&wait, NULL);
-}
-
 /* ---- in the container ---------------------------------------------------------------------------------------- */
 
 /* From here on "/" is the container's root, and whoever is root in there is what we are. Returns it, O_PATH. */

@@ -96,6 +96,16 @@ static int find_disk(const char *serial, struct disk_found *ret, struct err *e)
 	return 0;
 }
 
+/* The bus: looking at it takes as long as there is a "hang" among the disks. */
+static void find_devices(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/hang", disks_dir);
+	while (access(path, F_OK) == 0)
+		usleep(10000);
+}
+
 /* One of those that begin with "stuck" does not go. */
 static void remove_disk(const char *name)
 {
@@ -115,6 +125,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 				    .cgroup_dir = cgroup,
 				    .sockets_dir = sockets,
 				    .find_disk = find_disk,
+				    .find_devices = find_devices,
 				    .remove_disk = remove_disk,
 				    .set_clock = no_clock,
 				    .add_entropy = no_entropy };

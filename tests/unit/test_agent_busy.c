@@ -145,11 +145,47 @@ static void listing_that_waits(void **state)
 	assert_int_equal(agenthost_delete(h, "waits", ""), 0);
 }
 
+/* A container with a disk that is not there, while the bus does not answer. */
+static void a_disk_that_does_not_answer(void **state)
+{
+	Husk__Agent__V1__DeviceRule rule, *rules = &rule;
+	struct ct_request q;
+	struct reply made = { 0 }, other = { 0 };
+	char access[] = "rwm", type[] = "b", disk[] = "nowhere";
+	size_t len;
+	void *p;
+
+	(void)state;
+	if (!h)
+		return;
+	assert_int_equal(agenthost_sh(h, "mkdir -p $0/disks && touch $0/disks/hang"), 0);
+	request_init(&q, "waits");
+	request_args(&q, "true", NULL);
+	husk__agent__v1__device_rule__init(&rule);
+	rule.allow = true;
+	rule.type = type;
+	rule.access = access;
+	rule.disk = disk;
+	q.ct.device_rules = &rules;
+	q.ct.n_device_rules = 1;
+	p = request_pack(&q, &len);
+	assert_int_equal(agent_create(h->c, p, len, 0, reply_fn, &made, NULL), 0);
+	free(p);
+	reply_wait(h, &other, agent_signal(h->c, "nobody", "", 1, false, reply_fn, &other, NULL));
+	assert_int_equal(other.r.rc, -ENOENT);
+	assert_false(made.done);
+	assert_int_equal(agenthost_sh(h, "rm $0/disks/hang"), 0);
+	reply_wait(h, &made, 0);
+	assert_int_equal(made.r.rc, -EIO);
+	assert_non_null(strstr(made.r.err.msg, "no disk has the serial nowhere"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_delete_that_takes_long),
 		cmocka_unit_test(streams_end_beside_one_that_is_made),
+		cmocka_unit_test(a_disk_that_does_not_answer),
 		cmocka_unit_test(many_streams),
 		cmocka_unit_test(listing_that_waits),
 	};
