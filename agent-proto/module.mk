@@ -33,7 +33,7 @@ AGENT_OBJS := $(TTRPC_SERVER_OBJS) $(addprefix agent-proto/agent/,agent conn ser
 	program stream relay sockets datagrams cgroup update freezer oom stats procs devfilter starthooks) lib/runprog
 AGENT_OBJS += $(addprefix agent-proto/agent/,common diskplug diskplug_steps mount mount_source copyup idmap proc_guard follow follow_first) \
 	lib/mountinfo
-AGENT_OBJS += $(addprefix agent-proto/agent/,rtn network network_set network_check resolver resolver_look forward udp listener letgo look)
+AGENT_OBJS += $(addprefix agent-proto/agent/,rtn network network_set network_check resolver resolver_look forward udp listener letgo look fork)
 AGENT_GEN_OBJS := $(AGENT_PROTO_GEN_OBJS) $(TTRPC_GEN_OBJS)
 
 PROGRAMS += husk-agent

@@ -11,13 +11,13 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/creds.h"
+#include "agent-proto/agent/fork.h"
 #include "agent-proto/agent/limits.h"
 #include "agent-proto/agent/mounts.h"
 #include "agent-proto/agent/program.h"
@@ -339,17 +339,12 @@ static int set_up_process(const struct child_job *j, struct program *prog, struc
 	return rc;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* What is closed in the agent must be closed: a stream of another container, the write end of its standard input, a mount
- * namespace that is let go of. What comes may take long, with many mounts or a host that is slow. */
-static int close_others(const struct child_job *j, struct err *e)
+/* What comes may take long, with many mounts or a host that is slow. Until the exec this is the agent's memory, whatever the
+ * user. */
+static int enter(const struct child_job *j, struct err *e)
 {
 	size_t ndevices = j->nodes ? j->ct->n_devices : 0, nmounts = j->mounts ? j->ct->n_mounts : 0, n = 0;
-	int *keep = calloc(ndevices + nmounts + CHILD_MAX_JOIN + AGENT_MAX_EXTRA + 9, sizeof(*keep)), from = 3;
+	int *keep = calloc(ndevices + nmounts + CHILD_MAX_JOIN + AGENT_MAX_EXTRA + 9, sizeof(*keep));
 
 	if (!keep)
 		return err_set(e, ENOMEM, "out of memory");
@@ -367,13 +362,7 @@ static int close_others(const struct child_job *j, struct err *e)
 		keep[n++] = j->nodes[i];
 	for (size_t i = 0; i < nmounts; i++)
 		keep[n++] = j->mounts[i];
-	qsort(keep, n, sizeof(*keep), by_number);
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i] > from)
-			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
-		from = max_t(int, from, keep[i] + 1);
-	}
-	close_range((unsigned)from, ~0u, 0);
+	fork_enter(keep, n);
 	free(keep);
 	return 0;
 }
@@ -382,12 +371,9 @@ static int set_up(const struct child_job *j, struct program *prog, struct err *e
 {
 	int rc;
 
-	/* Until the exec this is the agent's memory, whatever the user. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return err_errno(e, errno, "dumpable");
 	reset_signals();
 	setsid();
-	rc = close_others(j, e);
+	rc = enter(j, e);
 	if (rc == 0)
 		rc = j->ct ? set_up_container(j, e) : join_container(j, e);
 	if (rc == 0)

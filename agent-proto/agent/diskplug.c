@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/container.h"
 #include "agent-proto/agent/devfilter.h"
+#include "agent-proto/agent/fork.h"
 #include "agent-proto/agent/userns.h"
 #include "agent-proto/agent/message.h"
 #include "lib/cleanup.h"
@@ -151,36 +151,16 @@ static int follow(struct diskplug *p, struct err *e)
 
 /* ---- the steps ----------------------------------------------------------------------------------------------- */
 
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* The connections above all: one that the agent closes must be closed. */
-static void close_others(const struct diskplug *p, int sync)
-{
-	int keep[AGENT_MAX_DISKS + 4] = { 2, sync }, n = 2;
-
-	keep[n++] = p->ct->mntns;
-	keep[n++] = p->ct->init.pidfd;
-	for (size_t i = 0; i < p->nodes.n; i++)
-		keep[n++] = p->nodes.trees[i];
-	qsort(keep, (size_t)n, sizeof(*keep), by_number);
-	for (int i = 1; i < n; i++)
-		if (keep[i - 1] >= 2 && keep[i] > keep[i - 1] + 1)
-			close_range((unsigned)keep[i - 1] + 1, (unsigned)keep[i] - 1, 0);
-	close_range((unsigned)keep[n - 1] + 1, ~0u, 0);
-}
-
 static _Noreturn void run_step(const struct diskplug *p, int sync)
 {
 	const struct plug_step s = { .ct = p->ct, .req = p->req, .found = &p->found, .trees = p->nodes.trees };
 	struct plug_result r = { .rc = 0 };
+	int keep[AGENT_MAX_DISKS + 3] = { sync, p->ct->mntns, p->ct->init.pidfd };
 	struct err e = ERR_INIT;
 
-	/* In a user namespace, too, it is the agent's memory. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	close_others(p, sync);
+	if (p->nodes.n)
+		memcpy(keep + 3, p->nodes.trees, p->nodes.n * sizeof(*keep));
+	fork_enter(keep, 3 + p->nodes.n);
 	r.rc = steps[p->step](&s, &r, &e);
 	memcpy(r.text, e.msg, min_t(size_t, sizeof(e.msg), sizeof(r.text)));
 	_exit(send(sync, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) ? 0 : 1);

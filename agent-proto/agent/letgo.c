@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,30 +10,20 @@
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/common.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/fork.h"
 #include "lib/cleanup.h"
 
 #define BUSY_NS  100000             /* look again at a disk that somebody holds still, */
 #define BUSY_MAX 20000              /* so many times */
 #define AGAIN_NS UINT64_C(10000000) /* when there could be no fork */
 
-static void close_others(int a, int b)
-{
-	int low = min_t(int, a, b), high = max_t(int, a, b);
-
-	if (low > 3)
-		close_range(3, (unsigned)low - 1, 0);
-	if (high > low + 1)
-		close_range((unsigned)max_t(int, low + 1, 3), (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
-}
-
 static _Noreturn void run(struct container *ct, int sync)
 {
 	const struct timespec wait = { .tv_nsec = BUSY_NS };
+	int keep[] = { ct->mntns, sync };
 	char gone;
 
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	close_others(ct->mntns, sync);
+	fork_enter(keep, ARRAY_SIZE(keep));
 	/* The agent's own descriptor has to be closed first: whoever closes the last one does the work. */
 	if (read(sync, &gone, 1) != 1)
 		_exit(1);

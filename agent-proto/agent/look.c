@@ -5,10 +5,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
+#include "agent-proto/agent/fork.h"
 #include "agent-proto/agent/message.h"
 #include "lib/cleanup.h"
 
@@ -80,10 +80,7 @@ static void cancelled(struct ttrpc_call *call)
 
 static _Noreturn void run(const struct agent *a, int end)
 {
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (end > 3)
-		close_range(3, (unsigned)end - 1, 0);
-	close_range((unsigned)end + 1, ~0u, 0);
+	fork_enter(&end, 1);
 	a->cfg.find_devices();
 	_exit(0);
 }

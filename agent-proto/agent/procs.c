@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/fork.h"
 #include "agent-proto/proto/agent.pb-c.h"
 #include "agent-proto/proto/limits.h"
 #include "agent-proto/ttrpc/arena.h"
@@ -218,10 +218,7 @@ static void read_command(pid_t pid, struct command *to)
 
 static _Noreturn void run(const struct listing *l, int end)
 {
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (end > 3)
-		close_range(3, (unsigned)end - 1, 0);
-	close_range((unsigned)end + 1, ~0u, 0);
+	fork_enter(&end, 1);
 	for (size_t i = 0; i < l->n; i++)
 		read_command((pid_t)l->list[i]->pid, &l->commands[i]);
 	_exit(0);

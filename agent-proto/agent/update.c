@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent-proto/agent/agent.h"
 #include "agent-proto/agent/container.h"
+#include "agent-proto/agent/fork.h"
 #include "agent-proto/proto/limits.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -134,28 +134,18 @@ static int apply(const struct cgroup *cg, const Husk__Agent__V1__UpdateRequest *
 	return rc;
 }
 
-/* A connection that the agent closes must be closed. */
-static void close_others(int low, int high)
-{
-	if (low > 3)
-		close_range(3, (unsigned)low - 1, 0);
-	if (high > low + 1)
-		close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
-}
-
 static _Noreturn void run(const struct cgroup *cg, const Husk__Agent__V1__UpdateRequest *req, int sync)
 {
 	struct sigaction sa = { .sa_handler = on_alarm }; /* no SA_RESTART */
 	struct update_result r = { .rc = 0 };
+	int keep[] = { cg->fd, sync };
 	struct err e = ERR_INIT;
 	sigset_t none;
 
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	fork_enter(keep, ARRAY_SIZE(keep));
 	sigaction(SIGALRM, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	close_others(min_t(int, cg->fd, sync), max_t(int, cg->fd, sync));
 	alarm(AGENT_UPDATE_MS / 1000);
 	r.rc = apply(cg, req, &e);
 	memcpy(r.text, e.msg, min_t(size_t, sizeof(e.msg), sizeof(r.text)));
