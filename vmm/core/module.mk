@@ -36,6 +36,8 @@ endif
 
 UNIT_TESTS += panic_words
 panic_words_TEST_OBJS = $(LIB_BASE) $(VMM_MEM_OBJS) vmm/core/panic_words
+FUZZ_TARGETS += panic_words
+panic_words_FUZZ_OBJS = $(panic_words_TEST_OBJS)
 
 UNIT_TESTS += vsock_glue
 vsock_glue_TEST_OBJS = $(vsock_TEST_OBJS) vmm/core/vsock_glue
