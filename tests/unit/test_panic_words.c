@@ -125,6 +125,14 @@ static void lengths(void **state)
 		if (n % 8 == 0 && n > 28)
 			check_words("at the end", want);
 		teardown(NULL);
+		/* Without what printk() leaves behind the end. */
+		setup(NULL);
+		memcpy(text, "kernel BUG at ", 14);
+		put(LOG + 8, text, n);
+		put(LOG + 8 + n, "\n", 1);
+		snprintf(want, sizeof(want), "%.160s", text);
+		check_words("one that ends at once", want);
+		teardown(NULL);
 	}
 }
 

@@ -83,7 +83,7 @@ static void look(struct found *f, const uint8_t *p, size_t room)
 
 		if (strncmp(r.text, words[i].text, n) != 0 || line_of(&r, len) <= n)
 			continue;
-		n = line_of(&r, len);
+		n = min_t(size_t, line_of(&r, len), SHOWN_MAX);
 		memcpy(f->text[words[i].kind], r.text, n);
 		f->len[words[i].kind] = n;
 	}
