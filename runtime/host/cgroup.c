@@ -97,8 +97,14 @@ int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
 		if (!made && errno != EEXIST)
 			return err_errno(e, errno, "cannot make the cgroup %.*s", (int)(path - all), all);
 		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (next < 0)
-			return err_errno(e, errno, "cannot open the cgroup %s", name);
+		if (next < 0) {
+			int why = errno;
+
+			/* Nobody else would know that it was not there before. */
+			if (made)
+				unlinkat(fd, name, AT_REMOVEDIR);
+			return err_errno(e, why, "cannot open the cgroup %s", name);
+		}
 		close(fd);
 		fd = next;
 	}

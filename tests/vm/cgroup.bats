@@ -211,3 +211,10 @@ teardown() { vm_teardown; }
 	says 'systemd'
 	one_line
 }
+
+@test "a group that could not be opened once it was made goes again" {
+	bundle "$(args true)" '.linux.cgroupsPath = "/unopened"'
+	expect 1 strace -o /dev/null -P unopened -e trace=openat -e inject=openat:error=EMFILE "$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID"
+	says 'cannot open the cgroup unopened: Too many open files'
+	[ ! -e /sys/fs/cgroup/unopened ]
+}
