@@ -171,6 +171,9 @@ static int begin_step(struct diskplug *p, unsigned step, struct err *e)
 	int pair[2], rc;
 
 	p->step = step;
+	/* What is done in its mounts: it goes, and they are let go of. */
+	if (p->ct->mntns < 0 && (step == PLACE || step == UNPLACE || step == UNDO))
+		return err_set(e, ESRCH, "container has gone");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
 	p->result.fd = pair[0];
