@@ -75,6 +75,20 @@ static int as_idle(struct buf *out, const char *property, const char *value)
 	return n ? buf_printf(out, "%s t 0\n", property) : 0;
 }
 
+/* "N" and "default N" are the group's; "MAJOR:MINOR N" is one device's, which the file alone says, as with runc. */
+static int as_io_weight(struct buf *out, const char *property, const char *value)
+{
+	static const char word[] = "default ";
+	uint64_t n = 0;
+	const char *s = value;
+
+	if (number(&s, &n) == 0 && *s == ':')
+		return 0;
+	if (!strncmp(value, word, strlen(word)))
+		value += strlen(word);
+	return as_number(out, property, value);
+}
+
 static int as_set(struct buf *out, const char *property, const char *value)
 {
 	struct cpuset set;
@@ -96,7 +110,7 @@ static const struct {
 	{ "cpu.weight", "CPUWeight", as_number },
 	{ "cpuset.cpus", "AllowedCPUs", as_set },
 	{ "cpuset.mems", "AllowedMemoryNodes", as_set },
-	{ "io.weight", "IOWeight", as_number },
+	{ "io.weight", "IOWeight", as_io_weight },
 	{ "memory.high", "MemoryHigh", as_number },
 	{ "memory.low", "MemoryLow", as_number },
 	{ "memory.max", "MemoryMax", as_number },
