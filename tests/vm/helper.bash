@@ -50,9 +50,27 @@ end_background() {
 	for p in $(jobs -p); do grep -qx "$p" <<<"$jobs_before" || kill "$p" || :; done
 }
 
+# What a failed test leaves to look at: the files in its folder, and of each container its state, its processes and the end of
+# its guest's console.
+tell_why() {
+	local f id asks=(timeout 10 "$HUSK" --root "$ROOT")
+	for f in "$BATS_TEST_TMPDIR"/*; do
+		[ -f "$f" ] && [ -s "$f" ] || continue
+		echo "---- ${f##*/}, $(stat -c %s "$f") bytes:"
+		tail -c 1500 "$f" | tr -c '[:print:]\n\t' '?'
+		echo
+	done
+	for id in $("${asks[@]}" list -q 2>/dev/null); do
+		echo "---- $id: $("${asks[@]}" state "$id" 2>&1 | tr -d '\n')"
+		"${asks[@]}" exec "$id" sh -c 'for f in /proc/[0-9]*; do echo "$f" $(cat $f/comm $f/wchan); done; head -n 30 /sys/fs/cgroup/memory.*' \
+			</dev/null 2>&1 | tail -n 60 || :
+		"${asks[@]}" console --dump "$id" 2>&1 | tail -n 40 | tr -c '[:print:]\n\t' '?' || :
+	done
+}
+
 vm_teardown() {
 	local left=0 id
-	[ -n "${BATS_TEST_COMPLETED:-}" ] || end_background
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || { tell_why; end_background; }
 	# A failed test's container must not fail the next one; a passed one must have none.
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || nothing_left || left=1
 	[ ! -e "$ROOT" ] || for id in $(husk list -q 2>/dev/null); do husk delete --force "$id" || :; done
