@@ -5,7 +5,7 @@
 #   gives STATUS TEXT CMD…    runs CMD: exit status STATUS, and all it writes to standard output is TEXT
 #   has TEXT CMD…             runs CMD: exit status 0, TEXT somewhere in what it writes
 #   fails STATUS TEXT CMD…    runs CMD: exit status STATUS, TEXT somewhere in what it writes
-#   eventually CMD…           until CMD succeeds; 20 s
+#   eventually CMD…           until CMD succeeds; 60 s
 #   logged ENGINE ID TEXT     TEXT is in the last line of a container's log
 #   terminal CMD…             CMD with a terminal of its own
 #   page PORT [ADDRESS]       what a web server on that port answers, of this host if nothing is said
@@ -55,15 +55,16 @@ fails() { # STATUS TEXT CMD…
 has() { fails 0 "$@"; }
 
 eventually() {
-	local i
-	for i in $(seq 100); do
-		"$@" >"$ROW_DIR/eventually" 2>&1 && return 0
+	local end=$((SECONDS + 60))
+	until "$@" >"$ROW_DIR/eventually" 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			echo "never: $*" >&2
+			cat "$ROW_DIR/eventually" >&2
+			why "never: $*"
+			return 1
+		fi
 		sleep 0.2
 	done
-	echo "never: $*" >&2
-	cat "$ROW_DIR/eventually" >&2
-	why "never: $*"
-	return 1
 }
 
 logged() { [[ $("$1" logs --tail 1 "$2" 2>&1) == *"$3"* ]]; }
