@@ -35,12 +35,25 @@ static void flush(struct resolver *r)
 	want(r);
 }
 
-/* Free, or the one whose turn it is to be forgotten. */
+static void drop_client(struct resolver_client *c)
+{
+	evloop_del(&c->src);
+	close_and_reset(&c->src.fd);
+	free(c->in);
+	c->in = NULL;
+}
+
+/* Free, or the one whose turn it is to be forgotten: a connection that still waits for that answer would wait for good. */
 static struct resolver_slot *new_slot(struct resolver *r)
 {
+	struct resolver_slot *s;
+
 	if (!++r->last_tag)
 		r->last_tag = 1;
-	return &r->slot[r->last_tag % RESOLVER_SLOTS];
+	s = &r->slot[r->last_tag % RESOLVER_SLOTS];
+	if (s->tag && s->client && s->client->src.fd >= 0 && s->client->asking && s->client->tag == s->tag)
+		drop_client(s->client);
+	return s;
 }
 
 /* 0: nobody will answer. */
@@ -68,14 +81,6 @@ static uint16_t ask(struct resolver *r, unsigned server, const uint8_t *message,
 	buf_commit(&r->out, RESOLVER_HEAD + len);
 	flush(r);
 	return s->tag;
-}
-
-static void drop_client(struct resolver_client *c)
-{
-	evloop_del(&c->src);
-	close_and_reset(&c->src.fd);
-	free(c->in);
-	c->in = NULL;
 }
 
 /* A question is its length in two bytes and as much; one that is larger than any is the end. One at a time: what came with
@@ -130,8 +135,12 @@ static void answer(struct resolver *r, const struct resolver_head *h, const uint
 		       (struct sockaddr *)&s->from, sizeof(s->from));
 }
 
+/* What was asked through it is answered by nobody. */
 static void drop_channel(struct resolver *r)
 {
+	for (size_t i = 0; i < RESOLVER_CLIENTS; i++)
+		if (r->client[i].src.fd >= 0 && r->client[i].asking)
+			drop_client(&r->client[i]);
 	evloop_del(&r->channel);
 	close_and_reset(&r->channel.fd);
 	buf_free(&r->in);
@@ -175,11 +184,14 @@ static void on_listen(struct evsrc *src, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	drop_channel(r);
+	/* With the first one goes what was asked before it. */
+	if (r->channel.fd >= 0)
+		drop_channel(r);
 	r->channel = (struct evsrc){ .fd = fd, .fn = on_channel, .name = "resolver channel" };
 	r->events = EPOLLIN;
 	if (evloop_add(r->loop, &r->channel, EPOLLIN) < 0)
 		close_and_reset(&r->channel.fd);
+	flush(r);
 }
 
 /* ---- the container's side ------------------------------------------------------------------------------------ */

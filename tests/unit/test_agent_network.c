@@ -126,6 +126,67 @@ static void names(void **state)
 	assert_int_equal(agenthost_delete(h, "names", ""), 0);
 }
 
+/* A socket of the agent's network. */
+static int udp_inside(void)
+{
+	_cleanup_close_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), theirs = -1;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", h->pid);
+	theirs = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(own >= 0 && theirs >= 0);
+	assert_int_equal(setns(theirs, CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setns(own, CLONE_NEWNET), 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A question by a connection that nobody will answer any more: the connection ends, as there is room for few. */
+static void names_without_an_answer(void **state)
+{
+	static const uint8_t message[25] = "\22\64\1\0\0\1\0\0\0\0\0\0\2db\4test\0\0\1\0\1";
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(53) };
+	uint8_t frame[RESOLVER_HEAD + sizeof(message)];
+	struct ct_request q;
+	struct reply r = { 0 };
+	int first, second, out, udp;
+	char *text;
+
+	(void)state;
+	if (!h)
+		return;
+	assert_int_equal(agenthost_sh(h, "echo nameserver 127.0.0.11 >\"$0\"/shares/root/etc/resolv.conf"), 0);
+	request_init(&q, "lost");
+	request_sh(&q, "q='\\0\\31\\22\\64\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\2db\\4test\\0\\0\\1\\0\\1';"
+		       "for i in one two; do printf \"$q\" | nc 127.0.0.11 53; echo $i; done");
+	q.streams.stdout = agenthost_token();
+	out = agenthost_stream(h, q.streams.stdout);
+	assert_int_equal(request_create(h, &q, &r)->rc, 0);
+	assert_int_equal(tell_network("lost", &r)->n, 1);
+	first = agenthost_dial(h, "resolver");
+	assert_int_equal(agenthost_start(h, "lost"), 0);
+	receive(first, frame, sizeof(frame));
+	/* It went to a host that has dialled anew since. */
+	second = agenthost_dial(h, "resolver");
+	receive(second, frame, sizeof(frame));
+	/* So many come after it that its place among those under way is another's. */
+	udp = udp_inside();
+	inet_pton(AF_INET, "127.0.0.11", &to.sin_addr);
+	for (unsigned i = 0; i < 256; i++) {
+		assert_int_equal(sendto(udp, message, sizeof(message), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(message));
+		receive(second, frame, sizeof(frame));
+	}
+	text = agenthost_read_all(out, NULL);
+	assert_string_equal(text, "one\ntwo\n");
+	free(text);
+	close(udp);
+	close(first);
+	close(second);
+	assert_int_equal(agenthost_delete(h, "lost", ""), 0);
+}
+
 static int forward(uint8_t family, uint16_t port)
 {
 	struct forward_head head = { .family = family,
@@ -265,7 +326,12 @@ static void datagrams(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(connections), cmocka_unit_test(datagrams) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names),
+		cmocka_unit_test(names_without_an_answer),
+		cmocka_unit_test(connections),
+		cmocka_unit_test(datagrams),
+	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
