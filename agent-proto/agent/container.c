@@ -139,6 +139,9 @@ static void try_remove(struct container *ct)
 		evtimer_set_ns(&ct->retry, QUIET_NS);
 		return;
 	}
+	/* Its fork holds the mounts, and its end calls again. */
+	if (ct->mntns >= 0 && diskplug_busy(&ct->diskplug))
+		return;
 	if (!letgo_over(ct))
 		return;
 	common_leave(ct);

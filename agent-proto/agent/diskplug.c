@@ -151,11 +151,17 @@ static int follow(struct diskplug *p, struct err *e)
 
 /* ---- the steps ----------------------------------------------------------------------------------------------- */
 
+static bool is_in_mounts(unsigned step)
+{
+	return step == PLACE || step == UNPLACE || step == UNDO;
+}
+
 static _Noreturn void run_step(const struct diskplug *p, int sync)
 {
 	const struct plug_step s = { .ct = p->ct, .req = p->req, .found = &p->found, .trees = p->nodes.trees };
 	struct plug_result r = { .rc = 0 };
-	int keep[AGENT_MAX_DISKS + 3] = { sync, p->ct->mntns, p->ct->init.pidfd };
+	/* A step that needs no mounts must not be what keeps them when the container goes. */
+	int keep[AGENT_MAX_DISKS + 3] = { sync, is_in_mounts(p->step) ? p->ct->mntns : -1, p->ct->init.pidfd };
 	struct err e = ERR_INIT;
 
 	if (p->nodes.n)
@@ -172,7 +178,7 @@ static int begin_step(struct diskplug *p, unsigned step, struct err *e)
 
 	p->step = step;
 	/* What is done in its mounts: it goes, and they are let go of. */
-	if (p->ct->mntns < 0 && (step == PLACE || step == UNPLACE || step == UNDO))
+	if (p->ct->mntns < 0 && is_in_mounts(step))
 		return err_set(e, ESRCH, "container has gone");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, errno, "socketpair");
@@ -368,6 +374,11 @@ static pb_disks *all_of(const Husk__Agent__V1__Container *k)
 		list[m.n_remove++] = d;
 	}
 	return m.n_remove ? message_copy(&m.base) : NULL;
+}
+
+bool diskplug_busy(const struct diskplug *p)
+{
+	return p->req;
 }
 
 bool diskplug_let_go(struct diskplug *p)

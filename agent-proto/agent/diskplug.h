@@ -48,6 +48,8 @@ struct diskplug {
 void diskplug_init(struct diskplug *p, struct container *ct);
 /* @req is checked (check_disks()). Answers @call now or later; one more may wait, as after a command that was killed. */
 void diskplug_update(struct diskplug *p, const pb_disks *req, struct ttrpc_call *call);
+/* A call is under way. When it is over, a container that goes has its retry timer set. */
+bool diskplug_busy(const struct diskplug *p);
 /* The container ends, and others of the machine live on: the kernel is to let go of its disks. True: that is over; false:
  * the container's retry timer goes off when it is. */
 bool diskplug_let_go(struct diskplug *p);
