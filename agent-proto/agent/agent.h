@@ -49,6 +49,7 @@ struct agent_config {
 	int (*mount_sockets)(struct err *e); /* called once, before the first container that has some; NULL: it is writable */
 	const char *common_dir;        /* for what containers have in common (common.h); NULL: they have nothing */
 	int (*mount_common)(struct err *e); /* called once, before the first that has something; NULL: it is writable */
+	int update_ms; /* how long an Update may write; 0: AGENT_UPDATE_MS */
 	bool (*is_quiet)(void); /* no request to it is under way; NULL: it is always so */
 	const char *rootfs_dir;        /* an empty folder to mount roots on */
 	const char *cgroup_dir;        /* root of the cgroup2 tree for containers */

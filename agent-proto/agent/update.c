@@ -6,11 +6,14 @@
 #include "agent-proto/agent/update.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,7 +25,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
-#define MAX_FILE 65536
+#define MAX_FILE   65536
+#define PUT_BACK_S 4 /* and as long for the writing one's end: AGENT_DEADLINE_MS after all */
 
 struct update {
 	struct container *ct;
@@ -36,24 +40,19 @@ struct update_result {
 	char text[AGENT_MAX_ERROR_TEXT];
 };
 
-/* ---- in the fork ------------------------------------------------------------------------------------- */
+/* ---- in the forks ------------------------------------------------------------------------------------ */
 
-static void on_alarm(int sig)
-{
-	(void)sig;
-}
-
-/* Not io_write_str(), which would begin anew: who has written for too long is to come back. */
-static int write_value(int dir, const char *file, const char *value)
-{
-	_cleanup_close_ int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, value, strlen(value)) < 0)
-		return errno == EINTR ? -ETIMEDOUT : -errno;
-	return 0;
-}
+/* The one that writes may have to be stopped within a write(2); the one that looks after it then puts back what it leaves. This
+ * is in memory that they share. */
+struct writing {
+	size_t reached; /* values that were begun */
+	bool over;
+	struct update_result r;
+	struct {
+		bool is_known;
+		char was[MAX_FILE]; /* what stood there */
+	} old[AGENT_MAX_VALUES];
+};
 
 /* As much as one write(2) is needed for each of the lines that a file of this kind shows. */
 static void put_back(int fd, const char *file, char *was)
@@ -84,18 +83,20 @@ static int write_period(int fd, const char *file, const char *was, const char *p
 	char text[64];
 	int n = snprintf(text, sizeof(text), "%.*s %s", (int)strcspn(was, " \n"), was, period);
 
-	return n < 0 || (size_t)n >= sizeof(text) ? -EINVAL : write_value(fd, file, text);
+	return n < 0 || (size_t)n >= sizeof(text) ? -EINVAL : io_write_str(fd, file, text);
 }
 
-/* @ret_was: what stood there, NULL when there was no such file and none is needed. */
-static int write_one(int fd, const Husk__Agent__V1__CgroupValue *v, bool check, char **ret_was,
-		     struct err *e)
+static int write_one(int fd, const Husk__Agent__V1__CgroupValue *v, bool check, struct writing *w, size_t i, struct err *e)
 {
 	_cleanup_free_ char *was = NULL;
-	int rc = io_read_file(fd, v->file, MAX_FILE, &was, NULL);
+	int rc = io_read_file(fd, v->file, MAX_FILE - 1, &was, NULL);
 
 	if (rc == -ENOENT && v->optional)
 		return 0;
+	if (rc == 0) {
+		memcpy(w->old[i].was, was, strlen(was) + 1);
+		w->old[i].is_known = true;
+	}
 	if (rc == 0 && check && strcmp(v->file, "memory.max") == 0) {
 		rc = check_memory(fd, v->value, e);
 		if (rc < 0)
@@ -104,50 +105,91 @@ static int write_one(int fd, const Husk__Agent__V1__CgroupValue *v, bool check, 
 	if (rc == 0 && strcmp(v->file, "cpu.max") == 0 && strncmp(v->value, "- ", 2) == 0)
 		rc = write_period(fd, v->file, was, v->value + 2);
 	else if (rc == 0)
-		rc = write_value(fd, v->file, v->value);
-	if (rc == -ETIMEDOUT)
-		return err_set(e, ETIMEDOUT, "cgroup: writing \"%s\" to %s took more than %d seconds", v->value, v->file,
-			       AGENT_UPDATE_MS / 1000);
-	if (rc < 0)
-		return err_errno(e, -rc, "cgroup: writing \"%s\" to %s", v->value, v->file);
-	*ret_was = steal_ptr(&was);
-	return 0;
+		rc = io_write_str(fd, v->file, v->value);
+	return rc < 0 ? err_errno(e, -rc, "cgroup: writing \"%s\" to %s", v->value, v->file) : 0;
 }
 
-/* All of them or none. A value that the kernel refuses is named in @e, and those that were written before it have their old
- * ones again. */
-static int apply(const struct cgroup *cg, const Husk__Agent__V1__UpdateRequest *req, struct err *e)
+static _Noreturn void write_all(int fd, const Husk__Agent__V1__UpdateRequest *req, struct writing *w, pid_t looking_after)
 {
-	char *was[AGENT_MAX_VALUES] = { NULL };
-	size_t n = 0;
+	struct err e = ERR_INIT;
 	int rc = 0;
 
-	while (rc == 0 && n < req->n_values) {
-		rc = write_one(cg->fd, req->values[n], req->check_memory, &was[n], e);
-		n += rc == 0;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != looking_after)
+		_exit(1);
+	for (size_t i = 0; rc == 0 && i < req->n_values; i++) {
+		w->reached = i + 1;
+		rc = write_one(fd, req->values[i], req->check_memory, w, i, &e);
 	}
-	while (n-- > 0) {
-		if (rc < 0 && was[n])
-			put_back(cg->fd, req->values[n]->file, was[n]);
-		free(was[n]);
+	w->r.rc = rc;
+	memcpy(w->r.text, e.msg, min_t(size_t, sizeof(e.msg), sizeof(w->r.text)));
+	w->over = true;
+	_exit(0);
+}
+
+/* The kernel takes memory back within the write(2) that limits it, and of all signals only a deadly one ends that. */
+static int write_within(int ms, int fd, const Husk__Agent__V1__UpdateRequest *req, struct writing *w, struct err *e)
+{
+	pid_t self = getpid(), pid = fork();
+	struct pollfd end = { .events = POLLIN };
+	bool late;
+
+	if (pid == 0)
+		write_all(fd, req, w, self);
+	end.fd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	if (end.fd < 0) {
+		int rc = err_errno(e, errno, "fork");
+
+		if (pid > 0)
+			kill(pid, SIGKILL);
+		return rc;
 	}
+	late = poll(&end, 1, ms) == 0;
+	if (late) {
+		kill(pid, SIGKILL);
+		poll(&end, 1, PUT_BACK_S * 1000);
+	}
+	close(end.fd);
+	if (w->over)
+		return w->r.rc < 0 ? err_set(e, -w->r.rc, "%s", w->r.text) : 0;
+	if (late && w->reached)
+		return err_set(e, ETIMEDOUT, "cgroup: writing \"%s\" to %s took more than %g seconds",
+			       req->values[w->reached - 1]->value, req->values[w->reached - 1]->file, ms / 1000.0);
+	return err_set(e, EIO, "the guest's helper has ended");
+}
+
+/* All of them or none. A value that the kernel refuses is named, and what was written has its old value again. */
+static int apply(int ms, int fd, const Husk__Agent__V1__UpdateRequest *req, struct writing *w, struct err *e)
+{
+	int rc = write_within(ms, fd, req, w, e);
+
+	if (rc == 0)
+		return 0;
+	/* The old value may be less than is used, too: then this process's end is what is told. */
+	alarm(PUT_BACK_S);
+	for (size_t n = w->reached; n-- > 0;)
+		if (w->old[n].is_known)
+			put_back(fd, req->values[n]->file, w->old[n].was);
 	return rc;
 }
 
-static _Noreturn void run(const struct cgroup *cg, const Husk__Agent__V1__UpdateRequest *req, int sync)
+static _Noreturn void run(const struct container *ct, const Husk__Agent__V1__UpdateRequest *req, int sync)
 {
-	struct sigaction sa = { .sa_handler = on_alarm }; /* no SA_RESTART */
+	int ms = ct->agent->cfg.update_ms ? ct->agent->cfg.update_ms : AGENT_UPDATE_MS;
+	int keep[] = { ct->cgroup.fd, sync };
 	struct update_result r = { .rc = 0 };
-	int keep[] = { cg->fd, sync };
 	struct err e = ERR_INIT;
+	struct writing *w;
 	sigset_t none;
 
 	fork_enter(keep, ARRAY_SIZE(keep));
-	sigaction(SIGALRM, &sa, NULL);
+	signal(SIGALRM, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	alarm(AGENT_UPDATE_MS / 1000);
-	r.rc = apply(cg, req, &e);
+	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (w == MAP_FAILED)
+		_exit(1);
+	r.rc = apply(ms, ct->cgroup.fd, req, w, &e);
 	memcpy(r.text, e.msg, min_t(size_t, sizeof(e.msg), sizeof(r.text)));
 	_exit(send(sync, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) ? 0 : 1);
 }
@@ -196,7 +238,7 @@ static int begin(struct update *u, const Husk__Agent__V1__UpdateRequest *req, st
 	rc = evloop_add(u->ct->agent->loop, &u->result, EPOLLIN);
 	pid = rc < 0 ? -1 : fork();
 	if (pid == 0)
-		run(&u->ct->cgroup, req, pair[1]);
+		run(u->ct, req, pair[1]);
 	if (rc == 0)
 		u->pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 	if (rc == 0 && u->pidfd < 0)

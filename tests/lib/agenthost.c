@@ -127,6 +127,7 @@ static _Noreturn void be_agent(const struct agenthost *h, int ready)
 				    .find_disk = find_disk,
 				    .find_devices = find_devices,
 				    .remove_disk = remove_disk,
+				    .update_ms = 2000,
 				    .set_clock = no_clock,
 				    .add_entropy = no_entropy };
 	struct evloop *l;
