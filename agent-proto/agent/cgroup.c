@@ -170,6 +170,13 @@ int cgroup_open_below(const struct cgroup *cg, const char *path, struct err *e)
 	return fd < 0 ? err_errno(e, errno, "cgroup %.200s", path) : (int)fd;
 }
 
+bool cgroup_hands_down(const struct cgroup *cg)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return io_read_file(cg->fd, "cgroup.subtree_control", 4096, &text, NULL) == 0 && text[strspn(text, " \n")];
+}
+
 int cgroup_open_of(const struct cgroup *cg, pid_t pid, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;

@@ -26,6 +26,8 @@ int cgroup_make(struct cgroup *cg, const char *root, const char *path,
 /* The group @path below it, "" and "/" for itself. -EINVAL in runc's words for a path that leads out of it. Descriptor
  * of its folder. */
 int cgroup_open_below(const struct cgroup *cg, const char *path, struct err *e);
+/* Whether it hands controllers down to groups in it: then it takes no process. */
+bool cgroup_hands_down(const struct cgroup *cg);
 /* The one below it in which process @pid is. */
 int cgroup_open_of(const struct cgroup *cg, pid_t pid, struct err *e);
 /* SIGKILL to all in it and below. */

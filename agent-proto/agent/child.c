@@ -344,7 +344,7 @@ static int set_up_process(const struct child_job *j, struct program *prog, struc
 static int enter(const struct child_job *j, struct err *e)
 {
 	size_t ndevices = j->nodes ? j->ct->n_devices : 0, nmounts = j->mounts ? j->ct->n_mounts : 0, n = 0;
-	int *keep = calloc(ndevices + nmounts + CHILD_MAX_JOIN + AGENT_MAX_EXTRA + 9, sizeof(*keep));
+	int *keep = calloc(ndevices + nmounts + CHILD_MAX_JOIN + AGENT_MAX_EXTRA + 10, sizeof(*keep));
 
 	if (!keep)
 		return err_set(e, ENOMEM, "out of memory");
@@ -352,6 +352,7 @@ static int enter(const struct child_job *j, struct err *e)
 	keep[n++] = j->null;
 	keep[n++] = j->target;
 	keep[n++] = j->image;
+	keep[n++] = j->cgroup;
 	for (size_t i = 0; i < ARRAY_SIZE(j->stdio); i++)
 		keep[n++] = j->stdio[i];
 	for (size_t i = 0; i < j->nextra; i++)
@@ -374,6 +375,11 @@ static int set_up(const struct child_job *j, struct program *prog, struct err *e
 	reset_signals();
 	setsid();
 	rc = enter(j, e);
+	if (rc == 0 && j->cgroup >= 0) {
+		rc = io_write_str(j->cgroup, "cgroup.procs", "0");
+		if (rc < 0)
+			err_errno(e, -rc, "container's cgroup");
+	}
 	if (rc == 0)
 		rc = j->ct ? set_up_container(j, e) : join_container(j, e);
 	if (rc == 0)

@@ -51,6 +51,7 @@ struct child_job {
 	int target;     /* exec: pidfd of the container's process, */
 	pid_t target_pid; /* its pid */
 	int sync;       /* the child's end */
+	int cgroup;     /* to be entered once nothing of the agent's is held; -1: it was born in there */
 	int stdio[3];   /* -1: /dev/null; not used with a terminal */
 	const int *extra; /* to be its descriptors 3 and on; they and sync are from CHILD_HIGH_FD on; -1: /dev/null */
 	unsigned nextra;

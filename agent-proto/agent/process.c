@@ -108,13 +108,13 @@ static void on_sync(struct evsrc *src, uint32_t events)
 
 /* ---- birth ------------------------------------------------------------------------------------ */
 
-/* As fork(), into the container's cgroup and namespaces; *ret_pidfd is close-on-exec. */
+/* As fork(), into the container's cgroup (-1: the agent's) and namespaces; *ret_pidfd is close-on-exec. */
 static pid_t fork_into(int flags, int cgroup, int *ret_pidfd)
 {
-	struct clone_args args = { .flags = (uint64_t)flags | CLONE_PIDFD | CLONE_INTO_CGROUP,
+	struct clone_args args = { .flags = (uint64_t)flags | CLONE_PIDFD | (cgroup < 0 ? 0 : CLONE_INTO_CGROUP),
 				   .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
 				   .exit_signal = SIGCHLD,
-				   .cgroup = (uint64_t)cgroup };
+				   .cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup };
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	return pid < 0 ? -errno : (pid_t)pid;
@@ -131,7 +131,7 @@ static int pid_namespace(const struct child_job *job)
 	return -1;
 }
 
-static pid_t fork_child(struct process *p, const struct child_job *job, int cgroup, struct err *e)
+static pid_t fork_child(struct process *p, struct child_job *job, int cgroup, struct err *e)
 {
 	struct agent *a = p->ct->agent;
 	int flags = job->ct ? job->ns_flags & ~(CLONE_NEWCGROUP | CLONE_NEWTIME | p->ct->joined) : 0;
@@ -141,7 +141,11 @@ static pid_t fork_child(struct process *p, const struct child_job *job, int cgro
 
 	if (join && setns(target, CLONE_NEWPID) < 0)
 		return err_errno(e, errno, "container's pid namespace");
-	pid = fork_into(flags, cgroup, &p->pidfd);
+	/* Who is born in a frozen group comes to nothing before it is thawed, and has copies of all the agent's descriptors:
+	 * ends of others' pipes, which then have no end. It goes in by itself, when it has let go of them. */
+	if (p->ct->freezer.frozen)
+		job->cgroup = cgroup;
+	pid = fork_into(flags, job->cgroup < 0 ? cgroup : -1, &p->pidfd);
 	if (pid == 0)
 		child_run(job);
 	/* The agent's next child would end up in there: no going on without. */
@@ -154,14 +158,15 @@ static pid_t fork_child(struct process *p, const struct child_job *job, int cgro
 
 /* A group that hands controllers down takes no process: where the container has made its own an inner one (systemd
  * in it does), its first process shows where they may be, as with runc. */
-static pid_t fork_somewhere(struct process *p, const struct child_job *job, const char *cgroup, struct err *e)
+static pid_t fork_somewhere(struct process *p, struct child_job *job, const char *cgroup, struct err *e)
 {
 	_cleanup_close_ int fd = *cgroup ? cgroup_open_below(&p->ct->cgroup, cgroup, e) : -1;
 	pid_t pid;
 
 	if (*cgroup)
 		return fd < 0 ? fd : fork_child(p, job, fd, e);
-	pid = fork_child(p, job, p->ct->cgroup.fd, e);
+	/* A frozen one's is told so by itself, too late to go elsewhere. */
+	pid = p->ct->freezer.frozen && cgroup_hands_down(&p->ct->cgroup) ? -EBUSY : fork_child(p, job, p->ct->cgroup.fd, e);
 	if (pid != -EBUSY || job->ct)
 		return pid;
 	fd = cgroup_open_of(&p->ct->cgroup, p->ct->init.pid, e);
@@ -221,6 +226,7 @@ static int spawn(struct process *p, const char *cgroup, const Husk__Agent__V1__C
 				 .ns_flags = p->ct->ns_flags,
 				 .target = p->ct->init.pidfd,
 				 .target_pid = p->ct->init.pid,
+				 .cgroup = -1,
 				 .stdio = { -1, -1, -1 },
 				 .null = a->null,
 				 .shares_dir = a->cfg.shares_dir,
