@@ -7,6 +7,7 @@
 #include "tests/unit/fs_setup.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -414,7 +415,8 @@ static void everything_at_once(void **state)
 
 /* --- a look-up that is overtaken ---------------------------------------------------------- */
 static const char *slow_name; /* whoever looks for it … */
-static atomic_bool slow_seen, slow_over; /* … has seen it, and stands still until this, or for a while */
+static atomic_bool slow_seen, slow_over; /* … has seen it, and stands still until this, or for … */
+static unsigned slow_ms;
 
 /* The server's, in the place of the C library's. */
 int statx(int dirfd, const char *restrict path, int flags, unsigned mask, struct statx *restrict st)
@@ -422,7 +424,7 @@ int statx(int dirfd, const char *restrict path, int flags, unsigned mask, struct
 	int rc = (int)syscall(SYS_statx, dirfd, path, flags, mask, st);
 
 	if (rc == 0 && slow_name && strcmp(path, slow_name) == 0 && !atomic_exchange(&slow_seen, true))
-		for (unsigned i = 0; i < 100 && !atomic_load(&slow_over); i++)
+		for (unsigned i = 0; i < slow_ms && !atomic_load(&slow_over); i++)
 			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	return rc;
 }
@@ -437,9 +439,10 @@ static void *look_slowly(void *arg)
 	return NULL;
 }
 
-static void begin_slowly(struct guest *g, const char *name)
+static void begin_slowly(struct guest *g, const char *name, unsigned ms)
 {
 	slow_name = name;
+	slow_ms = ms;
 	atomic_store(&slow_seen, false);
 	atomic_store(&slow_over, false);
 	assert_int_equal(pthread_create(&g->thread, NULL, look_slowly, g), 0);
@@ -471,16 +474,43 @@ static void overtaken(void **state)
 	g->c.s = f->c.s;
 	g->root = f->root;
 
-	begin_slowly(g, "dir");
+	begin_slowly(g, "dir", 100);
 	assert_int_equal(fc_rename(&f->c, f->root, "dir", to.nodeid, "moved", 0), 0);
 	end_slowly(g);
 	assert_int_equal(fc_lookup(&f->c, dir.nodeid, "in", &e), 0);
 
-	begin_slowly(g, "file");
+	begin_slowly(g, "file", 100);
 	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, f->root, NULL, 0, "file"), 0);
 	end_slowly(g);
 	assert_int_equal(fc_getattr(&f->c, file.nodeid, &a), 0);
 	assert_int_equal(a.nlink, 0);
+	free(g);
+}
+
+/* One share's file system hangs: names of another go meanwhile, and it goes itself. */
+static void hanging_share(void **state)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	struct fuse_entry_out other, dir, e;
+	struct fsfix *f = *state;
+
+	assert_non_null(g);
+	assert_int_equal(mkdirat(f->share_fd, "hangs", 0700), 0);
+	assert_int_equal(fs_share_add(f->c.s, "o", openat(f->share_fd, ".", O_PATH), 0, NULL), 0);
+	assert_int_equal(fc_lookup(&f->c, FUSE_ROOT_ID, "o", &other), 0);
+	assert_int_equal(fc_mkdir(&f->c, other.nodeid, "dir", 0700, &dir), 0);
+	assert_int_equal(fc_mknod(&f->c, dir.nodeid, "file", S_IFREG | 0600, 0, &e), 0);
+	g->c.s = f->c.s;
+	g->root = f->root;
+
+	begin_slowly(g, "hangs", UINT_MAX);
+	alarm(60); /* which ends the program, where they wait for each other */
+	assert_int_equal(fc_rename(&f->c, dir.nodeid, "file", other.nodeid, "moved", 0), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_UNLINK, other.nodeid, NULL, 0, "moved"), 0);
+	assert_int_equal(fc_named(&f->c, FUSE_RMDIR, other.nodeid, NULL, 0, "dir"), 0);
+	assert_int_equal(fs_share_remove(f->c.s, "o", NULL), 0);
+	alarm(0);
+	end_slowly(g);
 	free(g);
 }
 
@@ -492,6 +522,7 @@ int main(void)
 		cmocka_unit_test(the_host),
 		cmocka_unit_test(everything_at_once),
 		FS_TEST(overtaken),
+		FS_TEST(hanging_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,9 @@
  *   nlookup  what the guest says that it holds; refs: requests, handles and children hold it.
  *   A node dies when both are 0.
  *
- * Locks, in this order: posix_lock (lock.c), a directory handle's, names, fs_server.lock. The last
- * is held for table work only, never over a system call that can wait.
+ * Locks, in this order: posix_lock (lock.c), a directory handle's, a share's names, fs_server.lock.
+ * The last is held for table work only, never over a system call that can wait. Nothing that takes the
+ * lock of one share's names takes that of another's.
  */
 #ifndef VMM_FS_FS_INTERNAL_H
 #define VMM_FS_FS_INTERNAL_H
@@ -131,6 +132,10 @@ struct fs_share {
 	bool dying;
 	uint32_t users; /* requests that work below it */
 	uint32_t slot, serial; /* make its root's number */
+	pthread_rwlock_t names; /* held for writing while a name moves or goes, for reading while a node is
+				 * re-opened by name, or seen by one and noted there. Readers are never kept
+				 * waiting by who waits for writing: one may stand in a host's system call.
+				 * So each share has its own: one whose file system hangs stops no other. */
 	struct fs_node root;
 };
 
@@ -159,9 +164,6 @@ struct fs_server {
 	pthread_cond_t idle; /* a share's users reached 0 */
 	pthread_mutex_t posix_lock;
 	struct fs_lock_wait waits[FS_LOCK_WAITS]; /* posix_lock is for them, too */
-	pthread_rwlock_t names; /* held for writing while a name moves or goes, for reading while a node is
-				 * re-opened by name, or seen by one and noted there. Readers are never kept
-				 * waiting by who waits for writing: one may stand in a host's system call. */
 	struct fs_share *share[FS_MAX_SHARES];
 	struct fs_slots nodes, handles;
 	struct fs_node **hash;
@@ -257,13 +259,13 @@ bool fs_nodes_full(struct fs_server *s);
 void fs_node_kill_locked(struct fs_server *s, struct fs_node *n);
 
 /* The node's O_PATH descriptor, opened and verified when it is not; fs_node_fd_put() after use.
- * -ESTALE when it is not where it was. */
+ * -ESTALE when it is not where it was. Its share is kept by the caller's request from being removed. */
 int fs_node_fd(struct fs_server *s, struct fs_node *n);
 void fs_node_fd_put(struct fs_server *s, struct fs_node *n);
 /* Its parts. Uses n->fd, which is open; gives it *fd first when it has none (*fd becomes -1). */
 int fs_node_hold_locked(struct fs_server *s, struct fs_node *n);
 int fs_node_use_locked(struct fs_server *s, struct fs_node *n, int *fd);
-/* Opens and uses it; `names` is held. */
+/* Opens and uses it; its share's `names` is held. */
 int fs_node_reopen(struct fs_server *s, struct fs_node *n);
 /* By the kind of file system. */
 bool fs_is_overlay(const struct statfs *st);

@@ -110,16 +110,20 @@ void fs_node_fd_put(struct fs_server *s, struct fs_node *n)
 
 int fs_node_fd(struct fs_server *s, struct fs_node *n)
 {
+	struct fs_share *share;
 	int fd;
 
 	pthread_mutex_lock(&s->lock);
 	fd = n->fd >= 0 ? fs_node_hold_locked(s, n) : -1;
+	share = n->share;
 	pthread_mutex_unlock(&s->lock);
 	if (fd >= 0)
 		return fd;
-	pthread_rwlock_rdlock(&s->names);
+	if (!share)
+		return -ESTALE;
+	pthread_rwlock_rdlock(&share->names);
 	fd = fs_node_reopen(s, n);
-	pthread_rwlock_unlock(&s->names);
+	pthread_rwlock_unlock(&share->names);
 	return fd;
 }
 

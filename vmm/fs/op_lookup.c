@@ -48,11 +48,11 @@ int fs_lookup(struct fs_server *s, struct fs_node *parent, const char *name, str
 	if (dirfd < 0)
 		return dirfd;
 	/* What is seen there is still there when it is noted, as far as this server's guest is concerned. */
-	pthread_rwlock_rdlock(&s->names);
+	pthread_rwlock_rdlock(&parent->share->names);
 	rc = fs_stat_shown(s, dirfd, name, &host, st);
 	if (rc == 0)
 		rc = fs_node_enter(s, parent, name, &host, true, ret);
-	pthread_rwlock_unlock(&s->names);
+	pthread_rwlock_unlock(&parent->share->names);
 	if (rc == 0)
 		(*ret)->special = S_ISREG(host.stx_mode) && !S_ISREG(st->stx_mode);
 	if (rc == 0 && S_ISDIR(st->stx_mode) && (*ret)->overlay)

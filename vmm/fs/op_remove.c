@@ -37,12 +37,12 @@ static struct fs_node *known(struct fs_server *s, struct fs_node *dir, int dirfd
 	struct fs_node *n = NULL;
 	struct statx st;
 
-	pthread_rwlock_rdlock(&s->names);
+	pthread_rwlock_rdlock(&dir->share->names);
 	if (fs_stat_name(dirfd, name, &st) == 0)
 		n = fs_node_find(s, dir->share, &st);
 	if (n && goes && last_name(&st))
 		fs_node_moved(s, n, dir, name); /* the one that it was known by may have gone before */
-	pthread_rwlock_unlock(&s->names);
+	pthread_rwlock_unlock(&dir->share->names);
 	if (n && goes)
 		keep_open(s, n, dir, name, &st);
 	return n;
@@ -61,13 +61,13 @@ static int remove_name(struct fs_req *rq, int flags)
 	if (fd < 0)
 		return fd;
 	victim = known(rq->s, rq->node, fd, name, true);
-	pthread_rwlock_wrlock(&rq->s->names);
+	pthread_rwlock_wrlock(&rq->node->share->names);
 	rc = unlinkat(fd, name, flags) < 0 ? -errno : 0;
 	if (victim && rc == 0)
 		fs_node_unlinked(rq->s, victim, rq->node, name);
 	else if (victim && fs_node_is_at(rq->s, victim, rq->node, name))
 		fs_node_unpin(rq->s, victim);
-	pthread_rwlock_unlock(&rq->s->names);
+	pthread_rwlock_unlock(&rq->node->share->names);
 	fs_node_put(rq->s, victim);
 	fs_node_fd_put(rq->s, rq->node);
 	return rc;
@@ -98,7 +98,7 @@ static int move_names(struct fs_req *rq, const struct move *m)
 
 	moved = known(s, rq->node, m->from_fd, m->from, false);
 	victim = known(s, to_dir, m->to_fd, m->to, !swap);
-	pthread_rwlock_wrlock(&s->names);
+	pthread_rwlock_wrlock(&rq->node->share->names);
 	rc = renameat2(m->from_fd, m->from, m->to_fd, m->to, m->flags) < 0 ? -errno : 0;
 	/* Two names of one file: rename did nothing. */
 	if (rc == 0 && moved != victim) {
@@ -111,7 +111,7 @@ static int move_names(struct fs_req *rq, const struct move *m)
 	} else if (victim && !swap && fs_node_is_at(s, victim, to_dir, m->to)) {
 		fs_node_unpin(s, victim);
 	}
-	pthread_rwlock_unlock(&s->names);
+	pthread_rwlock_unlock(&rq->node->share->names);
 	if (rc == 0 && moved && moved->special)
 		fs_special_mark(s, m->to_fd);
 	fs_node_put(s, victim);

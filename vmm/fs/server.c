@@ -26,7 +26,6 @@ int fs_server_new(struct fs_server **ret, const struct fs_server_cfg *cfg, struc
 	s->proc_fd = cfg->proc_fd;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->posix_lock, NULL);
-	pthread_rwlock_init(&s->names, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	s->hash_size = HASH_FIRST;
 	s->hash = calloc(HASH_FIRST, sizeof(*s->hash));
@@ -161,6 +160,13 @@ static void drop_name(struct fs_share *share, const char *name)
 	share->n_also--;
 }
 
+static void share_free(struct fs_share *share)
+{
+	pthread_rwlock_destroy(&share->names);
+	free(share->also);
+	free(share);
+}
+
 int fs_share_add(struct fs_server *s, const char *name, int fd, unsigned flags, struct err *e)
 {
 	return fs_share_add_common(s, name, fd, flags, 0, e);
@@ -190,6 +196,7 @@ int fs_share_add_common(struct fs_server *s, const char *name, int fd, unsigned 
 	strcpy(share->name, name);
 	share->flags = flags;
 	share->common = common;
+	pthread_rwlock_init(&share->names, NULL);
 	share->root.overlay = fs_is_overlay(&sfs);
 
 	pthread_mutex_lock(&s->lock);
@@ -201,7 +208,7 @@ int fs_share_add_common(struct fs_server *s, const char *name, int fd, unsigned 
 	if (joined)
 		close(fd);
 	if (joined || rc < 0)
-		free(share);
+		share_free(share);
 	return rc < 0 ? err_errno(e, -rc, "share '%s'", name) : 0;
 }
 
@@ -246,8 +253,7 @@ int fs_share_remove(struct fs_server *s, const char *name, struct err *e)
 	kill_locked(s, share);
 	s->share[slot] = NULL;
 	pthread_mutex_unlock(&s->lock);
-	free(share->also);
-	free(share);
+	share_free(share);
 	return 0;
 }
 
@@ -318,7 +324,6 @@ void fs_server_free(struct fs_server *s)
 	if (s->proc_fd >= 0)
 		close(s->proc_fd);
 	pthread_cond_destroy(&s->idle);
-	pthread_rwlock_destroy(&s->names);
 	pthread_mutex_destroy(&s->posix_lock);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
