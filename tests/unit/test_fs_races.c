@@ -418,11 +418,22 @@ static const char *slow_name; /* whoever looks for it … */
 static atomic_bool slow_seen, slow_over; /* … has seen it, and stands still until this, or for … */
 static unsigned slow_ms;
 
+static const char *gone_name; /* goes before anybody sees it … */
+static int gone_from; /* … from this directory; -1: comes again at once, each time */
+
 /* The server's, in the place of the C library's. */
 int statx(int dirfd, const char *restrict path, int flags, unsigned mask, struct statx *restrict st)
 {
-	int rc = (int)syscall(SYS_statx, dirfd, path, flags, mask, st);
+	bool gone = gone_name && strcmp(path, gone_name) == 0;
+	int rc;
 
+	if (gone && gone_from < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (gone)
+		unlinkat(gone_from, path, 0);
+	rc = (int)syscall(SYS_statx, dirfd, path, flags, mask, st);
 	if (rc == 0 && slow_name && strcmp(path, slow_name) == 0 && !atomic_exchange(&slow_seen, true))
 		for (unsigned i = 0; i < slow_ms && !atomic_load(&slow_over); i++)
 			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
@@ -487,6 +498,32 @@ static void overtaken(void **state)
 	free(g);
 }
 
+/* A lock file of the host's was there when the guest made it, and was gone when it should have been opened. */
+static void made_and_gone(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	uint64_t fh;
+	int rc;
+
+	fsfix_host_file(f, "lock", "", 0600);
+	gone_from = -1;
+	gone_name = "lock";
+	rc = fc_create(&f->c, f->root, "lock", O_RDWR, 0600, &e, &fh);
+	gone_name = NULL;
+	assert_int_equal(rc, -ESTALE); /* and not for ever */
+
+	gone_from = f->share_fd;
+	gone_name = "lock";
+	rc = fc_create(&f->c, f->root, "lock", O_RDWR | O_EXCL, 0600, &e, &fh);
+	assert_int_equal(rc, -EEXIST);
+	rc = fc_create(&f->c, f->root, "lock", O_RDWR, 0600, &e, &fh);
+	gone_name = NULL;
+	assert_int_equal(rc, 0);
+	assert_int_equal(host_stat(f, "lock").st_ino, e.attr.ino);
+	assert_int_equal(fc_release(&f->c, e.nodeid, fh, false), 0);
+}
+
 /* One share's file system hangs: names of another go meanwhile, and it goes itself. */
 static void hanging_share(void **state)
 {
@@ -522,6 +559,7 @@ int main(void)
 		cmocka_unit_test(the_host),
 		cmocka_unit_test(everything_at_once),
 		FS_TEST(overtaken),
+		FS_TEST(made_and_gone),
 		FS_TEST(hanging_share),
 	};
 

@@ -12,6 +12,8 @@
 #define KEEP_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME)
 /* Time stamps tick in steps: a file changed this recently may have changed again unseen. */
 #define SETTLE_NS  20000000ull
+/* Somebody makes and removes a name faster than it can be made here, or seen: so often is it tried. */
+#define CREATE_TRIES 16
 
 static int host_flags(const struct fs_req *rq, uint32_t guest, int *ret)
 {
@@ -185,6 +187,30 @@ static int create_fd(struct fs_req *rq, const char *name, int flags, mode_t mode
 	return fd;
 }
 
+static bool is_gone(struct fs_req *rq, const char *name)
+{
+	int dirfd = fs_node_fd(rq->s, rq->node), rc;
+	struct statx st;
+
+	if (dirfd < 0)
+		return false;
+	rc = fs_stat_name(dirfd, name, &st);
+	fs_node_fd_put(rq->s, rq->node);
+	return rc == -ENOENT;
+}
+
+/* Somebody else made it since the guest looked. Whether the caller may open that is for the guest's kernel to say, and it
+ * asks nothing of a file that it believes to be new: so it has to look again, which ESTALE makes it do. It does so once, and
+ * then its program has the error: a name that has gone again (a lock file) is no reason for it. */
+static int create_or_look(struct fs_req *rq, const char *name, int flags, mode_t mode)
+{
+	int fd = create_fd(rq, name, flags, mode);
+
+	for (unsigned i = 1; fd == -EEXIST && i < CREATE_TRIES && is_gone(rq, name); i++)
+		fd = create_fd(rq, name, flags, mode);
+	return fd == -EEXIST ? -ESTALE : fd;
+}
+
 int fs_op_create(struct fs_req *rq)
 {
 	struct fuse_create_in in;
@@ -200,11 +226,7 @@ int fs_op_create(struct fs_req *rq)
 		rc = fs_cred_mode(rq, rq->node, (in.mode & 07777) | S_IFREG, in.umask, &mode);
 	if (rc < 0)
 		return rc;
-	fd = create_fd(rq, name, flags & ~O_TRUNC, mode);
-	/* Somebody else made it since the guest looked. Whether the caller may open that is for the guest's kernel to
-	 * say, and it asks nothing of a file that it believes to be new: so it has to look again, which ESTALE makes it do. */
-	if (fd == -EEXIST && !(in.flags & O_EXCL))
-		return -ESTALE;
+	fd = (in.flags & O_EXCL ? create_fd : create_or_look)(rq, name, flags & ~O_TRUNC, mode);
 	return fd < 0 ? fd : reply_created(rq, name, fd, flags);
 }
 
