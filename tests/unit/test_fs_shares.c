@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -689,6 +690,60 @@ static void locks_of_a_program(void **state)
 	close(host);
 }
 
+/* As lock_one(), where no descriptor can be had for a while. */
+static int lock_one_short(struct fsfix *f, uint64_t node, uint64_t fh, uint32_t type, uint64_t at)
+{
+	struct rlimit was, none;
+	int rc;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	rc = lock_one(f, node, fh, type, at);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	return rc;
+}
+
+/* Too many pieces when no descriptor was to be had: that is nothing where the last of them was refused, and over when all of
+ * them are let go of. */
+static void too_many_for_a_while(void **state)
+{
+	struct flock lk = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1 };
+	struct fuse_flush_in flush = { .lock_owner = 1 };
+	struct fsfix *f = *state;
+	struct fuse_entry_out e;
+	uint64_t fh[2];
+	int host;
+
+	fsfix_host_file(f, "l", "text", 0600);
+	host = openat(f->share_fd, "l", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh[0]), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	for (uint64_t at = 0; at < 2 * FS_LOCK_RANGES; at += 2)
+		assert_int_equal(lock_one(f, e.nodeid, fh[0], F_RDLCK, at), 0);
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &lk), 0);
+	assert_int_equal(lock_one_short(f, e.nodeid, fh[0], F_RDLCK, 100), -EAGAIN);
+	lk.l_type = F_UNLCK;
+	assert_int_equal(fcntl(host, F_OFD_SETLK, &lk), 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[1], F_WRLCK, 100), 0);
+	for (off_t at = 0; at < 2 * FS_LOCK_RANGES; at++)
+		assert_int_equal(in_the_way(host, at, F_WRLCK), at % 2 == 0);
+	flush.fh = fh[1];
+	assert_int_equal(fc_fixed(&f->c, FUSE_FLUSH, e.nodeid, flush), 0);
+
+	for (uint64_t at = 0; at < 2 * FS_LOCK_RANGES; at += 2)
+		assert_int_equal(lock_one(f, e.nodeid, fh[0], F_RDLCK, at), 0);
+	assert_int_equal(lock_one_short(f, e.nodeid, fh[0], F_RDLCK, 100), 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[1], F_WRLCK, 0), -ENOLCK);
+	assert_int_equal(fc_lock(&f->c, FUSE_SETLK, e.nodeid, fh[0], 1, F_UNLCK, 0, INT64_MAX, 0), 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[0], F_RDLCK, 4), 0);
+	assert_int_equal(lock_one(f, e.nodeid, fh[1], F_WRLCK, 0), 0);
+	for (off_t at = 0; at < 2 * FS_LOCK_RANGES; at++)
+		assert_int_equal(in_the_way(host, at, F_WRLCK), at == 0 || at == 4);
+	close(host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -697,6 +752,7 @@ int main(void)
 		cmocka_unit_test(overlay), cmocka_unit_test(overlay_below),
 		FS_TEST(locks), FS_TEST(locks_of_files),
 		FS_TEST(locks_of_readers), FS_TEST(readers_that_write), FS_TEST(locks_of_a_program),
+		FS_TEST(too_many_for_a_while),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

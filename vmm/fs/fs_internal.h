@@ -109,7 +109,7 @@ struct fs_posix_owner {
 	uint64_t owner, fh; /* fh: the handle that it locked through last */
 	int fd;
 	bool writable;	/* fd is; if not, what it has locked is noted */
-	bool untold;	/* … but there was too much of it */
+	bool untold;	/* … but there was too much of it, until it has nothing any more */
 	unsigned nheld;
 	struct fs_lock_range held[FS_LOCK_RANGES];
 	struct fs_posix_owner *next;

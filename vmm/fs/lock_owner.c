@@ -166,9 +166,24 @@ static int widen(struct fs_server *s, const struct fs_handle *h, struct fs_posix
 	return 0;
 }
 
+/* What @o has now, the first @n of @held; @untold: they are too many to be noted. */
+static void note(struct fs_posix_owner *o, const struct flock *fl, const struct fs_lock_range *held, unsigned n, bool untold)
+{
+	if (fl->l_type == F_UNLCK && fl->l_start == 0 && fl->l_len == 0) { /* nothing, whatever it had */
+		o->nheld = 0;
+		o->untold = false;
+	} else if (untold) {
+		o->untold = true;
+	} else if (!o->writable && !o->untold) {
+		memcpy(o->held, held, n * sizeof(*held));
+		o->nheld = n;
+	}
+}
+
 int fs_lock_set(struct fs_server *s, const struct fs_handle *h, struct fs_posix_owner *o, struct flock *fl)
 {
 	struct fs_lock_range held[FS_LOCK_RANGES + 2];
+	bool untold;
 	unsigned n = 0;
 	int rc = 0;
 
@@ -180,13 +195,9 @@ int fs_lock_set(struct fs_server *s, const struct fs_handle *h, struct fs_posix_
 		n = after(o, fl, held);
 	/* In more pieces than can be noted: with a descriptor for writing they need not be. Where there can be none (a
 	 * read-only mount), nobody will ask for one. */
-	if (n > FS_LOCK_RANGES && widen(s, h, o) < 0)
-		o->untold = true;
+	untold = n > FS_LOCK_RANGES && widen(s, h, o) < 0;
 	if (fcntl(o->fd, F_OFD_SETLK, fl) < 0)
 		return -errno;
-	if (!o->writable && !o->untold) {
-		memcpy(o->held, held, n * sizeof(*held));
-		o->nheld = n;
-	}
+	note(o, fl, held, n, untold);
 	return 0;
 }
