@@ -238,6 +238,58 @@ static void state_moves(void **state)
 	ioapic_free(other);
 }
 
+/* Saved between an interrupt and its acknowledgement, when the entry says something else already. */
+static void in_service_moves(void **state)
+{
+	struct fix *f = *state;
+	struct buf b = BUF_INIT(4096);
+	struct snap_w w = { .b = &b };
+	struct ioapic *saved = f->a;
+	struct fake_route r;
+	struct snap_r rd;
+	struct hv_msi m;
+
+	redir(f, 6, 1 << 15 | 0x52);
+	irq_line_set(ioapic_line(saved, 6), true);
+	redir(f, 6, 5ull << 56 | 1 << 15 | 0x61);
+	assert_int_equal(msis(f, NULL), 1);
+	ioapic_save(saved, &w, 16);
+	ioapic_eoi(saved, 0x52); /* routed as the entry says, in this machine */
+
+	assert_int_equal(ioapic_new(&f->a, f->vm, NULL), 0);
+	assert_int_equal(snap_r_init(&rd, b.data, b.len, NULL), 0);
+	assert_int_equal(ioapic_load(f->a, &rd, 16, NULL), 0);
+	fake_route_at(f->vm, 6, &r);
+	assert_int_equal(r.msi.data, 0xc052);
+	assert_int_equal(r.msi.addr, 0xfee00000);
+	msis(f, NULL);
+	ioapic_eoi(f->a, 0x61);
+	assert_int_equal(msis(f, NULL), 0);
+	ioapic_eoi(f->a, 0x52);
+	assert_int_equal(msis(f, &m), 1);
+	assert_int_equal(m.data, 0xc061);
+	fake_route_at(f->vm, 6, &r);
+	assert_int_equal(r.msi.data, 0xc061);
+	assert_int_equal(r.msi.addr, 0xfee05000);
+
+	/* State of before it was saved: the last field is not there. */
+	assert_int_equal(snap_r_init(&rd, b.data, b.len - 8 - IOAPIC_PINS * 8, NULL), 0);
+	assert_int_equal(ioapic_load(f->a, &rd, 16, NULL), 0);
+	fake_route_at(f->vm, 6, &r);
+	assert_int_equal(r.msi.data, 0xc061);
+	ioapic_eoi(f->a, 0x61);
+	assert_int_equal(msis(f, NULL), 1);
+	/* What cannot have been delivered: bits that do not exist; an edge. */
+	b.data[b.len - 2 * 8 + 1] ^= 0x40;
+	assert_int_equal(snap_r_init(&rd, b.data, b.len, NULL), 0);
+	assert_int_equal(ioapic_load(f->a, &rd, 16, NULL), -EBADMSG);
+	b.data[b.len - 2 * 8 + 1] ^= 0x40 | 0x80;
+	assert_int_equal(snap_r_init(&rd, b.data, b.len, NULL), 0);
+	assert_int_equal(ioapic_load(f->a, &rd, 16, NULL), -EBADMSG);
+	buf_free(&b);
+	ioapic_free(saved);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +298,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(changed_in_service, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_moves, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_service_moves, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ struct pin {
 	bool irr;     /* an edge not delivered yet */
 	bool routed;  /* the hypervisor knows the route below */
 	struct hv_msi route;
-	uint8_t served; /* while REMOTE_IRR: the vector that was delivered, whatever the entry says by now */
+	uint64_t sent; /* while REMOTE_IRR: the entry as it was delivered, whatever it says by now */
 };
 
 struct ioapic {
@@ -103,8 +103,8 @@ static void deliver_locked(struct ioapic *a, struct pin *p)
 	if (p->redir & REDIR_LEVEL) {
 		if (!p->level || (p->redir & REDIR_REMOTE_IRR))
 			return;
+		p->sent = p->redir;
 		p->redir |= REDIR_REMOTE_IRR;
-		p->served = (uint8_t)(p->redir & REDIR_VECTOR);
 	} else if (!p->irr) {
 		return;
 	}
@@ -119,10 +119,8 @@ static void route_locked(struct ioapic *a, unsigned i)
 	struct pin *p = &a->pin[i];
 	bool serving = p->redir & REDIR_REMOTE_IRR;
 	bool want = p->redir & REDIR_LEVEL && (serving || !(p->redir & REDIR_MASKED));
-	struct hv_msi msi = to_msi(p->redir);
+	struct hv_msi msi = to_msi(serving ? p->sent : p->redir);
 
-	if (serving && p->routed)
-		return;
 	if (want == p->routed &&
 	    (!want || (msi.addr == p->route.addr && msi.data == p->route.data)))
 		return;
@@ -151,7 +149,7 @@ void ioapic_eoi(struct ioapic *a, uint8_t vector)
 	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
 		struct pin *p = &a->pin[i];
 
-		if (!(p->redir & REDIR_REMOTE_IRR) || p->served != vector)
+		if (!(p->redir & REDIR_REMOTE_IRR) || (p->sent & REDIR_VECTOR) != vector)
 			continue;
 		p->redir &= ~REDIR_REMOTE_IRR;
 		route_locked(a, i);
@@ -241,12 +239,13 @@ struct pin_bits {
 
 void ioapic_save(struct ioapic *a, struct snap_w *w, uint16_t tag)
 {
-	uint64_t redir[IOAPIC_PINS];
+	uint64_t redir[IOAPIC_PINS], sent[IOAPIC_PINS];
 	struct pin_bits bits = { 0, 0 };
 
 	pthread_mutex_lock(&a->lock);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
 		redir[i] = a->pin[i].redir;
+		sent[i] = redir[i] & REDIR_REMOTE_IRR ? a->pin[i].sent : 0;
 		bits.level |= (uint32_t)a->pin[i].level << i;
 		bits.irr |= (uint32_t)a->pin[i].irr << i;
 	}
@@ -254,12 +253,34 @@ void ioapic_save(struct ioapic *a, struct snap_w *w, uint16_t tag)
 	snap_w_u32(w, (uint16_t)(tag + 1), bits.level);
 	snap_w_u32(w, (uint16_t)(tag + 2), bits.irr);
 	snap_w_bytes(w, (uint16_t)(tag + 3), redir, sizeof(redir));
+	snap_w_bytes(w, (uint16_t)(tag + 4), sent, sizeof(sent));
 	pthread_mutex_unlock(&a->lock);
+}
+
+/* What was delivered. Older state does not say it: most likely what the entry says. */
+static int load_sent(struct snap_r *r, uint16_t tag, const uint64_t redir[IOAPIC_PINS], uint64_t sent[IOAPIC_PINS])
+{
+	const size_t size = IOAPIC_PINS * sizeof(*sent);
+	const void *p;
+	size_t len;
+	int rc = snap_r_bytes(r, tag, &p, &len, size);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && len != size)
+		return -EBADMSG;
+	__builtin_memcpy(sent, rc == 0 ? p : redir, size);
+	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
+		if (rc == 0 && (sent[i] & ~REDIR_WRITABLE || (redir[i] & REDIR_REMOTE_IRR && !(sent[i] & REDIR_LEVEL))))
+			return -EBADMSG;
+		sent[i] &= REDIR_WRITABLE;
+	}
+	return 0;
 }
 
 int ioapic_load(struct ioapic *a, struct snap_r *r, uint16_t tag, struct err *e)
 {
-	uint64_t redir[IOAPIC_PINS];
+	uint64_t redir[IOAPIC_PINS], sent[IOAPIC_PINS];
 	struct pin_bits bits;
 	uint16_t regs;
 	const void *p;
@@ -274,12 +295,14 @@ int ioapic_load(struct ioapic *a, struct snap_r *r, uint16_t tag, struct err *e)
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		if (redir[i] & ~(REDIR_WRITABLE | REDIR_REMOTE_IRR))
 			return err_set(e, EBADMSG, "pin %u of the I/O APIC has unknown bits", i);
+	if (load_sent(r, (uint16_t)(tag + 4), redir, sent) < 0)
+		return err_set(e, EBADMSG, "interrupts of the I/O APIC in service are malformed");
 	pthread_mutex_lock(&a->lock);
 	a->id = (uint8_t)(regs >> 8);
 	a->select = (uint8_t)regs;
 	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
 		a->pin[i].redir = redir[i];
-		a->pin[i].served = (uint8_t)(redir[i] & REDIR_VECTOR); /* the likeliest */
+		a->pin[i].sent = sent[i];
 		a->pin[i].level = bits.level >> i & 1;
 		a->pin[i].irr = bits.irr >> i & 1;
 		route_locked(a, i);

@@ -26,7 +26,8 @@ extern const struct bus_ops ioapic_ops; /* IOAPIC_LEN bytes, dev: struct ioapic 
 struct irq_line *ioapic_line(struct ioapic *a, unsigned pin);
 void ioapic_eoi(struct ioapic *a, uint8_t vector); /* any thread */
 
-/* Tags @tag … @tag + 3. After a load all routes are set again. */
+/* Tags @tag … @tag + 4, of which the last one is optional. After a load all routes are set again, of what is in service as it
+ * was delivered. */
 void ioapic_save(struct ioapic *a, struct snap_w *w, uint16_t tag);
 int ioapic_load(struct ioapic *a, struct snap_r *r, uint16_t tag, struct err *e);
 
