@@ -4,7 +4,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void lookup_and_attr(void **state)
@@ -92,6 +95,97 @@ static void appending(void **state)
 	assert_int_equal(fc_write(&f->c, e.nodeid, fh2, 0, "end", 3, 0, O_APPEND), 3);
 	assert_int_equal(fc_read(&f->c, e.nodeid, fh, 0, buf, 15), 9);
 	assert_string_equal(buf, "ONETWOend");
+}
+
+/* The server's descriptor of an open file. */
+static int descriptor_of(const char *name)
+{
+	char path[64], to[512];
+
+	for (int fd = 3; fd < 1024; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, to, sizeof(to) - 1);
+		to[n < 0 ? 0 : n] = 0;
+		if (n > (ssize_t)strlen(name) && strcmp(to + n - strlen(name), name) == 0 && !(fcntl(fd, F_GETFL) & O_PATH))
+			return fd;
+	}
+	fail_msg("no descriptor of %s", name);
+	return -1;
+}
+
+/* A host's disk with a bad spot gives what is before it: the file does not end there. */
+static void a_read_that_fails_in_the_midst(void **state)
+{
+	struct fsfix *f = *state;
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *map = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static uint8_t back[65536];
+	struct fuse_entry_out e;
+	uint64_t fh;
+	int mem;
+
+	assert_true(map != MAP_FAILED);
+	memset(map, 'm', page);
+	assert_int_equal(munmap(map + page, page), 0);
+	assert_int_equal(fc_create(&f->c, f->root, "spot", O_RDWR | O_EXCL, 0600, &e, &fh), 0);
+	/* Memory with a hole is such a file. */
+	mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	assert_true(mem >= 0 && dup3(mem, descriptor_of("/spot"), O_CLOEXEC) >= 0);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, (uintptr_t)map, back, page), page);
+	assert_int_equal(back[page - 1], 'm');
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, (uintptr_t)map, back, 2 * page), -EIO);
+	assert_int_equal(fc_read(&f->c, e.nodeid, fh, (uintptr_t)map + page, back, page), -EIO);
+	close(mem);
+	munmap(map, page);
+	munmap(map + 2 * page, page);
+}
+
+/* Of pages that are written back nobody looks at the count: part of them is none. */
+static void written_back_in_part(void **state)
+{
+	struct rlimit all, few;
+	struct fsfix *f = *state;
+	static uint8_t pages[8192];
+	struct fuse_entry_out e;
+	uint64_t fh;
+	ssize_t some, none;
+
+	assert_int_equal(fc_create(&f->c, f->root, "full", O_RDWR | O_EXCL, 0600, &e, &fh), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	few = (struct rlimit){ .rlim_cur = 6000, .rlim_max = all.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+	some = fc_write(&f->c, e.nodeid, fh, 0, pages, sizeof(pages), 0, O_RDWR);
+	none = fc_write(&f->c, e.nodeid, fh, 0, pages, sizeof(pages), FUSE_WRITE_CACHE, O_RDWR);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_int_equal(some, 6000);
+	assert_int_equal(none, -EFBIG);
+	assert_int_equal(fc_write(&f->c, e.nodeid, fh, 0, pages, sizeof(pages), FUSE_WRITE_CACHE, O_RDWR), sizeof(pages));
+}
+
+/* O_APPEND taken off by fcntl(), which is the guest's affair: a copy into it goes where it is to go. */
+static void copied_into_what_was_for_appending(void **state)
+{
+	struct fsfix *f = *state;
+	struct fuse_copy_file_range_in in = { .len = 3 };
+	struct fuse_entry_out e;
+	char buf[16] = "";
+	uint64_t fh;
+
+	fsfix_host_file(f, "to", "......", 0600);
+	assert_int_equal(fc_lookup(&f->c, f->root, "to", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR | O_APPEND, &fh), 0);
+	in.nodeid_out = e.nodeid;
+	in.fh_out = fh;
+	in.off_out = 2;
+	fsfix_host_file(f, "from", "one", 0600);
+	assert_int_equal(fc_lookup(&f->c, f->root, "from", &e), 0);
+	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &in.fh_in), 0);
+	assert_int_equal(fc_fixed(&f->c, FUSE_COPY_FILE_RANGE, e.nodeid, in), 0);
+	assert_int_equal(fc_read(&f->c, in.nodeid_out, fh, 0, buf, 15), 6);
+	assert_string_equal(buf, "..one.");
 }
 
 /* To a file that had no name when it was opened, which others write to once it has one. */
@@ -301,6 +395,9 @@ int main(void)
 		FS_TEST(lookup_and_attr),
 		FS_TEST(read_write),
 		FS_TEST(appending),
+		FS_TEST(a_read_that_fails_in_the_midst),
+		FS_TEST(written_back_in_part),
+		FS_TEST(copied_into_what_was_for_appending),
 		FS_TEST(appending_without_a_name),
 		FS_TEST(setting_attributes),
 		FS_TEST(suid_goes_with_a_write),

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define BLOCK    512	     /* no file system has smaller ones */
 #define COPY_MAX (64u << 20) /* of one COPY_FILE_RANGE: the guest asks again for the rest */
 
 /* The first @len bytes of @src. Count of parts, or -EINVAL when there is less or too many parts. */
@@ -24,6 +25,41 @@ static int iov_clip(struct iovec *dst, const struct iovec *src, int n, size_t le
 		len -= dst[i].iov_len;
 	}
 	return i;
+}
+
+/* What is left of @n parts behind their first @done bytes: *ret_first is the first of them. Count of parts. */
+static int iov_rest(struct iovec *iov, int n, size_t done, struct iovec **ret_first)
+{
+	while (n > 0 && done >= iov->iov_len) {
+		done -= iov->iov_len;
+		iov++;
+		n--;
+	}
+	if (n > 0) {
+		iov->iov_base = (uint8_t *)iov->iov_base + done;
+		iov->iov_len -= done;
+	}
+	*ret_first = iov;
+	return n;
+}
+
+/* Less than is asked for is the end of the file to the guest, who from then on believes the file to be so short. A file system
+ * that cannot read a block in the midst gives what is before it, and the error to who asks again: so where a block may end it is
+ * asked, and the error is told for all (the guest then asks for less at a time). */
+static ssize_t read_to_end(int fd, struct iovec *iov, int n, size_t len, off_t at)
+{
+	size_t got = 0;
+
+	for (;;) {
+		ssize_t k = preadv(fd, iov, n, at + (off_t)got);
+
+		if (k < 0)
+			return -errno;
+		got += (size_t)k;
+		if (k == 0 || got == len || ((uint64_t)at + got) % BLOCK)
+			return (ssize_t)got;
+		n = iov_rest(iov, n, (size_t)k, &iov);
+	}
 }
 
 int fs_op_read(struct fs_req *rq)
@@ -51,11 +87,10 @@ int fs_op_read(struct fs_req *rq)
 	if (rc < 0)
 		return rc;
 	if (len > 0)
-		got = preadv(h->fd, iov, n, (off_t)in.offset);
-	rc = got < 0 ? -errno : 0;
+		got = read_to_end(h->fd, iov, n, len, (off_t)in.offset);
 	fs_handle_put(rq->s, h);
-	if (rc < 0)
-		return rc;
+	if (got < 0)
+		return (int)got;
 	if (direct)
 		rq->r->data_len = (size_t)got;
 	else
@@ -82,8 +117,23 @@ static int plain_fd(struct fs_server *s, struct fs_handle *h)
 	return fd;
 }
 
-static ssize_t write_to(struct fs_req *rq, struct fs_handle *h, const struct fuse_write_in *in,
-			const struct iovec *iov, int n)
+/* Pages of the guest's cache, which is done with them whatever count is told: all of them or the error. */
+static ssize_t write_back(int fd, struct iovec *iov, int n, size_t len, off_t at)
+{
+	size_t put = 0;
+
+	while (put < len) {
+		ssize_t k = pwritev2(fd, iov, n, at + (off_t)put, 0);
+
+		if (k <= 0)
+			return k < 0 ? -errno : -EIO;
+		put += (size_t)k;
+		n = iov_rest(iov, n, (size_t)k, &iov);
+	}
+	return (ssize_t)put;
+}
+
+static ssize_t write_to(struct fs_req *rq, struct fs_handle *h, const struct fuse_write_in *in, struct iovec *iov, int n)
 {
 	bool append = (in->flags & O_APPEND) && !(in->write_flags & FUSE_WRITE_CACHE);
 	int fd = h->fd, rc = 0;
@@ -98,6 +148,8 @@ static ssize_t write_to(struct fs_req *rq, struct fs_handle *h, const struct fus
 		rc = fs_cred_kill(fd);
 	if (rc < 0)
 		return rc;
+	if (in->write_flags & FUSE_WRITE_CACHE)
+		return write_back(fd, iov, n, in->size, (off_t)in->offset);
 	put = pwritev2(fd, iov, n, (off_t)in->offset, append && !h->append ? RWF_APPEND : 0);
 	return put < 0 ? -errno : put;
 }
@@ -229,7 +281,7 @@ int fs_op_copy_file_range(struct fs_req *rq)
 	struct fs_handle *from, *to;
 	off_t at_in, at_out;
 	ssize_t n;
-	int rc;
+	int rc, fd;
 
 	FS_ARG(rq, in);
 	if (in.off_in > INT64_MAX || in.off_out > INT64_MAX || in.flags)
@@ -246,12 +298,10 @@ int fs_op_copy_file_range(struct fs_req *rq)
 	}
 	at_in = (off_t)in.off_in;
 	at_out = (off_t)in.off_out;
-	/* An O_APPEND descriptor is refused by the host: the guest falls back to reads and
-	 * writes. */
-	rc = to->writable ? kill_for(rq, to->fd) : -EBADF;
-	n = rc < 0 ? 0
-		   : copy_file_range(from->fd, &at_in, to->fd, &at_out,
-				     min_t(uint64_t, in.len, COPY_MAX), 0);
+	/* Who has the flag still is refused by the guest's kernel already. */
+	fd = to->append ? plain_fd(rq->s, to) : to->fd;
+	rc = !to->writable ? -EBADF : fd < 0 ? -ENFILE : kill_for(rq, fd);
+	n = rc < 0 ? 0 : copy_file_range(from->fd, &at_in, fd, &at_out, min_t(uint64_t, in.len, COPY_MAX), 0);
 	if (n < 0)
 		rc = -errno;
 	fs_handle_put(rq->s, to);
