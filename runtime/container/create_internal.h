@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For create.c, exec.c and files.c. */
+/* For create.c, exec.c, files.c and destroy.c. */
 #ifndef RUNTIME_CONTAINER_CREATE_INTERNAL_H
 #define RUNTIME_CONTAINER_CREATE_INTERNAL_H
 
@@ -51,6 +51,10 @@ int stand_in_wait(struct stand_in *p, int timeout_ms, struct err *e);
 int stand_in_commit(struct stand_in *p, const char *pid_file, struct err *e);
 /* @failed: ends the proxy. How one ended that had gone without a word is added to @e. */
 void stand_in_done(struct stand_in *p, bool failed, struct err *e);
+
+/* Asks for a SIGKILL by the ordinary way (nobody reads a stopped one's last output any more, says that), and waits for the
+ * ordinary end: as long as it may take once the guest writes back, some seconds until then. It may live on afterwards. */
+void container_end_in_order(int dir, const struct container_state *s, enum container_status status);
 
 /* The container's files, as shares of the machine and as mounts of the proxy. */
 struct share_list {

@@ -66,20 +66,36 @@ static void watch(struct session *s)
 		look_again(s);
 }
 
+/* What was taken before is no sign of a reader. */
+static void begin_at(struct relay *r)
+{
+	relay_is_silent(r);
+	relay_is_stuck(r);
+}
+
+static void watch_killed(struct session *s)
+{
+	begin_at(&s->out);
+	begin_at(&s->err);
+	watch(s);
+}
+
 void output_await_end(struct session *s)
 {
 	if (drained(s))
 		session_end(s);
+	else if (s->killed)
+		watch_killed(s);
 	else
 		watch(s);
 }
 
 void output_killed(struct session *s)
 {
-	if (!s->killed) {
-		s->killed = true;
-		watch(s);
-	}
+	if (s->killed || s->deleting || s->torn_down)
+		return;
+	s->killed = true;
+	watch_killed(s);
 }
 
 void output_stop(struct session *s)

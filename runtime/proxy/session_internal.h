@@ -59,7 +59,8 @@ void session_out_done(struct relay *r);
 void session_err_done(struct relay *r);
 void session_last_word(struct session *s); /* tells the first client of the end, and stops the loop */
 void output_await_end(struct session *s); /* the process has ended: session_end() when all is written */
-void output_killed(struct session *s); /* SIGKILL was asked for: a reader that stands still keeps nobody any more */
+/* SIGKILL was asked for, before the end or after: a reader that stands still from here on keeps nobody for long any more. */
+void output_killed(struct session *s);
 void output_stop(struct session *s); /* what is left is given up */
 
 #endif

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -191,6 +192,18 @@ static void await_ended(struct bench *b)
 	}
 }
 
+/* Until a reader that takes nothing has as much as fits. */
+static void await_full(int fd)
+{
+	int was = -1, now = 0;
+
+	while (was != now || now == 0) {
+		was = now;
+		usleep(300000);
+		assert_int_equal(ioctl(fd, FIONREAD, &now), 0);
+	}
+}
+
 /* But who kills the process means its end, whoever reads: before that has come, and after. */
 static void a_killed_process_waits_for_no_reader(void **state)
 {
@@ -208,19 +221,23 @@ static void a_killed_process_waits_for_no_reader(void **state)
 		const struct fakeworld_plan plan = { .exit_status = 7, .last_words = rows[i].words };
 		struct bench *b = bench_new(&plan, LAST);
 		struct proxy_signal kill = { .signo = SIGKILL };
+		uint64_t begin;
 
 		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
 		assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
 		shutdown(b->stdio[0], SHUT_WR);
 		if (rows[i].rc < 0)
 			await_ended(b);
+		await_full(b->stdio[2]);
+		begin = io_now_ns();
 		/* The one that is still at its last words does not answer: what counts is that it was asked. */
 		if (rows[i].rc < 0)
 			check_row(rows[i].why, proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL) == rows[i].rc);
 		else
 			assert_int_equal(proxy_send(b->husk, PROXY_SIGNAL, &kill, sizeof(kill), NULL, 0, NULL), 0);
-		/* Nobody reads. */
+		/* Nobody reads. What was taken before does not count. */
 		check_row(rows[i].why, proxy_wait(b->husk, PROXY_EXITED, NULL, 30000, NULL) == 0);
+		check_row(rows[i].why, io_now_ns() - begin < UINT64_C(3500000000));
 		bench_end(b);
 		check_row(rows[i].why, b->s.exit_code == rows[i].exit_code);
 		bench_free(b);
