@@ -34,7 +34,7 @@ husk-proxy_OBJS := runtime/proxy/main runtime/proxy/drop $(PROXY_OBJS) $(NATIVE_
 husk-proxy_GEN_OBJS := $(AGENT_CLIENT_GEN_OBJS)
 husk-proxy_LIBS := $(AGENT_PROTO_LIBS)
 
-UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy proxy_network proxy_hostile proxy_ready proxy_sockets
+UNIT_TESTS += container cgroup sandbox_shape cli_options events_json ps_format relay proxy proxy_network proxy_hostile proxy_ready proxy_sockets proxy_output
 # Not static: libsystemd has no static library. Only --systemd-cgroup starts it.
 husk-systemd-cgroup_OBJS := runtime/systemd/helper/main runtime/systemd/helper/bus runtime/systemd/helper/props \
 	lib/err lib/io
@@ -73,7 +73,7 @@ relay_TEST_OBJS := runtime/proxy/relay $(LIB_BASE)
 PROXY_TEST_OBJS := $(PROXY_OBJS) runtime/proxy/client \
 	tests/lib/fakeworld agent-proto/ttrpc/server $(VMM_CONTROL_OBJS) $(NATIVE_CLIENT_OBJS) \
 	$(AGENT_CLIENT_OBJS) $(LIB_BASE)
-$(foreach t,proxy proxy_network proxy_hostile proxy_ready proxy_sockets,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
+$(foreach t,proxy proxy_network proxy_hostile proxy_ready proxy_sockets proxy_output,$(eval $(t)_TEST_OBJS := $$(PROXY_TEST_OBJS)) \
 	$(eval $(t)_TEST_GEN_OBJS := $$(AGENT_CLIENT_GEN_OBJS)) $(eval $(t)_TEST_LIBS := $$(AGENT_PROTO_LIBS)))
 
 UNIT_TESTS += proxy_client proxy_resolver

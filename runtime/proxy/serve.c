@@ -267,9 +267,10 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 		}
 		if (!s->agent || !s->created || s->state == PROXY_ST_ENDED) {
 			serve_reply(c, cmd, -ESRCH, "container not running");
-			/* It has ended, and its last output keeps the proxy: whoever kills it means that, too. */
-			if (cmd == PROXY_SIGNAL && ((const struct proxy_signal *)msg)->signo == SIGKILL)
-				session_forward_signal(s, SIGTERM);
+			/* It has ended, and its last output keeps the proxy: whoever kills it means that, too, if nobody reads. */
+			if (cmd == PROXY_SIGNAL && ((const struct proxy_signal *)msg)->signo == SIGKILL &&
+			    s->state == PROXY_ST_ENDED)
+				output_killed(s);
 			return;
 		}
 		rc = commands[i].fn(c, msg, &e);

@@ -6,6 +6,7 @@
 #include "tests/unit/check.h"
 
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ static inline void *proxy(void *arg)
 
 static int connector = -1; /* for the next bench */
 static int listener = -1; /* likewise: the process's descriptor 3, taken */
+static int next_preserved = -1; /* likewise, a connected one: what is written to its other end comes back, with plan->echo */
 
 /* What the next proxy gets as its connection to husk-net; -1: none. */
 static int next_net = -1;
@@ -79,6 +81,10 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	if (listener >= 0)
 		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_LISTEN, .token = plan->echo }, listener, NULL);
 	listener = -1;
+	if (next_preserved >= 0)
+		extra_add(s, &(struct proxy_stream){ .kind = PROXY_STREAM_SOCKET, .token = plan->echo }, next_preserved,
+			  NULL);
+	next_preserved = -1;
 	s->sockets.n = connector >= 0;
 	s->sockets.src.fd = connector;
 	for (int i = 0; i < 3; i++) {
@@ -100,6 +106,10 @@ static inline const char *bench_end(struct bench *b)
 	relay_stop(&b->s.in);
 	relay_stop(&b->s.out);
 	relay_stop(&b->s.err);
+	for (unsigned i = 0; i < b->s.nextra; i++) {
+		free(b->s.extra[i].in);
+		free(b->s.extra[i].out);
+	}
 	for (size_t i = 0; i < SESSION_MAX_CLIENTS; i++)
 		if (b->s.clients[i].s)
 			serve_close(&b->s.clients[i]);
@@ -127,6 +137,33 @@ static inline size_t read_to_end(int fd)
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		sum += (size_t)n;
 	return sum;
+}
+
+/* Until the proxy has heard of the container's end. */
+static inline void await_ended(struct bench *b)
+{
+	const uint64_t end = io_now_ns() + WAIT_MS * 1000000ull;
+	struct proxy_reply r;
+
+	for (;;) {
+		assert_int_equal(proxy_call(b->husk, PROXY_STATUS, &r, WAIT_MS, NULL), 0);
+		if (r.state == PROXY_ST_ENDED)
+			return;
+		assert_true(io_now_ns() < end);
+		usleep(10000);
+	}
+}
+
+/* Until a reader that takes nothing has as much as fits. */
+static inline void await_full(int fd)
+{
+	int was = -1, now = 0;
+
+	while (was != now || now == 0) {
+		was = now;
+		usleep(300000);
+		assert_int_equal(ioctl(fd, FIONREAD, &now), 0);
+	}
 }
 
 #endif

@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -175,33 +174,6 @@ static void a_slow_reader_is_waited_for(void **state)
 	bench_end(b);
 	assert_int_equal(b->s.exit_code, 7);
 	bench_free(b);
-}
-
-/* Until the proxy has heard of the container's end. */
-static void await_ended(struct bench *b)
-{
-	const uint64_t end = io_now_ns() + WAIT_MS * 1000000ull;
-	struct proxy_reply r;
-
-	for (;;) {
-		assert_int_equal(proxy_call(b->husk, PROXY_STATUS, &r, WAIT_MS, NULL), 0);
-		if (r.state == PROXY_ST_ENDED)
-			return;
-		assert_true(io_now_ns() < end);
-		usleep(10000);
-	}
-}
-
-/* Until a reader that takes nothing has as much as fits. */
-static void await_full(int fd)
-{
-	int was = -1, now = 0;
-
-	while (was != now || now == 0) {
-		was = now;
-		usleep(300000);
-		assert_int_equal(ioctl(fd, FIONREAD, &now), 0);
-	}
 }
 
 /* But who kills the process means its end, whoever reads: before that has come, and after. */
