@@ -115,11 +115,11 @@ bool extra_drained(const struct session *s)
 	return true;
 }
 
-void extra_stop_silent(struct session *s)
+void extra_each_output(struct session *s, void (*fn)(struct session *s, struct relay *r))
 {
 	for (unsigned i = 0; i < s->nextra; i++)
-		if (s->extra[i].out && relay_is_silent(s->extra[i].out))
-			relay_stop(s->extra[i].out);
+		if (s->extra[i].out)
+			fn(s, s->extra[i].out);
 }
 
 void extra_stop_input(struct session *s)
@@ -129,10 +129,14 @@ void extra_stop_input(struct session *s)
 			relay_stop(s->extra[i].in);
 }
 
+static void stop_output(struct session *s, struct relay *r)
+{
+	(void)s;
+	relay_stop(r);
+}
+
 void extra_stop(struct session *s)
 {
 	extra_stop_input(s);
-	for (unsigned i = 0; i < s->nextra; i++)
-		if (s->extra[i].out)
-			relay_stop(s->extra[i].out);
+	extra_each_output(s, stop_output);
 }

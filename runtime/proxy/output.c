@@ -42,7 +42,7 @@ static void look_at(struct session *s, struct relay *r)
 	bool silent = relay_is_silent(r), stuck = relay_is_stuck(r);
 
 	if ((s->state == PROXY_ST_ENDED && silent) || (s->killed && stuck))
-		relay_stop(r);
+		relay_give_up(r);
 }
 
 /* The guest has handed everything over before it tells of the end: of what it does not end, nothing is to be expected. A
@@ -54,8 +54,7 @@ static void output_stuck(struct evtimer *t)
 
 	look_at(s, &s->out);
 	look_at(s, &s->err);
-	if (s->state == PROXY_ST_ENDED)
-		extra_stop_silent(s);
+	extra_each_output(s, look_at);
 	look_again(s);
 	session_drained(s);
 }
@@ -67,16 +66,18 @@ static void watch(struct session *s)
 }
 
 /* What was taken before is no sign of a reader. */
-static void begin_at(struct relay *r)
+static void begin_at(struct session *s, struct relay *r)
 {
+	(void)s;
 	relay_is_silent(r);
 	relay_is_stuck(r);
 }
 
 static void watch_killed(struct session *s)
 {
-	begin_at(&s->out);
-	begin_at(&s->err);
+	begin_at(s, &s->out);
+	begin_at(s, &s->err);
+	extra_each_output(s, begin_at);
 	watch(s);
 }
 

@@ -240,3 +240,10 @@ void relay_stop(struct relay *r)
 	end_close(&r->src, &r->from, &r->src_added);
 	end_close(&r->dst, &r->to, &r->dst_added);
 }
+
+void relay_give_up(struct relay *r)
+{
+	if (r->loop && r->from.fd >= 0 && r->from.kind == RELAY_SOCKET)
+		shutdown(r->from.fd, SHUT_RDWR);
+	relay_stop(r);
+}

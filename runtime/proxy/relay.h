@@ -63,5 +63,7 @@ bool relay_is_silent(struct relay *r);
 bool relay_is_stuck(struct relay *r);
 /* Gives up: closes both ends; fn is not called. Fine for one that never started (zeroed) or is done. */
 void relay_stop(struct relay *r);
+/* As that, and who writes to the source, a socket, learns of it also where the other direction has that socket open, too. */
+void relay_give_up(struct relay *r);
 
 #endif

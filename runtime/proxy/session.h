@@ -209,8 +209,8 @@ int extra_add(struct session *s, const struct proxy_stream *m, int fd, struct er
 int extra_start(struct session_extra *x, int stream, struct err *e);
 /* All that the process wrote to them is written. */
 bool extra_drained(const struct session *s);
-/* relay_is_silent() of each; those are stopped. */
-void extra_stop_silent(struct session *s);
+/* Each that carries what the process writes, started or not. */
+void extra_each_output(struct session *s, void (*fn)(struct session *s, struct relay *r));
 void extra_stop_input(struct session *s);
 void extra_stop(struct session *s);
 
