@@ -101,8 +101,8 @@ void output_killed(struct session *s)
 
 void output_stop(struct session *s)
 {
-	relay_stop(&s->out);
-	relay_stop(&s->err);
+	relay_give_up(&s->out);
+	relay_give_up(&s->err);
 	extra_stop(s);
 	listen_stop(s);
 	sockets_stop(s);

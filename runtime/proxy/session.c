@@ -282,15 +282,14 @@ void session_forward_signal(struct session *s, int signo)
 		session_send_size(s, NULL, s);
 		return;
 	}
-	if (s->state == PROXY_ST_ENDED) {
-		/* Nobody reads the last output, and somebody wants an end of it. */
-		if (ends_by_default(signo) && !s->give_up_output) {
-			s->give_up_output = true;
-			output_stop(s);
-			session_end(s);
-		}
-		return;
+	/* Nobody reads the last output, or not fast enough, and somebody wants an end of it. */
+	if (ends_by_default(signo) && (s->killed || s->state == PROXY_ST_ENDED) && !s->give_up_output) {
+		s->give_up_output = true;
+		output_stop(s);
+		session_drained(s);
 	}
+	if (s->state == PROXY_ST_ENDED)
+		return;
 	if (signo == SIGKILL)
 		output_killed(s);
 	if (s->agent && s->created)

@@ -105,12 +105,55 @@ static void a_kill_after_the_end_cuts_no_reader_off(void **state)
 	bench_free(b);
 }
 
+static void terminate(void *arg)
+{
+	session_forward_signal(arg, SIGTERM);
+}
+
+/* But a SIGTERM to the proxy itself, which who wants an end sends after that, is no question of reading. */
+static void a_killed_process_whose_output_is_given_up(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t words;
+	} rows[] = {
+		{ "the guest has most of it", 8 << 20 },
+		{ "all of it is here, and it has ended", 400000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 7, .last_words = rows[i].words };
+		struct proxy_signal kill = { .signo = SIGKILL };
+		struct bench *b = bench_new(&plan, LAST);
+		const uint64_t begin = io_now_ns();
+		char buf[20000];
+
+		assert_int_equal(proxy_wait(b->husk, PROXY_ATTACH, NULL, WAIT_MS, NULL), 0);
+		assert_int_equal(proxy_call(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+		shutdown(b->stdio[0], SHUT_WR);
+		await_full(b->stdio[2]);
+		assert_int_equal(proxy_send(b->husk, PROXY_SIGNAL, &kill, sizeof(kill), NULL, 0, NULL), 0);
+		assert_int_equal(proxy_call(b->husk, PROXY_STATUS, NULL, WAIT_MS, NULL), 0);
+		evloop_call(b->s.loop, terminate, &b->s);
+		/* It is being read all the time. */
+		while (proxy_wait(b->husk, PROXY_EXITED, NULL, 100, NULL) == -ETIMEDOUT) {
+			check_row(rows[i].why, io_now_ns() - begin < UINT64_C(5000000000));
+			assert_true(read(b->stdio[2], buf, sizeof(buf)) > 0);
+		}
+		assert_non_null(strstr(bench_end(b), "delete share-remove:s0 "));
+		check_row(rows[i].why, b->s.exit_code == 7);
+		bench_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_killed_process_and_a_preserved_descriptor),
 		cmocka_unit_test(a_killed_process_and_a_terminal),
 		cmocka_unit_test(a_kill_after_the_end_cuts_no_reader_off),
+		cmocka_unit_test(a_killed_process_whose_output_is_given_up),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
