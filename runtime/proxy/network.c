@@ -85,8 +85,12 @@ static void take_resolver(struct session *s, int rc, int fd)
 {
 	if (rc == 0)
 		s->net.resolver = resolver_new(s->loop, fd, s->net.info.resolver, s->net.info.n);
-	if (s->net.resolver)
-		resolver_on_end(s->net.resolver, resolver_again, s);
+	if (!s->net.resolver)
+		return;
+	resolver_on_end(s->net.resolver, resolver_again, s);
+	/* What failed before is made good by this one. */
+	if (s->net.resolver_again.fn)
+		evtimer_set_ns(&s->net.resolver_again, 0);
 }
 
 static void on_resolver_again(struct session_dial *d, int rc, int fd)
@@ -149,6 +153,7 @@ static bool serve_names(struct session *s, const struct agent_network_info *info
 	if (s->net.resolver_dialled)
 		return true;
 	log_warn("the container's name server is out of its reach: %s", e.msg);
+	resolver_again(s);
 	return false;
 }
 

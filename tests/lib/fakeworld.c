@@ -601,6 +601,11 @@ static int on_connect(void *arg, struct control_request *r, struct err *e)
 		return err_errno(e, errno, "socketpair");
 	if (m->port == AGENT_PORT_CONTROL) {
 		accept_control(w, pair[0]);
+	} else if (m->port == AGENT_PORT_RESOLVER && w->plan.names_refused) {
+		w->plan.names_refused--;
+		close(pair[0]);
+		close(pair[1]);
+		return err_set(e, ECONNREFUSED, "nobody listens");
 	} else if (m->port == AGENT_PORT_RESOLVER) {
 		say(w, "names", "");
 		if (w->names)

@@ -22,6 +22,7 @@ struct fakeworld_plan {
 	int pause_rc;
 	bool names_end; /* the first channel of questions ends when the process runs */
 	bool names; /* its network has a name server on the host's loopback */
+	unsigned names_refused; /* so many first connections for its questions fail */
 	int network_rc; /* UpdateNetwork is refused with this */
 	unsigned exit_status; /* when stdin ends */
 	size_t last_words; /* bytes */

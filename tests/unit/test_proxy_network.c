@@ -146,6 +146,28 @@ static void a_channel_of_questions_that_ends(void **state)
 	bench_free(b);
 }
 
+/* One that is reached at the second attempt, which a change of the network makes, is kept. */
+static void a_channel_of_questions_that_comes_late(void **state)
+{
+	const struct fakeworld_plan plan = { .exit_status = 0, .names = true, .names_refused = 1 };
+	int net = net_pair();
+	struct bench *b;
+	const char *said;
+
+	(void)state;
+	b = started_with(&plan, net);
+	net_state(net, net_sync(net), 2, 1, 0);
+	assert_int_equal(net_done(net, 2), 0);
+	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	usleep(1500000);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	close(net);
+	said = bench_end(b);
+	assert_non_null(strstr(said, "names start "));
+	assert_null(strstr(strstr(said, "names start ") + 1, "names "));
+	bench_free(b);
+}
+
 /* Without any interface the agent need not be asked. */
 static void no_network_is_no_work(void **state)
 {
@@ -202,6 +224,7 @@ int main(void)
 		cmocka_unit_test(the_network_comes_before_the_process),
 		cmocka_unit_test(a_name_server_of_the_namespace),
 		cmocka_unit_test(a_channel_of_questions_that_ends),
+		cmocka_unit_test(a_channel_of_questions_that_comes_late),
 		cmocka_unit_test(no_network_is_no_work),
 		cmocka_unit_test(a_network_that_cannot_be_had),
 	};
