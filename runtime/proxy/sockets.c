@@ -224,6 +224,9 @@ static void on_full(struct evtimer *t)
 {
 	struct session *s = container_of(t, struct session, sockets.full);
 
+	/* The connector has ended meanwhile, and what was to be tried again is refused by then. */
+	if (!s->sockets.busy || s->sockets.dialling)
+		return;
 	if (!ask_connector(s))
 		refuse(s);
 }
@@ -245,6 +248,7 @@ static void on_answer(struct evsrc *src, uint32_t events)
 	if (n <= 0) {
 		evloop_del(src);
 		close_and_reset(&src->fd);
+		evtimer_set_ns(&s->sockets.full, 0);
 	}
 	/* Nothing was asked: it has ended. */
 	if (!s->sockets.busy || s->sockets.dialling) {

@@ -103,6 +103,31 @@ static void a_listener_whose_queue_is_full(void **state)
 	unlink(at.sun_path);
 }
 
+/* It ends while a full queue is to be asked anew: what the guest is told of that it is told once. */
+static void a_connector_that_ends(void **state)
+{
+	static const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 5, .deaf = true };
+	const struct connector_answer full = { .rc = -EAGAIN };
+	struct connector_ask ask;
+	struct bench *b;
+	const char *said;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	connector = pair[1];
+	b = bench_with_socket(&plan);
+	assert_int_equal(recv(pair[0], &ask, sizeof(ask), 0), sizeof(ask));
+	assert_int_equal(send(pair[0], &full, sizeof(full), 0), sizeof(full));
+	close(pair[0]);
+	usleep(200000);
+	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
+	said = bench_end(b);
+	assert_non_null(strstr(said, "dial "));
+	assert_null(strstr(strstr(said, "dial ") + 1, "dial "));
+	bench_free(b);
+}
+
 /* An agent that could not tell of a connection: where that may be otherwise later it is asked anew. */
 static void an_agent_without_room_for_a_socket(void **state)
 {
@@ -147,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket_of_the_host),
 		cmocka_unit_test(a_listener_whose_queue_is_full),
+		cmocka_unit_test(a_connector_that_ends),
 		cmocka_unit_test(an_agent_without_room_for_a_socket),
 	};
 
