@@ -24,6 +24,7 @@
 
 #define SESSION_MAX_CLIENTS 16
 #define SESSION_MAX_SOCKET_CONNS 512 /* of the container to sockets of the host, at a time */
+#define SESSION_MAX_SOCKET_TRIES 16 /* of those, that are being made; most of them wait for a listener whose queue is full */
 #define SESSION_MAX_FORWARDS 1024 /* to the container's network namespace, at a time; the agent takes more */
 #define SESSION_MAX_ACCEPTED     AGENT_MAX_ACCEPTED /* of the host, by all listening sockets of the process, at a time */
 /* How long a server that does not read what the container wrote may keep the end waiting. */
@@ -88,23 +89,30 @@ struct session_net {
 	struct agent_network_info info; /* while the first is under way */
 };
 
+/* A connection that the agent has told of, until both of its halves are there. */
+struct session_socket_try {
+	uint64_t token; /* of the guest's half; 0: this place is free */
+	struct connector_ask ask;
+	uint64_t at_ns; /* the connector is asked, */
+	uint64_t step_ns, until_ns; /* where the listener's queue is full after so long anew, until then */
+};
+
 /* Sockets of the host that are in the container (sockets.c). */
 struct session_sockets {
 	size_t n; /* 0: none, and nothing of this is used */
 	int fds[PROXY_MAX_SOCKETS]; /* O_PATH, until the connector has them */
 	struct connector_ids ids; /* as whom it may connect to them */
 	struct evsrc src; /* the connector */
-	uint64_t token; /* of the connection that is awaited or being made */
+	uint64_t token; /* of the connection that is awaited */
 	bool asked; /* the agent was: for the next connection */
-	bool busy; /* the connector was, or the guest's half is awaited: then */
+	struct session_socket_try tries[SESSION_MAX_SOCKET_TRIES];
+	struct session_socket_try *now; /* for which the connector was asked, or the guest's half is awaited: then */
 	bool dialling;
 	struct session_dial dial;
 	int host; /* the host's half; -1: there is none */
 	bool datagram; /* what that is */
 	bool finished; /* there will be no more */
-	struct connector_ask ask; /* that is being made so */
-	struct evtimer full; /* its listener's queue was full: it is tried again */
-	uint64_t full_ns, full_until_ns; /* after so long; until then */
+	struct evtimer full; /* a listener's queue was full: it is tried again */
 	bool many; /* once there were as many connections as there may be, which was logged */
 	bool failed; /* once the agent could not tell of one, which was logged */
 	struct evtimer again; /* it is asked anew */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Sockets of the host in the container. One connection after the other: the agent tells of it, the connector makes the
- * host's half, the guest's half comes as a stream, and two relays carry the bytes until both sides have ended.
+ * host's half, the guest's half comes as a stream, and two relays carry the bytes until both sides have ended. One whose
+ * listener has no room for it steps aside meanwhile: it is tried again, and others, of other sockets, go on.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -163,12 +164,23 @@ int sockets_carry(struct session *s, int host, int guest, bool accepted)
 	return 0;
 }
 
+static void go_on(struct session *s);
+
+/* @now is made, or refused; there is room for another. */
+static void forget_now(struct session_sockets *k)
+{
+	if (k->now)
+		k->now->token = 0;
+	k->now = NULL;
+	k->dialling = false;
+}
+
 static void on_guest(struct session_dial *d, int rc, int guest)
 {
 	struct session *s = container_of(d, struct session, sockets.dial);
 	int host = s->sockets.host;
 
-	s->sockets.busy = s->sockets.dialling = false;
+	forget_now(&s->sockets);
 	reap(s, false);
 	/* Without the host's half the container sees a connection that ends at once. */
 	if (rc < 0 || host < 0 ||
@@ -176,8 +188,7 @@ static void on_guest(struct session_dial *d, int rc, int guest)
 		close_and_reset(&host);
 		close_and_reset(&guest);
 	}
-	ask_agent(s);
-	session_drained(s);
+	go_on(s);
 }
 
 /* The guest's half, for @host (-1: there is none), which is taken. */
@@ -188,13 +199,11 @@ static void dial_guest(struct session *s, int host, bool datagram)
 	s->sockets.host = host;
 	s->sockets.datagram = datagram;
 	s->sockets.dial.done = on_guest;
-	s->sockets.busy = s->sockets.dialling =
-		s->agent && session_dial_stream(s, &s->sockets.dial, s->sockets.token, &e) == 0;
-	if (s->sockets.busy)
+	s->sockets.dialling = s->agent && session_dial_stream(s, &s->sockets.dial, s->sockets.now->token, &e) == 0;
+	if (s->sockets.dialling)
 		return;
 	close_and_reset(&s->sockets.host);
-	ask_agent(s);
-	session_drained(s);
+	forget_now(&s->sockets);
 }
 
 /* The container sees a connection that ends at once. */
@@ -203,32 +212,71 @@ static void refuse(struct session *s)
 	dial_guest(s, -1, false);
 }
 
-static bool ask_connector(struct session *s)
+static struct session_socket_try *free_try(struct session_sockets *k)
 {
-	struct session_sockets *k = &s->sockets;
-
-	k->busy = k->src.fd >= 0 && io_send_fds(k->src.fd, &k->ask, sizeof(k->ask), NULL, 0) >= 0;
-	return k->busy;
+	for (size_t i = 0; i < ARRAY_SIZE(k->tries); i++)
+		if (!k->tries[i].token)
+			return &k->tries[i];
+	return NULL;
 }
 
-static bool try_later(struct session *s)
+static struct session_socket_try *first_try(struct session_sockets *k)
+{
+	struct session_socket_try *first = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(k->tries); i++)
+		if (k->tries[i].token && (!first || k->tries[i].at_ns < first->at_ns))
+			first = &k->tries[i];
+	return first;
+}
+
+/* One at a time is made. Where none is due the timer is set for the first that will be. */
+static void make_next(struct session *s)
 {
 	struct session_sockets *k = &s->sockets;
-	uint64_t after = k->full_ns;
+	struct session_socket_try *t;
 
-	k->full_ns = min_t(uint64_t, 2 * after, FULL_NEXT_NS);
-	return io_now_ns() < k->full_until_ns && evtimer_set_ns(&k->full, after) == 0;
+	while (!k->now && (t = first_try(k))) {
+		uint64_t now = io_now_ns();
+
+		if (t->at_ns > now && evtimer_set_ns(&k->full, t->at_ns - now) == 0)
+			return;
+		k->now = t;
+		if (k->src.fd < 0 || io_send_fds(k->src.fd, &t->ask, sizeof(t->ask), NULL, 0) < 0)
+			refuse(s);
+	}
+}
+
+static void go_on(struct session *s)
+{
+	make_next(s);
+	ask_agent(s);
+	session_drained(s);
 }
 
 static void on_full(struct evtimer *t)
 {
-	struct session *s = container_of(t, struct session, sockets.full);
+	go_on(container_of(t, struct session, sockets.full));
+}
 
-	/* The connector has ended meanwhile, and what was to be tried again is refused by then. */
-	if (!s->sockets.busy || s->sockets.dialling)
-		return;
-	if (!ask_connector(s))
-		refuse(s);
+/* @now steps aside. The last place is for others: where it would take that, the one that has waited longest goes. */
+static bool try_later(struct session_sockets *k)
+{
+	struct session_socket_try *t = k->now, *oldest = t;
+	uint64_t now = io_now_ns();
+
+	if (now >= t->until_ns)
+		return false;
+	t->at_ns = now + t->step_ns;
+	t->step_ns = min_t(uint64_t, 2 * t->step_ns, FULL_NEXT_NS);
+	k->now = NULL;
+	if (free_try(k))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(k->tries); i++)
+		if (k->tries[i].until_ns < oldest->until_ns)
+			oldest = &k->tries[i];
+	oldest->at_ns = oldest->until_ns = 0;
+	return true;
 }
 
 /* The connector's answer. */
@@ -248,18 +296,18 @@ static void on_answer(struct evsrc *src, uint32_t events)
 	if (n <= 0) {
 		evloop_del(src);
 		close_and_reset(&src->fd);
-		evtimer_set_ns(&s->sockets.full, 0);
 	}
 	/* Nothing was asked: it has ended. */
-	if (!s->sockets.busy || s->sockets.dialling) {
+	if (!s->sockets.now || s->sockets.dialling) {
 		close_and_reset(&host);
 		return;
 	}
-	if (n > 0 && host < 0 && a.rc == -EAGAIN && try_later(s))
-		return;
-	if (host < 0)
-		log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
-	dial_guest(s, host, a.datagram);
+	if (n <= 0 || host >= 0 || a.rc != -EAGAIN || !try_later(&s->sockets)) {
+		if (host < 0)
+			log_debug("a socket of the host cannot be connected to: error %d", -a.rc);
+		dial_guest(s, host, a.datagram);
+	}
+	go_on(s);
 }
 
 /* Whether it comes to nothing to ask once more. Of what there is too little may be there again after a while. */
@@ -295,6 +343,8 @@ static void told(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
 	struct session_sockets *k = &s->sockets;
+	struct session_socket_try *t;
+	uint64_t now;
 
 	k->asked = false;
 	if (r->rc < 0) {
@@ -302,13 +352,15 @@ static void told(void *arg, const struct agent_reply *r)
 		session_drained(s);
 		return;
 	}
-	k->ask = (struct connector_ask){ .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
-					 .ngroups = r->socket.ngroups };
-	memcpy(k->ask.groups, r->socket.groups, sizeof(k->ask.groups));
-	k->full_ns = FULL_FIRST_NS;
-	k->full_until_ns = io_now_ns() + FULL_TOO_LONG;
-	if (!ask_connector(s))
-		refuse(s);
+	t = free_try(k);
+	if (k->finished || !t)
+		return;
+	now = io_now_ns();
+	*t = (struct session_socket_try){ .token = k->token, .at_ns = now, .step_ns = FULL_FIRST_NS, .until_ns = now + FULL_TOO_LONG,
+					  .ask = { .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
+						   .ngroups = r->socket.ngroups } };
+	memcpy(t->ask.groups, r->socket.groups, sizeof(t->ask.groups));
+	go_on(s);
 }
 
 unsigned sockets_live(const struct session *s, bool accepted)
@@ -320,14 +372,23 @@ unsigned sockets_live(const struct session *s, bool accepted)
 	return n;
 }
 
+static unsigned being_made(const struct session_sockets *k)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(k->tries); i++)
+		n += k->tries[i].token != 0;
+	return n;
+}
+
 static void ask_agent(struct session *s)
 {
 	struct err e = ERR_INIT;
 	int rc;
 
-	if (!s->sockets.n || s->sockets.asked || s->sockets.busy || s->sockets.finished || !s->agent)
+	if (!s->sockets.n || s->sockets.asked || s->sockets.now || s->sockets.finished || !s->agent || !free_try(&s->sockets))
 		return;
-	if (sockets_live(s, false) >= SESSION_MAX_SOCKET_CONNS) {
+	if (sockets_live(s, false) + being_made(&s->sockets) >= SESSION_MAX_SOCKET_CONNS) {
 		if (!s->sockets.many)
 			log_warn("%d connections to sockets of the host at a time: more wait", SESSION_MAX_SOCKET_CONNS);
 		s->sockets.many = true;
@@ -372,7 +433,8 @@ bool sockets_drained(const struct session *s)
 	for (const struct socket_conn *c = s->sockets.conns; c; c = c->next)
 		if (c->datagrams ? !c->datagrams->done : !c->out.done)
 			return false;
-	return !s->sockets.n || s->sockets.finished;
+	/* One whose process has ended is made all the same: that had written to it. */
+	return !s->sockets.n || (s->sockets.finished && !being_made(&s->sockets));
 }
 
 static void too_late(struct evtimer *t)
@@ -409,7 +471,9 @@ void sockets_stop(struct session *s)
 		session_dial_cancel(&s->sockets.dial);
 		close_and_reset(&s->sockets.host);
 	}
-	s->sockets.busy = s->sockets.dialling = false;
+	forget_now(&s->sockets);
+	for (size_t i = 0; i < ARRAY_SIZE(s->sockets.tries); i++)
+		s->sockets.tries[i].token = 0;
 	reap(s, true);
 	if (!s->sockets.n)
 		return;

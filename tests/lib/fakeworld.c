@@ -47,7 +47,8 @@ struct fakeworld {
 	struct ttrpc_call *dropped[MAX_DROPPED]; /* never answered */
 	unsigned ndropped;
 	unsigned accepts; /* AcceptSocket that were asked */
-	uint64_t socket_token; /* of the one connection to a socket of the host */
+	uint64_t socket_token; /* of the last connection to a socket of the host */
+	unsigned n_sockets;
 	struct ttrpc_call *accepting; /* it comes when the process runs: until then the call waits */
 	bool running, ended;
 	unsigned status;
@@ -286,6 +287,7 @@ static void answer_accept(struct fakeworld *w)
 	if (!w->accepting || !w->running)
 		return;
 	r.uid = r.gid = 4711;
+	r.socket = w->n_sockets > 1 && w->n_sockets == w->plan.socket_conns;
 	ttrpc_reply(w->accepting, &r.base);
 	w->accepting = NULL;
 }
@@ -433,9 +435,10 @@ static void on_accept_socket(void *ctx, struct ttrpc_call *call, const uint8_t *
 		say(w, "accept", "");
 	if (w->plan.socket_rc && ++w->accepts <= 2) {
 		ttrpc_reply_err(call, w->plan.socket_rc, "no accept");
-	} else if (w->socket_token) {
+	} else if (w->n_sockets >= (w->plan.socket_conns ?: 1)) {
 		ttrpc_reply_err(call, -ESRCH, "container not running");
 	} else {
+		w->n_sockets++;
 		w->socket_token = q->token;
 		w->accepting = call;
 		answer_accept(w);

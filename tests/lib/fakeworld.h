@@ -46,6 +46,7 @@ struct fakeworld_plan {
 	uint64_t echo; /* the token of streams that are written back, whole, once they are read to their end */
 	int mount_rc; /* ChangeMount is refused with this */
 	size_t socket_words; /* bytes that it writes to a socket of the host, should the proxy have any */
+	unsigned socket_conns; /* to sockets of the host: all but the last go to the first one, and say nothing; 0: one */
 	int socket_rc; /* so the first two AcceptSocket are refused; each one is said then */
 };
 

@@ -103,6 +103,52 @@ static void a_listener_whose_queue_is_full(void **state)
 	unlink(at.sun_path);
 }
 
+/* Its connections wait, as they would on the host, and those to another socket do not. */
+static void a_full_queue_beside_another_socket(void **state)
+{
+	static const struct {
+		const char *why;
+		unsigned conns;
+	} rows[] = {
+		{ "one waits", 2 },
+		{ "more than may wait", SESSION_MAX_SOCKET_TRIES + 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fakeworld_plan plan = { .exit_status = 3, .socket_words = 5, .socket_conns = rows[i].conns };
+		struct connector_answer full = { .rc = -EAGAIN }, good = { .rc = 0 };
+		struct connector_ask ask = { .socket = 0 };
+		int pair[2], host[2];
+		struct bench *b;
+		uint64_t begin;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, host), 0);
+		connector = pair[1];
+		b = bench_with_socket(&plan);
+		begin = io_now_ns();
+		for (;;) {
+			assert_int_equal(recv(pair[0], &ask, sizeof(ask), 0), sizeof(ask));
+			if (ask.socket)
+				break;
+			assert_int_equal(send(pair[0], &full, sizeof(full), 0), sizeof(full));
+		}
+		check_row(rows[i].why, io_now_ns() - begin < UINT64_C(3000000000));
+		assert_int_equal(io_send_fds(pair[0], &good, sizeof(good), &host[1], 1), 0);
+		close(host[1]);
+		assert_int_equal(write(host[0], "back", 4), 4);
+		/* The others are still tried, and their ends keep nobody. */
+		shutdown(b->stdio[0], SHUT_WR);
+		assert_int_equal(read_to_end(host[0]), 5);
+		close(pair[0]);
+		check_row(rows[i].why, strstr(bench_end(b), "socket:back delete share-remove:s0 "));
+		check_row(rows[i].why, b->s.exit_code == 3);
+		bench_free(b);
+		close(host[0]);
+	}
+}
+
 /* It ends while a full queue is to be asked anew: what the guest is told of that it is told once. */
 static void a_connector_that_ends(void **state)
 {
@@ -172,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket_of_the_host),
 		cmocka_unit_test(a_listener_whose_queue_is_full),
+		cmocka_unit_test(a_full_queue_beside_another_socket),
 		cmocka_unit_test(a_connector_that_ends),
 		cmocka_unit_test(an_agent_without_room_for_a_socket),
 	};
