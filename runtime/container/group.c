@@ -157,24 +157,40 @@ int group_enter(const struct container_state *s, int fd, pid_t pid, struct err *
 	return (rc == -EACCES || rc == -EPERM) && *s->unit ? systemd_attach(&t, pid, e) : rc;
 }
 
-int group_set(const struct container_state *s, const struct oci_limits *limits, struct err *e)
+static int set_properties(const struct container_state *s, const struct oci_limits *limits, struct err *e)
 {
 	const struct systemd_target t = { .unit = s->unit, .bus = s->bus, .id = s->id };
 	struct buf properties = BUF_INIT(SYSTEMD_REQUEST_MAX);
-	_cleanup_close_ int fd = -1;
-	int rc = 0;
+	int rc = *s->unit ? systemd_limit_properties(limits, &properties, e) : 0;
 
-	if (!*s->cgroup)
-		return limits->n ? err_set(e, ENOTSUP, "the container has no cgroup") : 0;
-	if (*s->unit)
-		rc = systemd_limit_properties(limits, &properties, e);
 	if (rc == 0 && properties.len)
 		rc = systemd_set(&t, &properties, e);
 	buf_free(&properties);
+	return rc;
+}
+
+int group_set(const struct container_state *s, const struct oci_limits *limits, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	int rc;
+
+	if (!*s->cgroup)
+		return limits->n ? err_set(e, ENOTSUP, "the container has no cgroup") : 0;
+	rc = set_properties(s, limits, e);
 	if (rc < 0)
 		return rc;
 	rc = cgroup_open(s->cgroup, &fd);
 	return rc < 0 ? err_errno(e, -rc, "cannot open the cgroup %s", s->cgroup) : cgroup_write(fd, limits, e);
+}
+
+int group_set_back(const struct container_state *s, const struct oci_limits *limits, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	int rc = set_properties(s, limits, e), files = cgroup_open(s->cgroup, &fd);
+
+	e = rc == 0 ? e : NULL;
+	files = files < 0 ? err_errno(e, -files, "cannot open the cgroup %s", s->cgroup) : cgroup_write_back(fd, limits, e);
+	return rc == 0 ? files : rc;
 }
 
 /* Whether the group has such a limit at all. */

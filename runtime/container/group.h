@@ -53,6 +53,8 @@ int group_born_in(const struct container_state *s, int fd);
 int group_enter(const struct container_state *s, int fd, pid_t pid, struct err *e);
 /* New limits for a living container's group: what of them systemd has properties for, then all in the group itself. */
 int group_set(const struct container_state *s, const struct oci_limits *limits, struct err *e);
+/* The limits from before a group_set() that failed, or whose other half did: as many of them as can be had. The first failure. */
+int group_set_back(const struct container_state *s, const struct oci_limits *limits, struct err *e);
 /* What bounds one container and its machine bounds a machine that has and can have @memory bytes with several in it, one of
  * which may have @now bytes where it might have @before (0: it comes to the others; UINT64_MAX: as many as it likes, for which
  * the bound is nothing less than all of it, and stays so). No less than it holds at this moment. */

@@ -236,7 +236,7 @@ static void put_back(struct update *u)
 {
 	struct err e = ERR_INIT;
 
-	if (u->was.n && group_set(&u->s, &u->was, &e) < 0)
+	if (u->was.n && group_set_back(&u->s, &u->was, &e) < 0)
 		log_warn("the cgroup %s has not all of its old limits back: %s", u->s.cgroup, e.msg);
 }
 

@@ -113,21 +113,37 @@ int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e)
 	return 0;
 }
 
+static int write_one(int fd, const struct oci_limit *v, struct err *e)
+{
+	int rc;
+
+	if (v->unless && faccessat(fd, v->unless, F_OK, 0) == 0)
+		return 0;
+	rc = io_write_str(fd, v->file, v->value);
+	if (rc < 0 && !(rc == -ENOENT && v->optional))
+		return err_errno(e, -rc, "cannot write %s to the cgroup's %s", v->value, v->file);
+	return 0;
+}
+
 int cgroup_write(int fd, const struct oci_limits *l, struct err *e)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const struct oci_limit *v = &l->v[i];
-		int rc;
+	int rc = 0;
 
-		if (v->unless && faccessat(fd, v->unless, F_OK, 0) == 0)
-			continue;
-		rc = io_write_str(fd, v->file, v->value);
+	for (size_t i = 0; rc == 0 && i < l->n; i++)
+		rc = write_one(fd, &l->v[i], e);
+	return rc;
+}
 
-		if (rc < 0 && !(rc == -ENOENT && v->optional))
-			return err_errno(e, -rc, "cannot write %s to the cgroup's %s", v->value,
-					 v->file);
+int cgroup_write_back(int fd, const struct oci_limits *l, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = l->n; i > 0; i--) {
+		int one = write_one(fd, &l->v[i - 1], rc == 0 ? e : NULL);
+
+		rc = rc == 0 ? one : rc;
 	}
-	return 0;
+	return rc;
 }
 
 int cgroup_add(int fd, pid_t pid, struct err *e)

@@ -37,6 +37,9 @@ int cgroup_check_empty(const char *path, struct err *e);
 int cgroup_make(const char *path, int *ret_fd, bool *ret_made, struct err *e);
 /* Every value, in order; the first that the kernel refuses is named. */
 int cgroup_write(int fd, const struct oci_limits *l, struct err *e);
+/* What stood there before a cgroup_write(): the last first, as values bound each other and what was written in between could be.
+ * One that is refused keeps none of the others; the first such is named. */
+int cgroup_write_back(int fd, const struct oci_limits *l, struct err *e);
 int cgroup_add(int fd, pid_t pid, struct err *e);
 int cgroup_open(const char *path, int *ret_fd); /* 0, -ENOENT … */
 
