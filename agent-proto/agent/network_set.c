@@ -255,11 +255,16 @@ static int tell_route(struct rtn *n, uint16_t type, const struct devices *d, con
 			   .rtm_protocol = (uint8_t)r->protocol,
 			   .rtm_scope = (uint8_t)r->scope,
 			   .rtm_type = (uint8_t)r->type };
+	uint16_t how = 0;
 	size_t metrics;
 
 	if (r->n_hops == 1)
 		m.rtm_flags = r->hops[0]->flags;
-	rtn_begin(n, type, type == RTM_NEWROUTE ? NLM_F_CREATE : 0, &m, sizeof(m));
+	/* Of two IPv4 routes that differ in nothing but where they lead to the first one counts, and they are told in their
+	 * order. (Of IPv6 it would make one route with two ways.) */
+	if (type == RTM_NEWROUTE)
+		how = family == AF_INET ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE;
+	rtn_begin(n, type, how, &m, sizeof(m));
 	if (r->destination.len)
 		rtn_put(n, RTA_DST, r->destination.data, r->destination.len);
 	rtn_put_u32(n, RTA_TABLE, r->table);

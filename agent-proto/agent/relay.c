@@ -97,8 +97,8 @@ static void update(struct relay *r)
 	/* Somebody closing standard input, likewise: an EPOLLERR that comes unasked. */
 	if (r->kind == RELAY_IN && !local)
 		local |= EPOLLERR;
-	/* Its peer closed, likewise: an EPOLLHUP. */
-	if (r->kind == RELAY_SOCKET)
+	/* Its peer closed, likewise: an EPOLLHUP. That is told again and again, so not while what it left waits for the host. */
+	if (r->kind == RELAY_SOCKET && !r->out.len)
 		local |= EPOLLERR;
 	if (want(r, &r->local, local) < 0 || want(r, &r->conn, conn) < 0)
 		end(r);

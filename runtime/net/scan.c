@@ -84,6 +84,12 @@ static int take_link(struct rtnl_link *l, struct net_scan *s, struct err *e)
 		return err_set(e, EINVAL,
 			       "interface %s: a virtual machine cannot have a %s on an interface of the same namespace; "
 			       "make it inside", name, kind);
+	/* The guest knows its interfaces by their addresses. */
+	for (size_t i = 0; i < s->n; i++)
+		if (memcmp(s->link[i].mac, nl_addr_get_binary_addr(mac), sizeof(to->mac)) == 0)
+			return err_set(e, EINVAL,
+				       "interface %s: has the hardware address of %s, which a virtual machine cannot have "
+				       "twice", name, s->link[i].name);
 	if (s->n == NET_MAX_LINKS)
 		return err_set(e, E2BIG, "interface %s: more than %d in one network namespace", name, NET_MAX_LINKS);
 	*to = (struct net_link){ .index = rtnl_link_get_ifindex(l),

@@ -113,6 +113,12 @@ static void set_id(uint8_t *message, uint16_t id)
 	message[1] = (uint8_t)id;
 }
 
+static void drop_udp(struct by_udp *u)
+{
+	evloop_del(&u->src);
+	close_and_reset(&u->src.fd);
+}
+
 static void on_udp(struct evsrc *src, uint32_t events)
 {
 	static uint8_t message[RESOLVER_MAX_MESSAGE];
@@ -122,7 +128,10 @@ static void on_udp(struct evsrc *src, uint32_t events)
 	unsigned i;
 
 	(void)events;
-	/* An error is the answer to a question that nobody took: the guest asks again. */
+	/* An error is the answer to a question that nobody took: the guest asks again. By another port then: who translates
+	 * addresses (Docker, for its server) goes on sending this one's where the server was before it was restarted. */
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		drop_udp(u);
 	if (n < RESOLVER_MIN_MESSAGE)
 		return;
 	i = id_of(message) % QUESTIONS;
@@ -135,19 +144,24 @@ static void on_udp(struct evsrc *src, uint32_t events)
 	tell(u->r, &h, message);
 }
 
+static bool have_udp(struct by_udp *u)
+{
+	if (u->src.fd >= 0)
+		return true;
+	u->src = (struct evsrc){ .fd = dial(u->r, (unsigned)(u - u->r->udp), SOCK_DGRAM), .fn = on_udp, .name = "name server" };
+	if (u->src.fd < 0 || evloop_add(u->r->loop, &u->src, EPOLLIN) < 0) {
+		close_and_reset(&u->src.fd);
+		return false;
+	}
+	return true;
+}
+
 static void ask_udp(struct resolver *r, const struct resolver_head *h, uint8_t *message)
 {
 	struct by_udp *u = &r->udp[h->server];
 	unsigned i = u->next++ % QUESTIONS;
 	uint8_t salt = 0;
 
-	if (u->src.fd < 0) {
-		u->src = (struct evsrc){ .fd = dial(r, h->server, SOCK_DGRAM), .fn = on_udp, .name = "name server" };
-		if (u->src.fd < 0 || evloop_add(r->loop, &u->src, EPOLLIN) < 0) {
-			close_and_reset(&u->src.fd);
-			return;
-		}
-	}
 	if (getrandom(&salt, 1, GRND_NONBLOCK) != 1)
 		salt = (uint8_t)(u->next >> 8);
 	u->q[i].used = true;
@@ -155,7 +169,12 @@ static void ask_udp(struct resolver *r, const struct resolver_head *h, uint8_t *
 	u->q[i].theirs = id_of(message);
 	u->q[i].ours = (uint16_t)(salt << 8 | i);
 	set_id(message, u->q[i].ours);
-	send(u->src.fd, message, h->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* A refusal is of the question before. */
+	for (int tries = 0; tries < 2 && have_udp(u); tries++) {
+		if (send(u->src.fd, message, h->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ECONNREFUSED)
+			break;
+		drop_udp(u);
+	}
 }
 
 /* ---- by TCP: a connection a question ----------------------------------------------------------------------------- */

@@ -177,6 +177,8 @@ static void same_here_and_there(void **state)
 		   "ip route add 198.51.100.0/24 via 203.0.113.1 dev eth0 onlink src 10.1.0.2 mtu 1300 table 100;"
 		   "ip route add 10.9.0.0/16 dev net1 scope link; ip route add blackhole 10.66.0.0/16;"
 		   "ip route add 10.8.0.0/16 nexthop via 10.1.0.1 dev eth0 weight 3 nexthop dev net1 weight 1;"
+		   /* The first of two counts. */
+		   "ip route add 10.5.0.0/16 via 10.1.0.254; ip route append 10.5.0.0/16 via 10.1.0.1;"
 		   "ip -6 route add default via fd00:1::1 dev eth0 metric 77; ip -6 route add fd00:9::/64 dev eth0;"
 		   "ip rule add from 10.1.0.2 lookup 100 priority 1000; ip rule add fwmark 5/7 iif eth0 lookup 300;"
 		   "ip -6 rule add to fd00:9::/64 lookup 100 priority 77; ip rule add to 10.250.0.0/16 prohibit priority 9;"
@@ -291,6 +293,14 @@ static void refused(void **state)
 	assert_int_equal(s.n, 0);
 	check_contains(s.without, "interface tun9: ");
 	assert_int_equal(sh("ip link set tun9 down"), 0);
+	assert_int_equal(sh(LINK("d1", "02:00:00:00:00:88", "end88") LINK("d2", "02:00:00:00:00:88", "end89")
+			    "ip link set d1 up; ip link set d2 up"), 0);
+	assert_int_equal(scan_links(sk, NULL, 0, true, &s, &e), -EINVAL);
+	check_contains(e.msg, "interface d2: has the hardware address of d1, which a virtual machine cannot have twice");
+	assert_int_equal(scan_links(sk, NULL, 0, false, &s, &e), 0);
+	assert_int_equal(s.n, 1);
+	check_contains(s.without, "interface d2: ");
+	assert_int_equal(sh("ip link del d1; ip link del d2"), 0);
 	assert_int_equal(scan_links(sk, NULL, 0, true, &s, &e), 0);
 	assert_int_equal(s.n, 0);
 	/* Ours are nobody's. */

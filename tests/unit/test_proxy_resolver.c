@@ -130,6 +130,29 @@ static void by_udp(void **state)
 	end(&b);
 }
 
+/* A server that was away may be found by a new flow only: what translated the old one's addresses still does. */
+static void by_another_port(void **state)
+{
+	struct sockaddr_in before, after;
+	socklen_t len = sizeof(before);
+	uint8_t got[64];
+	struct bench b;
+
+	(void)state;
+	begin(&b);
+	question(&b, 1, "one", 1, 0, false);
+	assert_int_equal(recvfrom(b.udp, got, sizeof(got), 0, (struct sockaddr *)&before, &len), 12);
+	close(b.udp);
+	question(&b, 2, "two", 2, 0, false);
+	turn(&b);
+	b.udp = server(SOCK_DGRAM);
+	question(&b, 3, "six", 3, 0, false);
+	assert_int_equal(recvfrom(b.udp, got, sizeof(got), 0, (struct sockaddr *)&after, &len), 12);
+	assert_string_equal((char *)got + 2, "six");
+	assert_int_not_equal(before.sin_port, after.sin_port);
+	end(&b);
+}
+
 static void by_tcp(void **state)
 {
 	struct resolver_head h;
@@ -266,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_udp),
+		cmocka_unit_test(by_another_port),
 		cmocka_unit_test(by_tcp),
 		cmocka_unit_test(by_tcp_without_an_answer),
 		cmocka_unit_test(lies),

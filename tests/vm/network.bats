@@ -78,6 +78,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	ip -n "$PEER" -6 addr add fd77::1/64 dev far-eth0 nodad
 	ip -n "$NS" route add default via 10.77.0.1
 	ip -n "$NS" route add 198.51.100.0/24 via 10.77.0.1 metric 50 src 10.77.0.2
+	ip -n "$NS" route add 203.0.113.0/24 nexthop via 10.77.0.1 dev eth0 weight 2 nexthop via 10.77.0.3 dev eth0
 	ip -n "$NS" -6 route add default via fd77::1
 	ip -n "$NS" rule add from 10.77.0.2 lookup 100 priority 1000
 	# Nothing would go anywhere if what narrows these were lost.
@@ -121,6 +122,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	[ "$(guest cat /sys/class/net/mv0/address)" = "$(ip netns exec "$NS" cat /sys/class/net/mv0/address)" ]
 	grep -q 'default via 10.77.0.1 dev eth0' route
 	grep -q '198.51.100.0/24 via 10.77.0.1 dev eth0 *metric 50 *src 10.77.0.2\|198.51.100.0/24 via 10.77.0.1 dev eth0 *src 10.77.0.2 *metric 50' route
+	grep -q '203.0.113.0/24' route
 	grep -q 'default via fd77::1 dev eth0' route
 	grep -q '10.77.0.9 .*02:00:00:00:00:99 .*PERMANENT' neigh
 
