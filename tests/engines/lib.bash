@@ -5,7 +5,7 @@
 #   gives STATUS TEXT CMD…    runs CMD: exit status STATUS, and all it writes to standard output is TEXT
 #   has TEXT CMD…             runs CMD: exit status 0, TEXT somewhere in what it writes
 #   fails STATUS TEXT CMD…    runs CMD: exit status STATUS, TEXT somewhere in what it writes
-#   eventually CMD…           until CMD succeeds; 60 s
+#   eventually CMD…           until CMD succeeds; 300 s
 #   logged ENGINE ID TEXT     TEXT is in the last line of a container's log
 #   terminal CMD…             CMD with a terminal of its own
 #   page PORT [ADDRESS]       what a web server on that port answers, of this host if nothing is said
@@ -55,7 +55,7 @@ fails() { # STATUS TEXT CMD…
 has() { fails 0 "$@"; }
 
 eventually() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 300))
 	until "$@" >"$ROW_DIR/eventually" 2>&1; do
 		if [ $SECONDS -ge $end ]; then
 			echo "never: $*" >&2
@@ -73,13 +73,13 @@ logged() { [[ $("$1" logs --tail 1 "$2" 2>&1) == *"$3"* ]]; }
 page() (
 	exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1"
 	printf 'GET / HTTP/1.0\r\n\r\n' >&3
-	timeout 10 tail -n 1 <&3 | grep .
+	timeout 60 tail -n 1 <&3 | grep .
 )
 
 datagram() (
 	exec 3<>"/dev/udp/${1//[][]/}/$2"
 	echo "$3" >&3
-	timeout 20 head -n 1 <&3
+	timeout 60 head -n 1 <&3
 )
 export -f datagram
 export SOCAT='/l/ld-linux-x86-64.so.2 --library-path /l /l/socat'
