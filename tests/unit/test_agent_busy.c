@@ -12,11 +12,27 @@
 
 AGENTHOST_FIXTURE
 
+/* An answer that comes ahead of another one's, by the same connection. */
+struct ahead {
+	struct reply r;
+	const struct reply *of;
+};
+
+static void ahead_fn(void *arg, const struct agent_reply *r)
+{
+	struct ahead *a = arg;
+
+	assert_false(a->of->done);
+	reply_fn(&a->r, r);
+}
+
 /* What its file systems hold may take long to be let go of: others are answered meanwhile. */
 static void a_delete_that_takes_long(void **state)
 {
 	struct ct_request q;
-	struct reply r = { 0 }, gone = { 0 }, other = { 0 };
+	struct reply r = { 0 }, gone = { 0 };
+	struct ahead other = { .of = &gone };
+	int rc;
 
 	(void)state;
 	if (!h)
@@ -28,10 +44,13 @@ static void a_delete_that_takes_long(void **state)
 	assert_int_equal(agenthost_start(h, "full"), 0);
 	agenthost_wait_for(h, "full", "", &r);
 	assert_int_equal(r.r.exit.status, 0);
+	/* It has both before it looks at the first. */
+	assert_int_equal(kill(h->pid, SIGSTOP), 0);
 	assert_int_equal(agent_delete(h->c, "full", "", reply_fn, &gone, NULL), 0);
-	reply_wait(h, &other, agent_signal(h->c, "full", "", 1, false, reply_fn, &other, NULL));
-	assert_int_equal(other.r.rc, -ESRCH);
-	assert_false(gone.done);
+	rc = agent_signal(h->c, "full", "", 1, false, ahead_fn, &other, NULL);
+	assert_int_equal(kill(h->pid, SIGCONT), 0);
+	reply_wait(h, &other.r, rc);
+	assert_int_equal(other.r.r.rc, -ESRCH);
 	reply_wait(h, &gone, 0);
 	assert_int_equal(gone.r.rc, 0);
 }
@@ -43,7 +62,7 @@ static void streams_end_beside_one_that_is_made(void **state)
 	struct agent_client *second;
 	struct ct_request q, slow;
 	struct reply r = { 0 }, never = { 0 };
-	struct timeval patience = { .tv_sec = 5 };
+	struct timeval patience = { .tv_sec = 60 };
 	char file[] = "cgroup.freeze", one[] = "1", c;
 	size_t len;
 	void *p;
@@ -127,7 +146,8 @@ static void listing_that_waits(void **state)
 {
 	struct ct_request q;
 	struct waited all = { .command = "" };
-	struct reply other = { 0 };
+	struct ahead other = { .of = &all.r };
+	int rc;
 
 	(void)state;
 	if (!h)
@@ -135,10 +155,12 @@ static void listing_that_waits(void **state)
 	agenthost_sleeper(h, &q, "waits");
 	assert_int_equal(agenthost_sh(h, "mkfifo $0/fifo && p=$(pgrep -f '^sleep 1000') && "
 					 "mount --bind $0/fifo /proc/$p/cmdline"), 0);
+	assert_int_equal(kill(h->pid, SIGSTOP), 0);
 	assert_int_equal(agent_list(h->c, "waits", see_command, reply_fn, &all, NULL), 0);
-	reply_wait(h, &other, agent_signal(h->c, "waits", "", 0, false, reply_fn, &other, NULL));
-	assert_int_equal(other.r.rc, -EINVAL);
-	assert_false(all.r.done);
+	rc = agent_signal(h->c, "waits", "", 0, false, ahead_fn, &other, NULL);
+	assert_int_equal(kill(h->pid, SIGCONT), 0);
+	reply_wait(h, &other.r, rc);
+	assert_int_equal(other.r.r.rc, -EINVAL);
 	reply_wait(h, &all.r, 0);
 	assert_int_equal(all.r.r.rc, 0);
 	assert_string_equal(all.command, "[sleep]");
@@ -150,7 +172,8 @@ static void a_disk_that_does_not_answer(void **state)
 {
 	Husk__Agent__V1__DeviceRule rule, *rules = &rule;
 	struct ct_request q;
-	struct reply made = { 0 }, other = { 0 };
+	struct reply made = { 0 };
+	struct ahead other = { .of = &made };
 	char access[] = "rwm", type[] = "b", disk[] = "nowhere";
 	size_t len;
 	void *p;
@@ -171,9 +194,8 @@ static void a_disk_that_does_not_answer(void **state)
 	p = request_pack(&q, &len);
 	assert_int_equal(agent_create(h->c, p, len, 0, reply_fn, &made, NULL), 0);
 	free(p);
-	reply_wait(h, &other, agent_signal(h->c, "nobody", "", 1, false, reply_fn, &other, NULL));
-	assert_int_equal(other.r.rc, -ENOENT);
-	assert_false(made.done);
+	reply_wait(h, &other.r, agent_signal(h->c, "nobody", "", 1, false, ahead_fn, &other, NULL));
+	assert_int_equal(other.r.r.rc, -ENOENT);
 	assert_int_equal(agenthost_sh(h, "rm $0/disks/hang"), 0);
 	reply_wait(h, &made, 0);
 	assert_int_equal(made.r.rc, -EIO);

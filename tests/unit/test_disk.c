@@ -309,7 +309,7 @@ static void test_lock(void **state)
 
 static void *close_later(void *arg)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
 	close(*(int *)arg);
 	return NULL;
 }
