@@ -4,7 +4,7 @@ import socket
 import sys
 
 
-def open_one(address, wait=10):
+def open_one(address, wait=60):
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     s.settimeout(wait)
     return s

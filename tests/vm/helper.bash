@@ -25,7 +25,7 @@ mounts_now() { leftovers mounts; }
 
 # What dies may take a moment; what leaks stays.
 settles() { # NAME BEFORE COMMAND
-	local end=$((SECONDS + 60)) now
+	local end=$((SECONDS + 180)) now
 	while :; do
 		now=$($3)
 		[ "$now" != "$2" ] || return 0
@@ -125,7 +125,7 @@ status_of() {
 # Until the command succeeds. What is waited for happens or it does not: the time is for machines that are emulated on a busy
 # host, and asserts nothing.
 eventually() {
-	local end=$((SECONDS + 90))
+	local end=$((SECONDS + 240))
 	until "$@"; do
 		[ $SECONDS -lt $end ] || { echo "never: $*"; return 1; }
 		sleep 0.1

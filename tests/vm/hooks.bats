@@ -34,7 +34,7 @@ names() { cut -d' ' -f1,2 "$LOG" | tr '\n' ' '; }
 field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 
 @test "a caller that ignores the ends of its children: a hook that fails fails the command, and the command comes back" {
-	ignoring() { timeout 20 env --ignore-signal=CHLD "$HUSK" --root "$ROOT" "$@"; }
+	ignoring() { timeout 120 env --ignore-signal=CHLD "$HUSK" --root "$ROOT" "$@"; }
 	bundle "$(args sh -c 'exit 5')" "$(hook createRuntime 'exit 3')"
 	expect 1 ignoring run -b "$BUNDLE" "$ID" </dev/null
 	says 'exit status 3'

@@ -70,12 +70,12 @@ is_only() { # FILE REGEX
 	expect 0 husk kill "$ID" KILL
 	eventually is_status "$ID" stopped
 	expect 0 husk delete "$ID"
-	[ $SECONDS -lt 15 ]
+	[ $SECONDS -lt 60 ]
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >o 2>&1
 	eventually grep -q ready o
 	SECONDS=0
 	expect 0 husk delete --force "$ID"
-	[ $SECONDS -lt 15 ]
+	[ $SECONDS -lt 60 ]
 }
 
 @test "a machine that does nothing any more: kill -9 and delete do not wait for it" {
@@ -85,11 +85,11 @@ is_only() { # FILE REGEX
 	SECONDS=0
 	expect 0 husk kill "$ID" KILL
 	is_status "$ID" stopped
-	[ $SECONDS -lt 15 ]
+	[ $SECONDS -lt 60 ]
 	expect 0 husk delete "$ID"
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
 	kill -STOP "$(machine_of "$ID")"
 	SECONDS=0
 	expect 0 husk delete --force "$ID"
-	[ $SECONDS -lt 10 ]
+	[ $SECONDS -lt 60 ]
 }

@@ -30,7 +30,7 @@ teardown() {
 }
 
 guest() { # OPTION…
-	timeout 240 "${under[@]}" "$VMM" --kernel "$KERNEL" --initramfs initramfs.img --memory size=256M --on-reset exit \
+	timeout 800 "${under[@]}" "$VMM" --kernel "$KERNEL" --initramfs initramfs.img --memory size=256M --on-reset exit \
 		--cmdline 'console=hvc0 quiet loglevel=3 panic=-1' --fs tag=host,path=/,readonly=on "$@" </dev/null >out 2>err ||
 		{ echo "status $?"; cat out err; return 1; }
 	tr -d '\r' <out

@@ -131,15 +131,12 @@ P
 }
 
 @test "what a guest writes after it said that it panicked is had; then it ends, or is ended" {
-	local begin
 	guest 1 panicked:reset --pvpanic
 	[[ $err == *'guest kernel panic'* && $err != *'triple fault'* ]]
 	has 'guest: written after it'
-	begin=$SECONDS
 	guest 1 panicked:hang --pvpanic
 	[[ $err == *'guest kernel panic'* ]]
 	has 'guest: written after it'
-	[ $((SECONDS - begin)) -lt 20 ]
 }
 
 @test "SIGTERM ends it with status 0" {

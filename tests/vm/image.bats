@@ -11,10 +11,12 @@ image() { configure ".vm = {image: {path: \"$PWD/$1\", format: \"raw\"}}" '.root
 	"$TOP/rootfs-tools/image/raw-image" "$BUSYBOX" root.erofs
 	local before=$(sha256sum <root.erofs)
 	mkdir volume
-	bundle "$(args sh -c 'echo mine >/file && grep " / " /proc/mounts | cut -d" " -f3 && cat /file && rm /bin/date && ls /bin/date; echo out >/volume/file; sleep 100000')" \
+	bundle "$(args sh -c 'echo mine >/file && grep " / " /proc/mounts | cut -d" " -f3 && cat /file && rm /bin/date && ls /bin/date 2>&1; echo out >/volume/file; sleep 100000')" \
 		".mounts += [{destination: \"/volume\", type: \"bind\", source: \"$PWD/volume\", options: [\"rbind\"]}]"
 	image root.erofs
 	husk run -d -b "$BUNDLE" "$ID-1" </dev/null >first 2>&1 3>&- 4>&-
+	eventually test -s volume/file
+	eventually grep -q date first
 	configure '.process.args[2] = "cat /file /etc/passwd; touch /etc/x && echo WRITTEN; ls -ld / /tmp | cut -c1-10"' '.root.readonly = true' 'del(.mounts[-1])'
 	expect 0 husk run -b "$BUNDLE" "$ID-2" </dev/null
 	[[ $out == *"can't open '/file'"* && $out$err == *'Read-only file system'* && $out == *root:x:0:0:* && $out == *drwxrwxrwt* && $out != *WRITTEN* ]] ||

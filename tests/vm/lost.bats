@@ -23,10 +23,13 @@ teardown() { vm_teardown; }
 	husk --log log run -d -b "$BUNDLE" "$ID" >o 2>&1 </dev/null
 	kill -9 "$(machine_of "$ID")"
 	eventually is_status "$ID" stopped
-	[ "$(grep -c husk-proxy log)" = 1 ]
+	# The last word comes after the end.
+	once() { [ "$(grep -c husk-proxy log)" = 1 ]; }
+	eventually once
 	expect 255 husk exec "$ID" true
 	expect 1 husk kill "$ID"
 	expect 0 husk delete "$ID"
+	once
 }
 
 @test "a proxy that is killed takes its machine along" {

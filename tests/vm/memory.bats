@@ -34,10 +34,11 @@ rss() { awk '/^VmRSS:/{print $2}' "/proc/$1/status"; }
 # Of a container: the first number of a line of /proc/meminfo, in KiB.
 meminfo() { husk exec "$ID" sed -n "s/^$1: *\([0-9]*\).*/\1/p" /proc/meminfo </dev/null; }
 takes() { husk exec "$ID" dd if=/dev/zero of=/dev/null bs="$1" count=1 </dev/null; } # all of it at once, touched
-# Two of them, or as many, held at the same time: says which was killed.
+# Two of them, or as many, held at the same time: each until all have theirs, or were killed. Says which were.
 together() { # SIZE [NUMBER]
-	husk exec "$ID" sh -c 'for i in $(seq '"${2:-2}"'); do
-		{ dd if=/dev/zero bs='"$1"' count=1 2>/dev/null || echo "ended with $?" >&2; } | { sleep 4; cat >/dev/null; } &
+	husk exec "$ID" sh -c ': >/dev/shm/full; for i in $(seq '"${2:-2}"'); do
+		{ dd if=/dev/zero bs='"$1"' count=1 2>/dev/null || { rc=$?; [ $rc = 141 ] || echo "ended with $rc" >&2; }; } |
+			{ head -c 1 >/dev/null; echo >>/dev/shm/full; until [ $(wc -l </dev/shm/full) = '"${2:-2}"' ]; do sleep 0.1; done; } &
 	done; wait' </dev/null
 }
 blocks() { husk exec "$ID" sh -c 'ls -d /sys/devices/system/memory/memory[0-9]* | wc -l' </dev/null; } # of 128 MiB

@@ -204,7 +204,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	hook >before
 	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
 	hook | grep -q mirred
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	husk delete --force "$ID"
 	hook | diff before -
 	for kind in matchall 'u32 match u32 0 0'; do
@@ -222,7 +222,7 @@ no_trace() { [ -z "$(traces)" ]; }
 	kill -9 $(jq '.netPid, .machinePid' "$ROOT/@sandbox/$ID/state.json")
 	husk delete --force "$ID"
 	expect 0 husk run -d -b "$BUNDLE" "$ID" </dev/null
-	reaches 10.77.0.2
+	eventually reaches 10.77.0.2
 	[ "$(hook | grep -c mirred)" = "$(grep -c mirred ours)" ]
 	husk delete --force "$ID"
 	hook | diff before -

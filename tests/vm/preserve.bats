@@ -120,7 +120,7 @@ listeners_client() {
 		good = []
 		def client(family, at, n):
 		    data = os.urandom(n)
-		    s = socket.socket(family); s.settimeout(60); s.connect(at)
+		    s = socket.socket(family); s.settimeout(250); s.connect(at)
 		    def put(): s.sendall(data); s.shutdown(socket.SHUT_WR)
 		    threading.Thread(target=put).start()
 		    back = b""
@@ -153,7 +153,7 @@ listeners_client() {
 	listeners_client client.py
 	bundle "$(args "$(readlink -f "$lib"/ld-linux-*.so.*)" --library-path "$lib" /usr/bin/python3 -S -E /s/serve.py)" \
 		'.mounts += [("/usr", env.PWD + "/s" | {destination: (if . == "/usr" then . else "/s" end), type: "bind", source: ., options: ["bind", "ro"]})]'
-	expect 0 timeout 120 python3 client.py "$HUSK" --root "$ROOT" "$ID" "$BUNDLE" </dev/null
+	expect 0 timeout 280 python3 client.py "$HUSK" --root "$ROOT" "$ID" "$BUNDLE" </dev/null
 	{ read -r v4 v6; read -r good; read -r end; read -r refused; } <<<"$out"
 	echo "$out"; cat o
 	[ "$good/$end/$refused" = "good 15/end b''/refused" ]

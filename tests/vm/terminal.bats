@@ -32,11 +32,11 @@ engine() {
 		if size:
 		    rows, cols = map(int, size.split("x"))
 		    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-		read_for(20, b"$ ") if "$" in typed or typed else None
+		read_for(100, b"$ ") if "$" in typed or typed else None
 		for line in typed.split("|"):
 		    os.write(master, line.encode() + b"\n")
 		    time.sleep(0.7)
-		read_for(40) # its end comes before
+		read_for(100) # its end comes before
 		sys.stdout.buffer.write(out)
 	END
 }
@@ -47,7 +47,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 @test "run --detach --console-socket: a shell on a terminal, with its size" {
 	engine
 	bundle '.process.terminal = true' '.process.args = ["sh"]' '.process.env += ["PS1=$ "]'
-	expect 0 timeout 90 python3 engine.py \
+	expect 0 timeout 250 python3 engine.py \
 		"['$HUSK','--root','$ROOT','run','-d','-b','$BUNDLE','--console-socket','console.sock','$ID']" \
 		"tty|$(sized 33101)|echo a\$((1+1))b|exit" 33x101
 	[[ $out == *"/dev/pts/"* || $out == *"/dev/console"* ]] || { echo "$out"; false; }
@@ -60,7 +60,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 @test "consoleSize is the size at the start" {
 	engine
 	bundle '.process.terminal = true' '.process.args = ["sh", "-c", "sleep 1; stty size"]' '.process.consoleSize = {"height": 21, "width": 77}'
-	expect 0 timeout 90 python3 engine.py \
+	expect 0 timeout 250 python3 engine.py \
 		"['$HUSK','--root','$ROOT','run','-d','-b','$BUNDLE','--console-socket','console.sock','$ID']" ''
 	[[ $out == *"21 77"* ]] || { echo "$out"; false; }
 	eventually is_status "$ID" stopped
@@ -71,7 +71,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 	engine
 	bundle "$(args sleep 1000)"
 	husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
-	expect 0 timeout 90 python3 engine.py \
+	expect 0 timeout 250 python3 engine.py \
 		"['$HUSK','--root','$ROOT','exec','-d','-t','-e','PS1=$ ','--console-socket','console.sock','$ID','sh']" \
 		"$(sized 40120)|echo x\$((2+3))|exit" 40x120
 	[[ $out == *"40 120"* && $out == *"x5"* ]] || { echo "$out"; false; }
@@ -88,7 +88,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 		    os.read(gate, 1) # husk finds the terminal as it is to be
 		    os.execvp("$HUSK", ["husk", "--root", "$ROOT", "run", "-b", "$BUNDLE", "$ID"])
 		out = b""
-		def read_until(what, t=30):
+		def read_until(what, t=90):
 		    global out
 		    end = time.time() + t
 		    while time.time() < end and what not in out:
@@ -103,7 +103,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 		    os.write(master, text)
 		    read_until(what)
 		def size_is(rows, cols):
-		    end = time.time() + 30
+		    end = time.time() + 90
 		    size = b"%d %d" % (rows, cols)
 		    while time.time() < end and size not in out: types(b"stty size\n", b"\n$ ")
 		    assert size in out, out
@@ -124,7 +124,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 		assert after == before, (before, after)
 		print(os.WEXITSTATUS(st))
 	END
-	expect 0 timeout 100 python3 user.py
+	expect 0 timeout 250 python3 user.py
 	[ "$out" = 4 ]
 }
 
@@ -143,6 +143,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 		    for _ in range(20):
 		        os.write(master, b".")
 		        while select.select([slave], [], [], 0.05)[0]: got += os.read(slave, 100)
+		    while len(got) < len(word) + 20 and select.select([slave], [], [], 60)[0]: got += os.read(slave, 100)
 		    assert got == word + b"." * 20, got
 		run("create", "-b", "$BUNDLE", "$ID")
 		is_ours(b"created")
@@ -151,7 +152,7 @@ sized() { echo 'until set -- $(stty size); [ "$1$2" = '"$1"' ]; do sleep 0.1; do
 		run("exec", "-d", "$ID", "sleep", "1000")
 		is_ours(b"exec")
 	END
-	expect 0 timeout 100 python3 typed.py
+	expect 0 timeout 250 python3 typed.py
 	husk delete --force "$ID"
 	bundle "$(args sh -c 'read x; echo "$x"')"
 	expect 0 husk run -b "$BUNDLE" "$ID" <<<'in the foreground it is read'

@@ -73,7 +73,7 @@ both() { echo "$(guest "$1") / $(host "$1")"; }
 	[ "$(both pids.max)" = 'max / max' ]
 	# It acts: ten processes at most.
 	husk update --pids-limit 10 "$ID"
-	expect 2 husk exec "$ID" sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done'
+	expect 2 husk exec "$ID" sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 100 >/dev/null 2>&1 & done'
 	says "can't fork"
 
 	husk pause "$ID"

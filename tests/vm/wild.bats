@@ -51,8 +51,8 @@ ends() { # LETTER TEXT…
 			echo "$what: status $rc, $took us"
 			[ "$rc" = 0 ]
 			[ ! -s err ]
-			[ "$took" -ge 2000000 ] || break
+			[ "$took" -ge 9000000 ] || break
 		done
-		[ "$took" -lt 2000000 ]
+		[ "$took" -lt 9000000 ]
 	done
 }
