@@ -56,7 +56,7 @@ static bool ask(int dir, const struct container_state *s, enum container_status 
 	return false;
 }
 
-/* The output that is left is given up now, also where it is being read. Whether the guest is at its last part then, or all is over. */
+/* The output that is left is given up now, also where it is being read. True: the guest writes back then, or all is over. */
 static bool give_up_output(int pidfd, const struct container_state *s)
 {
 	proc_signal(pidfd, SIGTERM);

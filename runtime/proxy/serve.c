@@ -267,7 +267,7 @@ static void run(struct session_client *c, uint32_t cmd, const void *msg, size_t 
 		}
 		if (!s->agent || !s->created || s->state == PROXY_ST_ENDED) {
 			serve_reply(c, cmd, -ESRCH, "container not running");
-			/* It has ended, and its last output keeps the proxy: whoever kills it means that, too, if nobody reads. */
+			/* It has ended, and its last output keeps the proxy: who kills it means that, too, if nobody reads. */
 			if (cmd == PROXY_SIGNAL && ((const struct proxy_signal *)msg)->signo == SIGKILL &&
 			    s->state == PROXY_ST_ENDED)
 				output_killed(s);

@@ -191,7 +191,7 @@ void session_attach(struct session *s, const void *request, int ready);
 void session_fail(struct session *s, int rc, const struct err *e);
 void session_end(struct session *s); /* tears down what was made, and stops the loop */
 void session_started(struct session *s); /* the agent has let the process go */
-/* One that the proxy itself got. Behind the process's end, or a SIGKILL, one that ends a process by default gives its output up. */
+/* One that the proxy itself got. Behind the process's end, or a SIGKILL to it, SIGTERM and its like give its output up. */
 void session_forward_signal(struct session *s, int signo);
 /* At the very end. Engines learn of an OOM kill from the container's group on the host, where the kernel alone writes; so it
  * is asked to: a group whose limit falls to nothing has its members killed for want of memory, and counted. By

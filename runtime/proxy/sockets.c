@@ -356,7 +356,8 @@ static void told(void *arg, const struct agent_reply *r)
 	if (k->finished || !t)
 		return;
 	now = io_now_ns();
-	*t = (struct session_socket_try){ .token = k->token, .at_ns = now, .step_ns = FULL_FIRST_NS, .until_ns = now + FULL_TOO_LONG,
+	*t = (struct session_socket_try){ .token = k->token, .at_ns = now, .step_ns = FULL_FIRST_NS,
+					  .until_ns = now + FULL_TOO_LONG,
 					  .ask = { .socket = r->socket.socket, .uid = r->socket.uid, .gid = r->socket.gid,
 						   .ngroups = r->socket.ngroups } };
 	memcpy(t->ask.groups, r->socket.groups, sizeof(t->ask.groups));

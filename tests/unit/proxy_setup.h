@@ -48,6 +48,8 @@ static int next_net = -1;
 static int next_follower = -1;
 /* How long it waits for output that does not end; 0: as ever. */
 static unsigned next_stuck_ms;
+/* Bytes in the sockets of its streams; 0: as ever. A small one's writer hears of a slow reader's progress often. */
+static int next_room;
 
 static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_t flags)
 {
@@ -89,10 +91,13 @@ static inline struct bench *bench_new(const struct fakeworld_plan *plan, uint32_
 	s->sockets.src.fd = connector;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		if (next_room)
+			assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &next_room, sizeof(next_room)), 0);
 		b->stdio[i] = pair[0];
 		s->stdio[i] = relay_prepare(pair[1], i != 0);
 		s->at.token[i] = (uint64_t)i + 1;
 	}
+	next_room = 0;
 	assert_int_equal(pthread_create(&b->thread, NULL, proxy, b), 0);
 	return b;
 }

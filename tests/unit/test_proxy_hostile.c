@@ -574,7 +574,7 @@ static void connections_that_are_never_answered(void **state)
 		assert_int_equal(proxy_call(b->husk, PROXY_RESUME, NULL, WAIT_MS, NULL), 0);
 		usleep(10000);
 	}
-	assert_in_range(io_now_ns() - begin, 0, 8000000000);
+	assert_in_range(io_now_ns() - begin, 0, 60000000000);
 	/* Its kernel's word is waited for for a second, and two more for the machine's. */
 	assert_int_equal(read_to_end(fd[2]), 0);
 	assert_in_range(io_now_ns() - begin, 2900000000, UINT64_MAX);
