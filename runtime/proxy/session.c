@@ -102,7 +102,10 @@ static void deleted(void *arg, const struct agent_reply *r)
 {
 	struct session *s = arg;
 
-	if (r->rc < 0)
+	/* Nobody is told otherwise that what its programs wrote, and were told is written, may be lost. */
+	if (r->rc == -ETIMEDOUT)
+		log_err("the guest has not written back in time what files on disks held: %s", r->err.msg);
+	else if (r->rc < 0)
 		log_debug("delete: %s", r->err.msg);
 	finish(s);
 }
