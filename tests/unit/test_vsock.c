@@ -286,6 +286,81 @@ static void test_stalled_reader(void **state)
 	vg_done(&g);
 }
 
+/* Sends on all @n connections, whose readers sleep, until none has credit left. */
+static void fill_all(struct vg *g, struct vg_conn *c, uint64_t *sent, unsigned n)
+{
+	static uint8_t chunk[65536];
+	uint64_t end = io_now_ns() + 60000000000ull;
+	bool more = true;
+
+	while (more) {
+		assert_true(io_now_ns() < end);
+		more = false;
+		for (unsigned i = 0; i < n; i++) {
+			if (c[i].reset || !vg_conn_credit(&c[i]))
+				continue;
+			fill(chunk, sent[i], min_t(uint32_t, sizeof(chunk), vg_conn_credit(&c[i])));
+			sent[i] += vg_conn_send(g, &c[i], chunk, sizeof(chunk));
+			more = true;
+		}
+		fdv_run(&g->f, more ? 0 : 20);
+		while (vg_recv(g, &pkt, 0))
+			for (unsigned i = 0; i < n; i++)
+				if (vg_conn_take(&c[i], &pkt))
+					more = true;
+	}
+}
+
+/* However many readers stall: a guest that keeps to its credit loses nothing, and the buffers of all
+ * connections together have a bound. */
+static void test_many_stalled_readers(void **state)
+{
+	enum { N = VSOCK_LARGE_MAX + 80 };
+	static uint64_t sent[N], seen[N];
+	static struct vg_conn c[N];
+	uint64_t end = io_now_ns() + 60000000000ull;
+	struct vsock *v;
+	int fd[N];
+	struct vg g;
+
+	(void)state;
+	init(&g);
+	v = to_vsock(g.f.d);
+	for (unsigned i = 0; i < N; i++) {
+		fd[i] = host_connection(&g, 1, &c[i]);
+		assert_int_equal(c[i].peer_alloc, i < VSOCK_LARGE_MAX ? VSOCK_BUF : VSOCK_BUF_SMALL);
+		sent[i] = seen[i] = i * 1000003ull; /* each its own bytes */
+	}
+	fill_all(&g, c, sent, N);
+	for (unsigned i = 0; i < N; i++)
+		assert_false(c[i].reset);
+	assert_int_equal(v->bufs_bytes, VSOCK_LARGE_MAX * VSOCK_BUF + (N - VSOCK_LARGE_MAX) * VSOCK_BUF_SMALL);
+	assert_true(loop_sleeps(g.f.loop));
+	/* All readers wake. */
+	for (unsigned i = 0; i < N; i++) {
+		vg_conn_op(&g, &c[i], VSOCK_OP_SHUTDOWN, VSOCK_SHUT_SEND);
+		while (!host_read("woken", fd[i], &seen[i])) {
+			assert_true(io_now_ns() < end);
+			evloop_turn(g.f.loop, 0);
+		}
+		assert_int_equal(seen[i], sent[i]);
+		close(fd[i]);
+	}
+	assert_int_equal(v->bufs_bytes, VSOCK_BUFS_KEPT * VSOCK_BUF);
+	/* Who comes when the others have gone has the large credit again. */
+	while (v->nconns) {
+		assert_true(vg_recv(&g, &pkt, 1000));
+		for (unsigned i = 0; i < N; i++)
+			if (vg_conn_take(&c[i], &pkt) && pkt.h.op == VSOCK_OP_SHUTDOWN)
+				vg_conn_op(&g, &c[i], VSOCK_OP_SHUTDOWN, VSOCK_SHUT_BOTH);
+	}
+	assert_int_equal(v->nlarge, 0);
+	fd[0] = host_connection(&g, 1, &c[0]);
+	assert_int_equal(c[0].peer_alloc, VSOCK_BUF);
+	close(fd[0]);
+	vg_done(&g);
+}
+
 static void test_stalled_guest(void **state)
 {
 	static uint8_t chunk[65536];
@@ -616,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_stalled_reader),
+		cmocka_unit_test(test_many_stalled_readers),
 		cmocka_unit_test(test_stalled_guest),
 		cmocka_unit_test(test_no_receive_buffers),
 		cmocka_unit_test(test_more_than_a_turn),

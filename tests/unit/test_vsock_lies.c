@@ -397,33 +397,56 @@ static void test_table_full(void **state)
 	vg_done(&g);
 }
 
-/* Stalled readers: the buffers of all connections together have a bound. */
+/* Sends on all @n connections, whose readers sleep, until none has credit left. */
+static void spend_all(struct vg *g, struct vg_conn *c, unsigned n)
+{
+	static uint8_t chunk[65536];
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (unsigned i = 0; i < n; i++)
+			more |= vg_conn_send(g, &c[i], chunk, sizeof(chunk)) > 0;
+		fdv_run(&g->f, 10);
+		while (vg_recv(g, &pkt, 0))
+			for (unsigned i = 0; i < n; i++)
+				more |= vg_conn_take(&c[i], &pkt);
+	}
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(vg_conn_credit(&c[i]), 0);
+}
+
+/* Stalled readers, and a guest that writes beyond what it was given, with much and with little: the
+ * buffers of all connections together have a bound, and only who breaks it is reset. */
 static void test_buffers_bound(void **state)
 {
-	enum { N = VSOCK_BUFS_MAX + 8 };
-	static uint8_t chunk[65536];
+	enum { N = VSOCK_LARGE_MAX + 8, HONEST = 2 }; /* the last ones */
 	static struct vg_conn c[N];
-	unsigned resets = 0;
+	struct vsock *v;
 	int fd[N];
 	struct vg g;
 
 	(void)state;
 	init(&g);
+	v = to_vsock(g.f.d);
 	for (unsigned i = 0; i < N; i++)
 		fd[i] = host_connection(&g, 1, &c[i]);
+	spend_all(&g, c, N);
+	assert_int_equal(v->bufs_bytes, VSOCK_LARGE_MAX * VSOCK_BUF + (N - VSOCK_LARGE_MAX) * VSOCK_BUF_SMALL);
 	for (unsigned i = 0; i < N; i++)
-		while (vg_conn_send(&g, &c[i], chunk, sizeof(chunk)))
-			;
-	fdv_run(&g.f, 10);
-	while (vg_recv(&g, &pkt, 0))
-		for (unsigned i = 0; i < N; i++)
-			if (vg_conn_take(&c[i], &pkt) && pkt.h.op == VSOCK_OP_RST)
-				resets++;
-	assert_int_equal(resets, N - VSOCK_BUFS_MAX);
-	assert_int_equal(to_vsock(g.f.d)->nbufs, VSOCK_BUFS_MAX);
-	for (unsigned i = 0; i < N; i++)
+		assert_false(c[i].reset);
+	for (unsigned i = 0; i < N - HONEST; i++) {
+		struct vsock_hdr h = vg_hdr(&g, VSOCK_OP_RW, c[i].guest_port, c[i].host_port, 1, 0);
+
+		assert_true(vg_send_hdr(&g, &h, "x", 1));
+		assert_true(was_reset(&g, &c[i]));
+	}
+	assert_int_equal(v->bufs_bytes, VSOCK_BUFS_KEPT * VSOCK_BUF + HONEST * VSOCK_BUF_SMALL);
+	for (unsigned i = 0; i < N; i++) {
+		assert_true(i < N - HONEST || !was_reset(&g, &c[i]));
 		close(fd[i]);
-	assert_true(until(g.f.loop, to_vsock(g.f.d)->nbufs == VSOCK_BUFS_KEPT));
+	}
+	assert_true(until(g.f.loop, v->bufs_bytes == VSOCK_BUFS_KEPT * VSOCK_BUF));
 	vg_done(&g);
 }
 

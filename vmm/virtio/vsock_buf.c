@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The fast path writes the guest's pages straight to the socket. Only what a full socket did not take
- * is copied, into a buffer as large as the credit that the guest was given, so it always fits.
+ * is copied, into a buffer as large as the credit that the guest was given for the connection, so it always fits.
  */
 #include "vmm/virtio/vsock_internal.h"
 
@@ -9,20 +9,37 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static struct vsock_buf *buf_get(struct vsock *v)
+#include "lib/log.h"
+
+void vsock_buf_give_credit(struct vsock_conn *c)
+{
+	bool large = c->v->nlarge < VSOCK_LARGE_MAX;
+
+	bug_on(c->credit);
+	c->credit = large ? VSOCK_BUF : VSOCK_BUF_SMALL;
+	c->v->nlarge += large;
+}
+
+void vsock_buf_end_credit(struct vsock_conn *c)
+{
+	bug_on(c->buf);
+	c->v->nlarge -= c->credit == VSOCK_BUF;
+	c->credit = 0;
+}
+
+static struct vsock_buf *buf_get(struct vsock *v, uint32_t size)
 {
 	struct vsock_buf *b = v->bufs_kept;
 
-	if (b) {
+	if (b && size == VSOCK_BUF) {
 		v->bufs_kept = b->next;
 		v->nbufs_kept--;
-	} else if (v->nbufs == VSOCK_BUFS_MAX) {
-		return NULL;
 	} else {
-		b = malloc(sizeof(*b)); /* not zeroed: pages are touched as far as used */
+		b = malloc(sizeof(*b) + size); /* not zeroed: pages are touched as far as used */
 		if (!b)
 			return NULL;
-		v->nbufs++;
+		b->size = size;
+		v->bufs_bytes += size;
 	}
 	b->head = b->len = 0;
 	b->next = NULL;
@@ -31,14 +48,14 @@ static struct vsock_buf *buf_get(struct vsock *v)
 
 static void buf_put(struct vsock *v, struct vsock_buf *b)
 {
-	if (v->nbufs_kept < VSOCK_BUFS_KEPT) {
+	if (b->size == VSOCK_BUF && v->nbufs_kept < VSOCK_BUFS_KEPT) {
 		b->next = v->bufs_kept;
 		v->bufs_kept = b;
 		v->nbufs_kept++;
 		return;
 	}
+	v->bufs_bytes -= b->size;
 	free(b);
-	v->nbufs--;
 }
 
 void vsock_bufs_free(struct vsock *v)
@@ -47,9 +64,10 @@ void vsock_bufs_free(struct vsock *v)
 		struct vsock_buf *b = v->bufs_kept;
 
 		v->bufs_kept = b->next;
+		v->bufs_bytes -= b->size;
 		free(b);
 	}
-	v->nbufs = v->nbufs_kept = 0;
+	v->nbufs_kept = 0;
 }
 
 void vsock_buf_drop(struct vsock_conn *c)
@@ -80,7 +98,7 @@ static size_t host_write(struct vsock_conn *c, struct iovec *iov, int n, size_t 
 /* The guest learns late of room that it has no use for yet: half of its credit may be spent. */
 static void tell_credit(struct vsock_conn *c)
 {
-	if (c->fwd_cnt != c->fwd_told && c->rx_cnt - c->fwd_told > VSOCK_BUF / 2 &&
+	if (c->fwd_cnt != c->fwd_told && c->rx_cnt - c->fwd_told > c->credit / 2 &&
 	    c->state == VSOCK_OPEN)
 		c->todo |= VSOCK_TODO_CREDIT_UPDATE;
 }
@@ -90,13 +108,13 @@ static bool keep_rest(struct vsock_conn *c, const struct vq_chain *ch, uint64_t 
 	struct vsock_buf *b = c->buf;
 
 	if (!b)
-		b = c->buf = buf_get(c->v);
+		b = c->buf = buf_get(c->v, c->credit);
 	if (!b)
 		return false;
-	bug_on(len > VSOCK_BUF - b->len); /* vsock_packet() checked the credit */
+	bug_on(len > b->size - b->len); /* vsock_packet() checked the credit */
 	while (len) {
-		uint32_t tail = (b->head + b->len) % VSOCK_BUF;
-		uint32_t n = min_t(uint32_t, len, VSOCK_BUF - tail);
+		uint32_t tail = (b->head + b->len) % b->size;
+		uint32_t n = min_t(uint32_t, len, b->size - tail);
 
 		vq_chain_read(ch, off, b->data + tail, n);
 		b->len += n;
@@ -124,6 +142,7 @@ void vsock_buf_take(struct vsock_conn *c, const struct vq_chain *ch, uint32_t le
 	c->fwd_cnt += (uint32_t)done;
 	if (done < len &&
 	    !keep_rest(c, ch, sizeof(struct vsock_hdr) + done, len - (uint32_t)done)) {
+		log_guest("%s: out of memory: a connection is reset, its last bytes are lost", v->d.id);
 		vsock_conn_reset(c);
 		return;
 	}
@@ -136,7 +155,7 @@ void vsock_buf_flush(struct vsock_conn *c)
 	struct vsock_buf *b = c->buf;
 
 	while (b && b->len) {
-		uint32_t first = min_t(uint32_t, b->len, VSOCK_BUF - b->head);
+		uint32_t first = min_t(uint32_t, b->len, b->size - b->head);
 		struct iovec iov[2] = {
 			{ .iov_base = b->data + b->head, .iov_len = first },
 			{ .iov_base = b->data, .iov_len = b->len - first },
@@ -145,7 +164,7 @@ void vsock_buf_flush(struct vsock_conn *c)
 
 		if (n == 0)
 			break;
-		b->head = (b->head + n) % VSOCK_BUF;
+		b->head = (b->head + n) % b->size;
 		b->len -= n;
 		c->fwd_cnt += n;
 	}

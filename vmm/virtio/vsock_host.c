@@ -66,6 +66,7 @@ static int start_connect(struct vsock *v, const struct vsock_request *r)
 	c->done = r->done;
 	c->done_arg = r->arg;
 	c->todo = VSOCK_TODO_REQUEST;
+	vsock_buf_give_credit(c);
 	vsock_conn_deadline(c, r->deadline);
 	vsock_conn_settle(c);
 	return 0;
@@ -115,6 +116,7 @@ static int open_port(struct vsock *v, uint32_t port, uint64_t token, int *ret_fd
 static void accepted(struct vsock_conn *c, int fd)
 {
 	vsock_conn_deadline(c, 0);
+	vsock_buf_give_credit(c); /* not before: requests that nobody answers take none */
 	if (vsock_conn_open(c, fd) < 0) {
 		vsock_conn_reset(c);
 		return;

@@ -63,11 +63,19 @@ struct vsock_hdr {
 } __attribute__((packed));
 _Static_assert(sizeof(struct vsock_hdr) == 44, "VIRTIO 1.2, 5.10.6");
 
-/* Credit given to the guest for each connection, and so the most that is ever kept for a host end. */
+/*
+ * Credit given to the guest for a connection, and so the most that is ever kept for its host end: a
+ * guest that keeps to it never loses a byte for want of a buffer. All buffers together are bounded by
+ * giving little to whoever comes when VSOCK_LARGE_MAX connections have much. It stays as it is while a
+ * connection lasts: what was given cannot be taken back from packets under way.
+ */
 #define VSOCK_BUF       (256u << 10)
-/* Buffers in use by all connections together; a connection that needs one more is reset. */
-#define VSOCK_BUFS_MAX  64u
-#define VSOCK_BUFS_KEPT 2u
+#define VSOCK_BUF_SMALL (16u << 10) /* little beside what the host end's socket itself holds */
+#define VSOCK_LARGE_MAX 64u
+#define VSOCK_BUFS_KEPT 2u          /* large ones, for the next that needs one */
+/* Of all buffers, when every connection that there may be has a host end that takes nothing. */
+#define VSOCK_BUFS_BYTES (VSOCK_LARGE_MAX * VSOCK_BUF + (VSOCK_MAX_CONNS - VSOCK_LARGE_MAX) * VSOCK_BUF_SMALL)
+_Static_assert(VSOCK_BUFS_BYTES < 80u << 20, "docs/hostile-cases.md says so");
 /* Refusals waiting for a receive buffer; when full, the guest's queue is not read. */
 #define VSOCK_RST_MAX   256u
 /* Receive buffers filled by one recvmsg(2). */
@@ -133,8 +141,8 @@ struct vsock_conn {
 	uint32_t mask;                 /* what the loop watches */
 	/* To the guest: sent by us, taken by it, its room. Free-running. */
 	uint32_t tx_cnt, peer_fwd, peer_alloc;
-	/* From the guest: received, passed on, last told. */
-	uint32_t rx_cnt, fwd_cnt, fwd_told;
+	/* From the guest: its credit (0: not given yet), received, passed on, last told. */
+	uint32_t credit, rx_cnt, fwd_cnt, fwd_told;
 	struct vsock_buf *buf;         /* NULL: nothing is waiting for the host end */
 	/* CONNECTING */
 	int peer_fd;                   /* the caller's half of the pair */
@@ -144,8 +152,8 @@ struct vsock_conn {
 
 struct vsock_buf {
 	struct vsock_buf *next; /* in v->bufs_kept */
-	uint32_t head, len;
-	uint8_t data[VSOCK_BUF];
+	uint32_t head, len, size; /* size: the connection's credit */
+	uint8_t data[];
 };
 
 struct vsock_request; /* of vsock_connect(), on its way to the loop */
@@ -185,7 +193,9 @@ struct vsock {
 	struct vsock_refusal refused[VSOCK_RST_MAX];
 	unsigned refused_head, refused_len;
 	struct vsock_buf *bufs_kept;
-	unsigned nbufs, nbufs_kept;
+	unsigned nbufs_kept;
+	unsigned nlarge;      /* connections whose credit is VSOCK_BUF */
+	uint32_t bufs_bytes;  /* of all buffers, kept ones too */
 	struct vsock_stats stats;
 
 	/* Scratch, allocated at once and touched by use. */
@@ -271,6 +281,9 @@ uint32_t vsock_conn_credit(const struct vsock_conn *c); /* bytes that the guest 
 uint32_t vsock_conn_shut(const struct vsock_conn *c);   /* flags of SHUTDOWN as things are */
 
 /* vsock_buf.c */
+/* Fixes the credit that the guest has for @c, before the first packet that tells it. */
+void vsock_buf_give_credit(struct vsock_conn *c);
+void vsock_buf_end_credit(struct vsock_conn *c); /* @c ends: others may have it */
 /* Takes @len bytes of the chain's payload for the host end: writes, buffers the rest. */
 void vsock_buf_take(struct vsock_conn *c, const struct vq_chain *ch, uint32_t len);
 void vsock_buf_flush(struct vsock_conn *c);   /* the host end takes bytes again */

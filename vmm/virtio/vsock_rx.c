@@ -34,7 +34,7 @@ static struct vsock_hdr conn_hdr(const struct vsock_conn *c, enum vsock_op op, u
 		.type = VSOCK_TYPE_STREAM,
 		.op = (uint16_t)op,
 		.flags = flags,
-		.buf_alloc = VSOCK_BUF,
+		.buf_alloc = c->credit,
 		.fwd_cnt = c->fwd_cnt,
 	};
 }

@@ -144,6 +144,7 @@ void vsock_conn_free(struct vsock_conn *c)
 	struct vsock *v = c->v;
 
 	vsock_buf_drop(c);
+	vsock_buf_end_credit(c);
 	vsock_conn_close_host(c);
 	close_and_reset(&c->peer_fd);
 	vsock_conn_unhash(c);

@@ -95,7 +95,7 @@ static void on_rw(struct vsock_conn *c, const struct vsock_hdr *h, const struct 
 {
 	if (c->state == VSOCK_CLOSING)
 		return; /* was under way when the host end closed */
-	if (c->guest_done || h->len > VSOCK_BUF - (c->rx_cnt - c->fwd_cnt)) {
+	if (c->guest_done || h->len > c->credit - (c->rx_cnt - c->fwd_cnt)) {
 		log_guest("%s: guest breaks its vsock credit or writes after shutdown", c->v->d.id);
 		vsock_conn_reset(c);
 		return;
