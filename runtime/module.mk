@@ -6,7 +6,7 @@ RUNTIME_CONTAINER_OBJS := runtime/container/id runtime/container/signame runtime
 	runtime/container/folder runtime/container/create runtime/container/stand_in \
 	runtime/container/files runtime/container/disks runtime/container/disks_annotated runtime/container/device_list runtime/container/device_update runtime/container/source runtime/container/exec runtime/container/destroy runtime/container/end \
 	runtime/container/attend runtime/container/pause runtime/container/console runtime/container/kill runtime/container/preserve runtime/container/update \
-	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/notify runtime/container/group runtime/container/network runtime/container/join runtime/container/follow
+	runtime/container/timeline runtime/container/start runtime/container/hooks runtime/container/hook_mounts runtime/container/notify runtime/container/group runtime/container/group_use runtime/container/network runtime/container/join runtime/container/follow
 RUNTIME_SANDBOX_OBJS := runtime/sandbox/sandbox runtime/sandbox/shape runtime/sandbox/folder runtime/sandbox/record \
 	runtime/sandbox/members
 RUNTIME_HOST_OBJS += runtime/host/config
@@ -58,6 +58,11 @@ container_TEST_OBJS := runtime/sandbox/record runtime/container/id runtime/conta
 	runtime/container/folder runtime/host/proc runtime/host/flat runtime/oci/field runtime/oci/hooks \
 	$(LIB_JSON) $(LIB_BASE)
 container_TEST_LIBS := $(LIB_JSON_LIBS)
+UNIT_TESTS += group_use
+group_use_TEST_OBJS := runtime/container/group_use runtime/container/id runtime/container/state runtime/container/folder \
+	runtime/sandbox/record runtime/sandbox/folder runtime/host/proc runtime/host/flat runtime/host/sock runtime/oci/field \
+	runtime/oci/hooks $(LIB_JSON) $(LIB_BASE)
+group_use_TEST_LIBS := $(LIB_JSON_LIBS)
 UNIT_TESTS += container_end
 container_end_TEST_OBJS := runtime/container/end runtime/host/proc runtime/host/sock runtime/proxy/client $(LIB_BASE)
 systemd_TEST_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/oci/cpuset $(LIB_BASE)

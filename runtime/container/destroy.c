@@ -28,7 +28,10 @@ int container_destroy(const struct container_host *h, int dir, const char *id,
 		rc = join_leave(h, id, name, s, &lock, e);
 	if (rc == 0)
 		rc = sandbox_remove(h->root, name, lock, KILL_TIMEOUT_MS, e);
+	/* Two may have one group, or one below the other's. It goes with the last of them. */
 	if (rc >= 0)
+		rc = group_is_used(h->root, s, id, e);
+	if (rc == 0)
 		rc = group_remove(s, id, KILL_TIMEOUT_MS, e);
 	return rc < 0 ? rc : container_remove_dir(h->root, id, dir, e);
 }

@@ -61,6 +61,9 @@ int group_set_back(const struct container_state *s, const struct oci_limits *lim
 int group_share(const struct container_state *s, uint64_t memory, uint64_t before, uint64_t now, struct err *e);
 /* Its memory.max, in bytes; UINT64_MAX: it has none. */
 uint64_t group_memory(const struct container_state *s);
+/* Whether another container below @root than @id is in the group of @s or below it, and is being created, lives, or has the
+ * machine of others there: 1, 0. An error: it cannot be told now. */
+int group_is_used(int root, const struct container_state *s, const char *id, struct err *e);
 /* Ends every process in it, where the group is the container's alone, else what is husk's; then removes it. */
 int group_remove(const struct container_state *s, const char *id, int timeout_ms, struct err *e);
 

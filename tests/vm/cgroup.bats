@@ -175,6 +175,25 @@ teardown() { vm_teardown; }
 	[ ! -e $g ]
 }
 
+@test "delete of a container that has ended leaves alone another that is in its group by now, or below it" {
+	g=/sys/fs/cgroup/husk-test-$$
+	for below in '' /inner; do
+		bundle "$(args true)" '.linux.cgroupsPath = "/husk-test-'$$'"'
+		husk run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null
+		eventually is_status "$ID" stopped
+		bundle "$(args sleep 1000)" '.linux.cgroupsPath = "/husk-test-'$$$below'"'
+		husk run -d -b "$BUNDLE" "$ID-2" </dev/null >/dev/null
+		expect 0 husk delete "$ID"
+		is_status "$ID-2" running
+		expect 0 husk exec "$ID-2" true
+		[ -e "$g$below" ]
+		expect 0 husk delete --force "$ID-2"
+		[ ! -e "$g$below" ]
+	done
+	# As every group above a container's own.
+	rmdir "$g"
+}
+
 @test "a group of the container's own goes with the groups below it" {
 	bundle "$(args sleep 1000)"
 	configure '.linux.cgroupsPath = "/husk-test-'$$'"'
