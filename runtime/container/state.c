@@ -131,6 +131,14 @@ static int read_hooks(const struct json *v, struct container_state *s)
 	return v ? oci_read_hooks(&c, v, &s->hooks) : 0;
 }
 
+static bool climbs(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "/..")); at += 3)
+		if (!at[3] || at[3] == '/')
+			return true;
+	return false;
+}
+
 /* Names become paths: what was written by us passes, whatever else stands there does not. */
 static const char *check(const struct container_state *s)
 {
@@ -138,8 +146,7 @@ static const char *check(const struct container_state *s)
 		return "id";
 	if (!sandbox_is_name(s->sandbox))
 		return "sandbox";
-	if (*s->cgroup &&
-	    (*s->cgroup != '/' || strstr(s->cgroup, "/.."))) /* cgroup_path() makes none */
+	if (*s->cgroup && (*s->cgroup != '/' || climbs(s->cgroup))) /* cgroup_path() makes none */
 		return "cgroup";
 	if (strchr(s->shares, '/') || strlen(s->shares) >= CONTAINER_SHARES_MAX)
 		return "shares";
@@ -225,6 +232,18 @@ static void write_annotations(struct json_w *w, const struct container_state *s)
 	jw_end_object(w);
 }
 
+/* What no later command would take could not be deleted, and its machine not be found. */
+static int check_text(const struct buf *b, struct err *e)
+{
+	struct container_state s;
+	int rc = container_state_parse((const char *)b->data, b->len, &s, e);
+
+	if (rc < 0)
+		return err_wrap(e, rc, "the container's state could not be read again");
+	container_state_done(&s);
+	return 0;
+}
+
 int container_state_save(int dir, const struct container_state *s, struct err *e)
 {
 	struct buf b = BUF_INIT(CONTAINER_STATE_MAX);
@@ -259,9 +278,14 @@ int container_state_save(int dir, const struct container_state *s, struct err *e
 	write_annotations(&w, s);
 	oci_write_hooks(&w, "hooks", &s->hooks);
 	jw_end_object(&w);
-	rc = jw_done(&w) ? io_write_file(dir, "state.json", b.data, b.len, 0600) : -ENOSPC;
+	rc = jw_done(&w) ? check_text(&b, e) : err_errno(e, ENOSPC, "cannot write state.json");
+	if (rc == 0) {
+		rc = io_write_file(dir, "state.json", b.data, b.len, 0600);
+		if (rc < 0)
+			err_errno(e, -rc, "cannot write state.json");
+	}
 	buf_free(&b);
-	return rc < 0 ? err_errno(e, -rc, "cannot write state.json") : 0;
+	return rc;
 }
 
 void container_state_print(struct json_w *w, const struct container_state *s,

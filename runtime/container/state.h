@@ -64,6 +64,7 @@ int container_root_open(const char *path, bool make, int *ret_fd, struct err *e)
 /* -ENOENT with runc's words when there is no such container. */
 int container_state_load(int dir, struct container_state *ret, struct err *e);
 int container_state_parse(const char *text, size_t len, struct container_state *ret, struct err *e);
+/* -EINVAL for one that container_state_load() would not take: nothing is written then. */
 int container_state_save(int dir, const struct container_state *s, struct err *e);
 void container_state_done(struct container_state *s);
 

@@ -80,7 +80,7 @@ int sandbox_find(int root, int netns, char *ret_name)
 	for (struct dirent *de; (de = readdir(d));) {
 		ssize_t n;
 
-		if (*de->d_name == '.')
+		if (!sandbox_is_name(de->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/" NETNS_LINK, de->d_name);
 		n = readlinkat(all, path, got, sizeof(got));

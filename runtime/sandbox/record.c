@@ -29,11 +29,16 @@ static const struct field {
 	{ "host", NAME, true, offsetof(struct sandbox_record, host) },
 };
 
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 bool sandbox_is_name(const char *name)
 {
 	const char *at = strchr(name, '@');
 
-	return *name && *name != '.' && !strchr(name, '/') &&
+	return *name && !is_dots(name) && !strchr(name, '/') &&
 	       (!at || (at > name && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1)));
 }
 
@@ -47,7 +52,7 @@ static int read_field(const struct field *f, const struct json *v, struct sandbo
 	if (f->kind == NAME) {
 		/* It becomes part of a path. */
 		if (v->type != JSON_STRING || strlen(v->str) != v->str_len || v->str_len > NAME_MAX || strchr(v->str, '/') ||
-		    *v->str == '.')
+		    is_dots(v->str))
 			return -EINVAL;
 		memcpy(at, v->str, v->str_len + 1);
 		return 0;

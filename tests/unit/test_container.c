@@ -33,6 +33,7 @@ static void test_ids(void **state)
 		{ "every kind of character", "aZ09._+-", NULL },
 		{ "dots inside", "a..b", NULL },
 		{ "three dots are a name", "...", NULL },
+		{ "begins with a dot", ".a", NULL },
 		{ "begins with a dash", "-x", NULL },
 		{ "empty", "", "container id cannot be empty" },
 		{ "this folder", ".", "invalid container ID format" },
@@ -240,6 +241,10 @@ static void test_state_malformed(void **state)
 		{ "sandbox climbs", GOOD("1", "\"x\"", "\"..\"", "\"/a\"", "9"), -EINVAL },
 		{ "cgroup is relative", GOOD("1", "\"x\"", "\"x\"", "\"a\"", "9"), -EINVAL },
 		{ "cgroup climbs", GOOD("1", "\"x\"", "\"x\"", "\"/a/../../etc\"", "9"), -EINVAL },
+		{ "cgroup climbs at its end", GOOD("1", "\"x\"", "\"x\"", "\"/a/..\"", "9"), -EINVAL },
+		{ "a group's name that begins with two dots", GOOD("1", "\"x\"", "\"x\"", "\"/a/..b/...\"", "9"), 0 },
+		{ "names that begin with a dot", GOOD("1", "\".a\"", "\".a@2\"", "\"/.a\"", "9"), 0 },
+		{ "sandbox is the folder of all", GOOD("1", "\"x\"", "\".\"", "\"/a\"", "9"), -EINVAL },
 		{ "negative pid", GOOD("1", "\"x\"", "\"x\"", "\"/a\"", "-1"), -EINVAL },
 		{ "pid too large", GOOD("1", "\"x\"", "\"x\"", "\"/a\"", "4294967297"), -EINVAL },
 		{ "pid is a fraction", GOOD("1", "\"x\"", "\"x\"", "\"/a\"", "1.5"), -EINVAL },
@@ -372,6 +377,35 @@ static void test_state_round_trip(void **state)
 	assert_int_equal(container_state_load(f->fd, &got, NULL), -ENOENT);
 }
 
+/* Else there would be a container that no command finds. */
+static void test_state_unreadable(void **state)
+{
+	struct folder *f = *state;
+	static const char *words[400];
+	static struct oci_hook hooks[256];
+	struct container_state got, s = { .id = "x",
+					  .oci_version = "1",
+					  .bundle = "/",
+					  .rootfs = "/",
+					  .created = "",
+					  .sandbox = "x",
+					  .cgroup = "" };
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = "a";
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
+		hooks[i] = (struct oci_hook){ .path = "/a", .args = { words, ARRAY_SIZE(words) } };
+	s.hooks.of[OCI_POSTSTOP] = (struct oci_hook_list){ hooks, ARRAY_SIZE(hooks) };
+	assert_true(container_state_save(f->fd, &s, &e) < 0);
+	assert_memory_equal(e.msg, "the container's state could not be read again: state.json: ", 59);
+	assert_int_equal(container_state_load(f->fd, &got, NULL), -ENOENT);
+	s.hooks.of[OCI_POSTSTOP].n = 0;
+	s.sandbox = "@";
+	assert_int_equal(container_state_save(f->fd, &s, NULL), -EINVAL);
+	assert_int_equal(container_state_load(f->fd, &got, NULL), -ENOENT);
+}
+
 /* ---- folders ---------------------------------------------------------------------------------- */
 
 static void test_folder_twice(void **state)
@@ -485,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_process_unknown),
 		cmocka_unit_test(test_state_malformed),
 		cmocka_unit_test_setup_teardown(test_state_round_trip, make_folder, drop_folder),
+		cmocka_unit_test_setup_teardown(test_state_unreadable, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_twice, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_leftover, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_garbage, make_folder, drop_folder),

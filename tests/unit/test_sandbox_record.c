@@ -53,6 +53,7 @@ static void malformed_files(void **state)
 		{ "a pid that is none", "{\"version\":1,\"machinePid\":2147483648,\"machineStart\":8}", -EINVAL },
 		{ "a negative one", "{" GOOD ",\"netPid\":-1}", -EINVAL },
 		{ "a name that climbs", "{" GOOD ",\"host\":\"..\"}", -EINVAL },
+		{ "names that begin with dots", "{" GOOD ",\"first\":\".a\",\"host\":\"..b\"}", 0 },
 		{ "a path", "{" GOOD ",\"first\":\"a/b\"}", -EINVAL },
 		{ "a NUL", "{" GOOD ",\"first\":\"a\\u0000\"}", -EINVAL },
 		{ "a number for a name", "{" GOOD ",\"first\":1}", -EINVAL },
@@ -84,7 +85,8 @@ static void names(void **state)
 		const char *name;
 		bool good;
 	} rows[] = { { "a", true }, { "a@2", true }, { "a@", false }, { "@2", false }, { "a@2x", false }, { "a@@2", false },
-		     { "", false }, { "..", false }, { "a/b", false } };
+		     { "", false }, { ".", false }, { "..", false }, { "a/b", false },
+		     { ".a", true }, { "..a", true }, { ".a@2", true } };
 	char got[16];
 
 	(void)state;
@@ -144,6 +146,7 @@ static void a_namespace_leads_to_it_while_its_processes_live(void **state)
 	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
 	char name[NAME_MAX + 1] = "";
 	struct proc_info info;
+	int dots;
 
 	(void)state;
 	assert_true(ns >= 0 && other >= 0);
@@ -155,6 +158,16 @@ static void a_namespace_leads_to_it_while_its_processes_live(void **state)
 	assert_int_equal(sandbox_find(root, other, name), 0);
 	assert_int_equal(sandbox_find(root, ns, name), 1);
 	assert_string_equal(name, "a");
+	/* So it does to one whose name begins with a dot. */
+	assert_int_equal(unlinkat(dir, "netns", 0), 0);
+	assert_int_equal(sandbox_make_dir(root, ".b", &dots, NULL), 0);
+	assert_int_equal(sandbox_save(dots, &r, NULL), 0);
+	assert_int_equal(sandbox_note_netns(dots, ns, NULL), 0);
+	assert_int_equal(sandbox_find(root, ns, name), 1);
+	assert_string_equal(name, ".b");
+	assert_int_equal(unlinkat(dots, "netns", 0), 0);
+	close(dots);
+	assert_int_equal(sandbox_note_netns(dir, ns, NULL), 0);
 	/* The same numbers may be another namespace's by now. */
 	r.net.start++;
 	assert_int_equal(sandbox_save(dir, &r, NULL), 0);
