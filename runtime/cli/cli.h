@@ -18,7 +18,8 @@
 
 enum cli_type {
 	CLI_BOOL, /* bool */
-	CLI_STRING, /* const char * */
+	CLI_STRING, /* const char *; as with runc, "" is none: NULL */
+	CLI_WORD, /* the same of which "" is one, and the wrong one */
 	CLI_INT, /* int */
 	CLI_DURATION, /* struct cli_duration: "1m30.5s" */
 	CLI_LIST, /* struct cli_list, once per occurrence */

@@ -49,7 +49,7 @@ static int run(struct cli_global *g, const void *values, char **args, int nargs,
 
 	if (rc < 0)
 		return rc;
-	signo = signal_by_name(nargs > 1 ? args[1] : "SIGTERM", e);
+	signo = signal_by_name(nargs > 1 && *args[1] ? args[1] : "SIGTERM", e);
 	if (signo < 0)
 		rc = signo;
 	else if (container_status_lives(s.status))

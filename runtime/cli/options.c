@@ -116,6 +116,9 @@ static int store(const struct cli_option *o, const char *name, const char *v, vo
 	case CLI_DURATION:
 		return parse_duration(name, v, at, e);
 	case CLI_STRING:
+		*(const char **)at = *v ? v : NULL;
+		return 0;
+	case CLI_WORD:
 		*(const char **)at = v;
 		return 0;
 	case CLI_LIST:

@@ -19,7 +19,7 @@ struct values {
 };
 
 static const struct cli_option options[] = {
-	{ "format", "f", CLI_STRING, offsetof(struct values, format),
+	{ "format", "f", CLI_WORD, offsetof(struct values, format),
 	  "select one of: table or json (default: \"table\")" },
 	{ .name = NULL },
 };

@@ -98,6 +98,26 @@ setup() { common_setup; }
 	says 'invalid boolean value "maybe" for -systemd-cgroup: parse error'
 }
 
+@test "empty words are as good as none, as with runc, but for a format" {
+	mkdir -p "$ROOT/$ID"
+	cat >"$ROOT/$ID/state.json" <<-END
+		{"version": 1, "id": "$ID", "ociVersion": "1.0.2", "bundle": "/", "rootfs": "/", "created": "then", "sandbox": "$ID",
+		"cgroup": "", "owner": 0, "proxyPid": 2147483647, "proxyStart": 1}
+	END
+	expect 1 husk kill "$ID" ''
+	[ "$err" = 'husk: container not running' ]
+	expect 1 husk kill "$ID" ' '
+	says 'unknown signal " "'
+	for c in "list --format=" "ps --format= $ID"; do
+		expect 1 husk $c
+		says 'invalid format option'
+	done
+	expect 0 husk spec -b ''
+	[ -s config.json ]
+	expect 0 husk delete "$ID"
+	root_empty
+}
+
 @test "options may stand behind the words of a command, but not behind exec's and ps's" {
 	for c in "delete $ID --force" "delete $ID -f" "delete -f -- $ID"; do
 		expect 0 husk $c

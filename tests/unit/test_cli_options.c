@@ -13,6 +13,7 @@
 struct values {
 	bool flag;
 	const char *text;
+	const char *word;
 	int number;
 	struct cli_list list;
 	struct cli_duration time;
@@ -21,6 +22,7 @@ struct values {
 static const struct cli_option table[] = {
 	{ "flag", "f", CLI_BOOL, offsetof(struct values, flag), "" },
 	{ "text", "t", CLI_STRING, offsetof(struct values, text), "" },
+	{ "word", NULL, CLI_WORD, offsetof(struct values, word), "" },
 	{ "number", NULL, CLI_INT, offsetof(struct values, number), "" },
 	{ "list", "l", CLI_LIST, offsetof(struct values, list), "" },
 	{ "time", NULL, CLI_DURATION, offsetof(struct values, time), "" },
@@ -93,7 +95,9 @@ static void test_good(void **state)
 		{ "a flag's value", { "--flag=false" }, false, NULL, 0, 0, 1 },
 		{ "a flag takes no next word", { "--flag", "false" }, true, NULL, 0, 0, 1 },
 		{ "value behind =", { "--text=a=b" }, false, "a=b", 0, 0, 1 },
-		{ "empty value", { "--text=" }, false, "", 0, 0, 1 },
+		{ "empty value", { "--text=" }, false, NULL, 0, 0, 1 },
+		{ "an empty word", { "-t", "" }, false, NULL, 0, 0, 2 },
+		{ "it takes back another", { "-t", "a", "--text=" }, false, NULL, 0, 0, 3 },
 		{ "value in the next word", { "-t", "--flag" }, false, "--flag", 0, 0, 2 },
 		{ "the last one counts", { "-t", "a", "-t", "b" }, false, "b", 0, 0, 4 },
 		{ "number", { "--number", "-3" }, false, NULL, -3, 0, 2 },
@@ -167,10 +171,23 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_words(void **state)
+{
+	char name[] = "--word", none[] = "", *argv[] = { name, none };
+	struct values v = { .flag = false };
+	int at = 0;
+
+	(void)state;
+	assert_int_equal(cli_parse(table, &v, argv, 2, &at, NULL), 0);
+	assert_non_null(v.word);
+	assert_string_equal(v.word, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_bad),
 	};
