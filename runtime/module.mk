@@ -63,6 +63,11 @@ group_use_TEST_OBJS := runtime/container/group_use runtime/container/id runtime/
 	runtime/sandbox/record runtime/sandbox/folder runtime/host/proc runtime/host/flat runtime/host/sock runtime/oci/field \
 	runtime/oci/hooks $(LIB_JSON) $(LIB_BASE)
 group_use_TEST_LIBS := $(LIB_JSON_LIBS)
+UNIT_TESTS += container_full
+container_full_TEST_OBJS := $(addprefix runtime/container/,pause kill end device_update device_list id state folder) runtime/proxy/client \
+	runtime/sandbox/record runtime/host/proc runtime/host/flat runtime/host/sock runtime/oci/field runtime/oci/hooks \
+	lib/diskfile $(LIB_JSON) $(LIB_BASE)
+container_full_TEST_LIBS := $(LIB_JSON_LIBS)
 UNIT_TESTS += container_end
 container_end_TEST_OBJS := runtime/container/end runtime/host/proc runtime/host/sock runtime/proxy/client $(LIB_BASE)
 systemd_TEST_OBJS := runtime/systemd/unit runtime/systemd/props runtime/systemd/annotation runtime/oci/cpuset $(LIB_BASE)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For create.c, exec.c, files.c and destroy.c. */
+/* For create.c, exec.c, files.c, destroy.c and others. */
 #ifndef RUNTIME_CONTAINER_CREATE_INTERNAL_H
 #define RUNTIME_CONTAINER_CREATE_INTERNAL_H
 
@@ -55,6 +55,10 @@ void stand_in_done(struct stand_in *p, bool failed, struct err *e);
 /* Asks for a SIGKILL by the ordinary way (nobody reads a stopped one's last output any more, says that), and waits for the
  * ordinary end: as long as it may take once the guest writes back, some seconds until then. It may live on afterwards. */
 void container_end_in_order(int dir, const struct container_state *s, enum container_status status);
+
+/* For one whose proxy hung up without an answer (-EPIPE): -ESRCH, in the words that callers know, when the container has ended;
+ * else -EBUSY: the proxy takes no more clients. */
+int container_hung_up(const struct proc_id *proxy, struct err *e);
 
 /* The container's files, as shares of the machine and as mounts of the proxy. */
 struct share_list {

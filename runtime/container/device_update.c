@@ -31,6 +31,7 @@ struct change {
 	struct container_state s;
 	struct ncl *machine;
 	struct device_list list;
+	bool unasked; /* the guest lives, and could not be asked at all */
 };
 
 /* ---- what has to be asked ------------------------------------------------------------------------------------- */
@@ -43,10 +44,15 @@ static int ask_guest(struct change *c, const struct oci_disk *disks, size_t n, b
 	if (rc == 0)
 		rc = proxy_disks(c->sock, &request, GUEST_TIMEOUT_MS, e);
 	buf_free(&request);
-	return rc == -EPIPE ? err_set(e, ESRCH, "container not running") : rc;
+	c->unasked = false;
+	if (rc != -EPIPE)
+		return rc;
+	rc = container_hung_up(&c->s.proxy, e);
+	c->unasked = rc != -ESRCH;
+	return rc;
 }
 
-/* Whether the guest wants it or not. */
+/* Whether the guest wants it or not, once it was asked. */
 static int take_away(struct change *c, const struct oci_disk *disks, size_t n, const char *what, struct err *e)
 {
 	struct err guest = ERR_INIT;
@@ -55,6 +61,8 @@ static int take_away(struct change *c, const struct oci_disk *disks, size_t n, c
 	if (!n)
 		return 0;
 	rc = ask_guest(c, disks, n, true, &guest);
+	if (c->unasked)
+		return err_set(e, guest.code, "%s: %s", what, guest.msg);
 	if (rc < 0 && rc != -ESRCH) /* with no guest there is nobody to ask */
 		log_warn("%s: taken away without the guest's consent: %s", what, guest.msg);
 	rc = 0;

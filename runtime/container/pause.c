@@ -15,11 +15,13 @@ static int ask(const struct container_host *h, const char *id, enum proxy_cmd cm
 	_cleanup_close_ int dir = -1;
 	_cleanup_close_ int sock = -1;
 	enum container_status status;
+	struct proc_id proxy;
 	int rc = container_find(h->root, id, &dir, &s, e);
 
 	if (rc < 0)
 		return rc;
 	status = s.status;
+	proxy = s.proxy;
 	container_state_done(&s);
 	if (cmd == PROXY_RESUME && status != CONTAINER_PAUSED)
 		return err_set(e, EBUSY, running);
@@ -28,8 +30,7 @@ static int ask(const struct container_host *h, const char *id, enum proxy_cmd cm
 	rc = container_proxy(dir, &sock, e);
 	if (rc == 0)
 		rc = proxy_call(sock, cmd, NULL, CALL_TIMEOUT_MS, e);
-	/* It ended while it was being asked. */
-	return rc == -EPIPE ? err_set(e, ESRCH, none) : rc;
+	return rc == -EPIPE ? container_hung_up(&proxy, e) : rc;
 }
 
 int container_pause(const struct container_host *h, const char *id, struct err *e)

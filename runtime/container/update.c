@@ -318,9 +318,7 @@ static int write_guest(struct update *u, const char *id, struct err *e)
 	if (rc == 0 && u->guest.n)
 		rc = proxy_update(u->sock, &request, CALL_TIMEOUT_MS + AGENT_UPDATE_MS, e);
 	buf_free(&request);
-	if (rc == -EPIPE)
-		return err_set(e, ESRCH, "container not running");
-	return rc;
+	return rc == -EPIPE ? container_hung_up(&u->s.proxy, e) : rc;
 }
 
 int container_update(const struct container_host *h, const char *id, const struct oci_resources *res,
