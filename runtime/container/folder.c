@@ -10,8 +10,12 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "runtime/container/id.h"
 #include "runtime/host/flat.h"
+
+/* More than a create takes to undo what it did. */
+#define LOCK_TIMEOUT_MS 10000
 
 static int make_parents(const char *path)
 {
@@ -57,11 +61,20 @@ static bool still_there(int root, const char *id, int dir)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static int lock(int dir)
+/* A create that is killed, or another change, is waited for; one that hangs in a hook has no end. */
+static int lock(int dir, const char *id, struct err *e)
 {
-	while (flock(dir, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return -errno;
+	uint64_t end = io_now_ns() + (uint64_t)LOCK_TIMEOUT_MS * 1000000u;
+	useconds_t pause_us = 100;
+
+	while (flock(dir, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_errno(e, errno, "cannot lock the container's folder");
+		if (io_now_ns() >= end)
+			return err_set(e, EBUSY, "container %s is being created or changed by another husk command", id);
+		usleep(pause_us);
+		pause_us = min_t(useconds_t, pause_us * 2, 20000);
+	}
 	return 0;
 }
 
@@ -77,9 +90,9 @@ int container_open(int root, const char *id, bool want_lock, int *ret_dir, struc
 		if (dir < 0)
 			return err_errno(e, errno, "cannot open the container's folder");
 		if (want_lock) {
-			rc = lock(dir);
+			rc = lock(dir, id, e);
 			if (rc < 0)
-				return err_errno(e, -rc, "cannot lock the container's folder");
+				return rc;
 			if (!still_there(root, id, dir))
 				continue;
 		}

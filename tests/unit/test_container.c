@@ -439,6 +439,30 @@ static void test_folder_twice(void **state)
 	assert_string_equal(e.msg, "container does not exist");
 }
 
+/* Whoever changes it is waited for, but not for ever. */
+static void test_folder_locked(void **state)
+{
+	struct folder *f = *state;
+	struct err e = ERR_INIT;
+	bool leftover;
+	int dir, other;
+	pid_t child;
+
+	assert_int_equal(container_make(f->fd, "c", &dir, &leftover, NULL), 0);
+	child = fork();
+	if (child == 0) {
+		usleep(300000);
+		_exit(0);
+	}
+	close(dir); /* the child has the lock */
+	assert_int_equal(container_open(f->fd, "c", true, &dir, &e), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(container_open(f->fd, "c", true, &other, &e), -EBUSY);
+	assert_string_equal(e.msg, "container c is being created or changed by another husk command");
+	assert_int_equal(container_remove_dir(f->fd, "c", dir, NULL), 0);
+	close(dir);
+}
+
 static void test_folder_leftover(void **state)
 {
 	struct folder *f = *state;
@@ -521,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_state_round_trip, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_state_unreadable, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_twice, make_folder, drop_folder),
+		cmocka_unit_test_setup_teardown(test_folder_locked, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_leftover, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_folder_garbage, make_folder, drop_folder),
 		cmocka_unit_test_setup_teardown(test_status_creating, make_folder, drop_folder),

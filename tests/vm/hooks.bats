@@ -234,6 +234,21 @@ field() { sed -n "s/^$1 .* $2=\([^ ]*\).*/\1/p" "$LOG"; }
 }
 hook_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+@test "delete --force does not wait for ever for a create that hangs in a hook" {
+	bundle "$(args true)" "$(hook createRuntime "echo \$\$ >$PWD/hookpid; sleep 1000")"
+	"$HUSK" --root "$ROOT" create -b "$BUNDLE" "$ID" >/dev/null 2>&1 </dev/null 3>&- &
+	pid=$!
+	eventually test -s hookpid
+	expect 1 husk delete --force "$ID"
+	[ "$err" = "husk: container $ID is being created or changed by another husk command" ]
+	is_status "$ID" creating
+	kill -TERM $pid
+	wait $pid || :
+	eventually hook_gone "$(cat hookpid)"
+	expect 0 husk delete --force "$ID"
+	nothing_left
+}
+
 @test "husk run is interrupted while a hook hangs" {
 	bundle "$(args true)" "$(hook createRuntime "echo \$\$ >$PWD/hookpid; sleep 1000")" "$(hook poststop)"
 	"$HUSK" --root "$ROOT" run -b "$BUNDLE" "$ID" >o 2>&1 </dev/null &
