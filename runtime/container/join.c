@@ -331,6 +331,29 @@ static int leave_to(const struct container_host *h, const char *id, const char *
 	return rc < 0 ? rc : 1;
 }
 
+/* Who was the last in it may have been struck off already by a delete that was killed. What its maker still has, or is only
+ * making, is the maker's: it says so before there is a folder. */
+static bool is_left_behind(int root, const char *name, int dir)
+{
+	struct container_state st;
+	_cleanup_close_ int its = -1;
+	char maker[NAME_MAX + 1];
+	bool other;
+	int rc;
+
+	if (!sandbox_is_bare(dir))
+		return false;
+	snprintf(maker, sizeof(maker), "%.*s", (int)strcspn(name, "@"), name);
+	rc = container_open(root, maker, false, &its, NULL);
+	if (rc == 0)
+		rc = container_state_load(its, &st, NULL);
+	if (rc < 0)
+		return rc == -ENOENT;
+	other = strcmp(st.sandbox, name) != 0;
+	container_state_done(&st);
+	return other;
+}
+
 int join_leave(const struct container_host *h, const char *id, const char *name, const struct container_state *s, int *ret_lock,
 	       struct err *e)
 {
@@ -343,7 +366,7 @@ int join_leave(const struct container_host *h, const char *id, const char *name,
 	rc = sandbox_open(h->root, name, true, &dir, e);
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
-	if (!sandbox_is_of(dir, name, id))
+	if (!sandbox_is_of(dir, name, id) && !is_left_behind(h->root, name, dir))
 		return 1;
 	rc = sandbox_load(dir, &r, e);
 	if (rc < 0 && io_may_work_later(rc))

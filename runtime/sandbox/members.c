@@ -163,3 +163,21 @@ int sandbox_members(int dir, const struct sandbox_record *r, int (*each)(void *a
 			rc = each(arg, de->d_name);
 	return rc == 0 ? -errno : rc;
 }
+
+static int is_anybody(void *arg, const char *id)
+{
+	(void)arg;
+	(void)id;
+	return 1;
+}
+
+bool sandbox_is_bare(int dir)
+{
+	struct sandbox_record r = { .first = "" };
+	int rc = sandbox_load(dir, &r, NULL);
+
+	if (rc == 0 ? proc_alive(&r.machine, NULL) != 0 : rc != -ENOENT)
+		return false;
+	r.first[0] = 0;
+	return sandbox_members(dir, &r, is_anybody, NULL) == 0;
+}

@@ -49,6 +49,9 @@ int sandbox_strike(int dir, struct sandbox_record *r, const char *id, struct err
 bool sandbox_is_of(int dir, const char *name, const char *id);
 /* Whether anybody but the one that made it ever was in it. */
 bool sandbox_had_members(int dir);
+/* Whether nobody but its maker is noted in it and it has no machine, or one that has ended: what is left of it when whoever was
+ * removing it was killed, or what it begins with. */
+bool sandbox_is_bare(int dir);
 /* Calls @each with every container that is in it, until that returns something else than 0, which is returned.
  * -errno: who is in it cannot be read. */
 int sandbox_members(int dir, const struct sandbox_record *r, int (*each)(void *arg, const char *id), void *arg);

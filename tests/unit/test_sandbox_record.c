@@ -140,6 +140,27 @@ static void members(void **state)
 	assert_int_equal(unlinkat(dir, "containers", 0), 0);
 }
 
+static void a_folder_that_is_left(void **state)
+{
+	struct sandbox_record r = { .first = "a", .host = "a" };
+	struct proc_info info;
+
+	(void)state;
+	assert_true(sandbox_is_bare(dir));
+	assert_int_equal(proc_read(getpid(), &info), 0);
+	r.machine = info.id;
+	assert_int_equal(sandbox_save(dir, &r, NULL), 0);
+	assert_false(sandbox_is_bare(dir));
+	r.machine.start++;
+	assert_int_equal(sandbox_save(dir, &r, NULL), 0);
+	assert_true(sandbox_is_bare(dir));
+	assert_int_equal(sandbox_enroll(dir, "two", NULL), 0);
+	assert_false(sandbox_is_bare(dir));
+	/* Its removal came as far as the names, and no further. */
+	assert_int_equal(sandbox_strike(dir, &r, "two", NULL), 0);
+	assert_true(sandbox_had_members(dir) && sandbox_is_bare(dir));
+}
+
 static void a_namespace_leads_to_it_while_its_processes_live(void **state)
 {
 	struct sandbox_record r = { .first = "a", .host = "a" };
@@ -183,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_saved_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(names, setup, teardown),
 		cmocka_unit_test_setup_teardown(members, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_folder_that_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_namespace_leads_to_it_while_its_processes_live, setup, teardown),
 	};
 

@@ -343,6 +343,26 @@ of() { jq -n --arg p "/proc/$(cat "$1.pid")/ns/$2" '$p'; } # the path of a names
 	husk delete b
 }
 
+@test "the last delete, killed when it had struck everybody off: the next one removes the machine's folder" {
+	local machine left
+	for left in '' state.json; do
+		member a
+		runs a
+		member b
+		runs b
+		machine=$(machine_of a)
+		husk delete --force a
+		husk kill b KILL
+		eventually is_status b stopped
+		ended() { ! kill -0 "$machine" 2>/dev/null; }
+		eventually ended
+		rm -r "$ROOT/@sandbox/a/containers"
+		[ -z "$left" ] || rm "$ROOT/@sandbox/a/$left"
+		expect 0 husk delete b
+		root_empty
+	done
+}
+
 @test "a machine's folder that another has come to while its lock was waited for is left to that one" {
 	local holder pid
 	member a
