@@ -15,7 +15,7 @@
 #include "runtime/host/flat.h"
 
 /* More than a create takes to undo what it did. */
-#define LOCK_TIMEOUT_MS 10000
+#define LOCK_TIMEOUT_MS 30000
 
 static int make_parents(const char *path)
 {

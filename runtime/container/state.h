@@ -79,8 +79,8 @@ void container_state_print(struct json_w *w, const struct container_state *s,
 /* The folder and the state of container @id, which is checked first, with its status. Both are the caller's (close,
  * container_state_done()) on success. */
 int container_find(int root, const char *id, int *ret_dir, struct container_state *ret, struct err *e);
-/* Opens the folder of container @id. @lock: and takes its lock, for which it waits ten
- * seconds: -EBUSY. -ENOENT with runc's words. */
+/* Opens the folder of container @id. @lock: and takes its lock, for which it waits half a
+ * minute: -EBUSY. -ENOENT with runc's words. */
 int container_open(int root, const char *id, bool lock, int *ret_dir, struct err *e);
 /* Makes and locks the folder. One that only a killed command left is handed over, with
  * *ret_leftover set: the caller clears it. -EEXIST with runc's words. */
