@@ -260,8 +260,8 @@ int cgroup_check_empty(const char *path, struct err *e)
 	return n ? err_set(e, EBUSY, "container's cgroup is not empty: %d process(es) found", n) : 0;
 }
 
-/* Kills what husk put into a group that is not all its own; how many there are. */
-static int kill_own(int fd)
+/* Kills what husk put into a group that is not all its own; how many there are. *ret_others: whether there is anybody else. */
+static int kill_own(int fd, bool *ret_others)
 {
 	pid_t pids[1024];
 	struct proc_info info;
@@ -272,6 +272,7 @@ static int kill_own(int fd)
 			own++;
 			kill(pids[i], SIGKILL);
 		}
+	*ret_others = n < 0 ? is_populated(fd) : n > own;
 	return own;
 }
 
@@ -287,15 +288,17 @@ static void kill_all(int fd)
 		kill(pids[i], SIGKILL);
 }
 
-/* One that is not ours stays where somebody else uses it. */
-static bool may_stay(int fd)
+/* One that is not ours stays where somebody else uses it. Who is dying is listed no more, and makes it populated until its memory
+ * is given back: a machine's is much, and is waited for. */
+static bool may_stay(int fd, int *ret_own)
 {
-	bool has_below = false;
+	bool has_below = false, others;
 
-	if (kill_own(fd) > 0)
+	*ret_own = kill_own(fd, &others);
+	if (*ret_own > 0)
 		return false;
 	for_each_below(fd, note_one, &has_below);
-	return has_below || is_populated(fd);
+	return has_below || others;
 }
 
 int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
@@ -305,7 +308,7 @@ int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
 	uint64_t pause_us = 50;
 	bool killed = false;
 	struct stat st;
-	int rc;
+	int rc, own = 0;
 
 	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
 	for (;;) {
@@ -320,7 +323,7 @@ int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
 		if (rc != -EBUSY)
 			return ours ? err_errno(e, -rc, "cannot remove the cgroup %s", full) : 0;
 		if (cgroup_open(path, &fd) == 0) {
-			if (!ours && may_stay(fd))
+			if (!ours && may_stay(fd, &own))
 				return 0;
 			if (ours && !killed)
 				kill_all(fd);
@@ -329,7 +332,7 @@ int cgroup_remove(const char *path, bool ours, int timeout_ms, struct err *e)
 				for_each_below(fd, remove_one, NULL);
 		}
 		if (io_now_ns() >= end)
-			return err_set(e, EBUSY, "the cgroup %s does not get empty", full);
+			return ours || own ? err_set(e, EBUSY, "the cgroup %s does not get empty", full) : 0;
 		/* A member that has just died leaves a moment after its exit is seen. */
 		usleep((useconds_t)pause_us);
 		pause_us = pause_us * 2 > 20000 ? 20000 : pause_us * 2;
