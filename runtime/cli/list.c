@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <dirent.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/cli/cli.h"
-#include "runtime/container/id.h"
 
 struct values {
 	const char *format;
@@ -56,16 +52,15 @@ static void owner_name(uint32_t uid, char *out, size_t size)
 }
 
 /* One whose state is none is named, and the others are listed, as by runc. */
-static int add(struct rows *all, int root, const char *id, struct err *out)
+static int add(void *arg, int root, const char *id, struct err *out)
 {
+	struct rows *all = arg;
 	_cleanup_close_ int dir = -1;
 	struct err e = ERR_INIT;
 	struct row *more, *r;
 	bool lives;
 	int rc;
 
-	if (container_id_check(id, NULL) < 0)
-		return 0;
 	rc = container_open(root, id, false, &dir, &e);
 	/* It is being deleted, or a file that is nobody's. */
 	if (rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP)
@@ -149,22 +144,10 @@ static void print_table(const struct rows *all)
 	}
 }
 
-/* A list that is not whole is none: who asks takes what is not on it for gone. */
 static int collect(struct rows *all, int root, struct err *e)
 {
-	_cleanup_closedir_ DIR *d = NULL;
-	_cleanup_close_ int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *de;
-	int rc = 0;
+	int rc = container_each(root, add, all, e);
 
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		return err_errno(e, errno, "cannot read the folder of all containers");
-	fd = -1;
-	while (rc == 0 && (errno = 0, de = readdir(d)))
-		rc = add(all, root, de->d_name, e);
-	if (rc == 0 && errno)
-		rc = err_errno(e, errno, "cannot read the folder of all containers");
 	if (all->n)
 		qsort(all->v, all->n, sizeof(*all->v), by_id);
 	return rc;

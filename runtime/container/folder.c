@@ -2,6 +2,7 @@
 /* The folders of containers and their locks (state.h). */
 #include "runtime/container/state.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +119,23 @@ int container_find(int root, const char *id, int *ret_dir, struct container_stat
 	else
 		*ret_dir = steal_fd(&dir);
 	return rc;
+}
+
+int container_each(int root, container_each_fn *fn, void *arg, struct err *e)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	_cleanup_close_ int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *de;
+	int rc = 0;
+
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return err_errno(e, errno, "cannot read the folder of all containers");
+	fd = -1;
+	while (rc == 0 && (errno = 0, de = readdir(d)))
+		if (container_id_check(de->d_name, NULL) == 0)
+			rc = fn(arg, root, de->d_name, e);
+	return rc == 0 && errno ? err_errno(e, errno, "cannot read the folder of all containers") : rc;
 }
 
 int container_make(int root, const char *id, int *ret_dir, bool *ret_leftover, struct err *e)

@@ -2,15 +2,11 @@
 /* Who else of the same folder of containers is in a container's group. */
 #include "runtime/container/group.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
-#include "runtime/container/id.h"
 #include "runtime/sandbox/record.h"
 
 /* A unit's group is known once the unit is there, its name before. */
@@ -44,18 +40,27 @@ static bool is_used_by(int root, int dir, const struct container_state *other)
 	return hosts_machine(root, other);
 }
 
-static int look_at(int root, const char *id, const struct container_state *s, struct err *e)
+struct asked {
+	const struct container_state *s;
+	const char *id;
+};
+
+static int look_at(void *arg, int root, const char *id, struct err *e)
 {
+	const struct asked *a = arg;
 	struct container_state other = { .doc = NULL };
 	_cleanup_close_ int dir = -1;
-	int rc = container_open(root, id, false, &dir, e);
+	int rc;
 
+	if (strcmp(id, a->id) == 0)
+		return 0;
+	rc = container_open(root, id, false, &dir, e);
 	if (rc == 0)
 		rc = container_state_load(dir, &other, e);
 	/* It is being made or deleted, or is no container. */
 	if (rc < 0)
 		return io_may_work_later(rc) ? rc : 0;
-	rc = is_within(s, &other) && is_used_by(root, dir, &other);
+	rc = is_within(a->s, &other) && is_used_by(root, dir, &other);
 	if (rc)
 		log_debug("the control group is left to container %s", id);
 	container_state_done(&other);
@@ -64,28 +69,11 @@ static int look_at(int root, const char *id, const struct container_state *s, st
 
 int group_is_used(int root, const struct container_state *s, const char *id, struct err *e)
 {
-	_cleanup_closedir_ DIR *d = NULL;
-	int rc = 0, fd = -1;
+	struct asked a = { .s = s, .id = id };
+	int rc;
 
 	if (!(s->cgroup && *s->cgroup) && !(s->unit && *s->unit))
 		return 0;
-	fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		rc = err_errno(e, errno, "cannot read the folder of containers");
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == 0) {
-		struct dirent *x;
-
-		errno = 0;
-		x = readdir(d);
-		if (!x)
-			return errno ? err_errno(e, errno, "cannot read the folder of containers") : 0;
-		if (strcmp(x->d_name, id) != 0 && container_id_check(x->d_name, NULL) == 0)
-			rc = look_at(root, x->d_name, s, e);
-	}
+	rc = container_each(root, look_at, &a, e);
 	return rc < 0 ? err_wrap(e, rc, "cannot tell who else is in the control group") : rc;
 }

@@ -82,6 +82,10 @@ int container_find(int root, const char *id, int *ret_dir, struct container_stat
 /* Opens the folder of container @id. @lock: and takes its lock, for which it waits half a
  * minute: -EBUSY. -ENOENT with runc's words. */
 int container_open(int root, const char *id, bool lock, int *ret_dir, struct err *e);
+typedef int container_each_fn(void *arg, int root, const char *id, struct err *e);
+/* Calls @fn with each name below @root that a container may have, until that returns something else than 0, which is returned. An
+ * error, too, when not all of them could be read: whoever asks takes what is not told for gone. */
+int container_each(int root, container_each_fn *fn, void *arg, struct err *e);
 /* Makes and locks the folder. One that only a killed command left is handed over, with
  * *ret_leftover set: the caller clears it. -EEXIST with runc's words. */
 int container_make(int root, const char *id, int *ret_dir, bool *ret_leftover, struct err *e);

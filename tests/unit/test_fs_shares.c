@@ -617,6 +617,16 @@ static const struct widen_step {
 	{ "writes", 1, 3, F_WRLCK, 11, 29, 0, "rrrrr.r.r.rwwwwwwwwwwwwwwwwwww" },
 };
 
+/* A file "l", open in the guest for reading and for both, and on the host, whose descriptor it returns. */
+static int open_for_locks(struct fsfix *f, struct fuse_entry_out *e, uint64_t fh[2])
+{
+	fsfix_host_file(f, "l", "text", 0600);
+	assert_int_equal(fc_lookup(&f->c, f->root, "l", e), 0);
+	assert_int_equal(fc_open(&f->c, e->nodeid, O_RDONLY, &fh[0]), 0);
+	assert_int_equal(fc_open(&f->c, e->nodeid, O_RDWR, &fh[1]), 0);
+	return openat(f->share_fd, "l", O_RDWR | O_CLOEXEC);
+}
+
 static void readers_that_write(void **state)
 {
 	struct fsfix *f = *state;
@@ -624,11 +634,7 @@ static void readers_that_write(void **state)
 	uint64_t fh[2];
 	int host;
 
-	fsfix_host_file(f, "l", "text", 0600);
-	host = openat(f->share_fd, "l", O_RDWR | O_CLOEXEC);
-	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
-	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh[0]), 0);
-	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	host = open_for_locks(f, &e, fh);
 	for (size_t i = 0; i < ARRAY_SIZE(widen_steps); i++) {
 		const struct widen_step *t = &widen_steps[i];
 		char seen[31] = "";
@@ -715,11 +721,7 @@ static void too_many_for_a_while(void **state)
 	uint64_t fh[2];
 	int host;
 
-	fsfix_host_file(f, "l", "text", 0600);
-	host = openat(f->share_fd, "l", O_RDWR | O_CLOEXEC);
-	assert_int_equal(fc_lookup(&f->c, f->root, "l", &e), 0);
-	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDONLY, &fh[0]), 0);
-	assert_int_equal(fc_open(&f->c, e.nodeid, O_RDWR, &fh[1]), 0);
+	host = open_for_locks(f, &e, fh);
 	for (uint64_t at = 0; at < 2 * FS_LOCK_RANGES; at += 2)
 		assert_int_equal(lock_one(f, e.nodeid, fh[0], F_RDLCK, at), 0);
 	assert_int_equal(fcntl(host, F_OFD_SETLK, &lk), 0);

@@ -73,6 +73,17 @@ static struct bench *started_with(const struct fakeworld_plan *plan, int net)
 	return b;
 }
 
+/* And the process runs, by a network that is known. */
+static struct bench *started_with_names(const struct fakeworld_plan *plan, int net)
+{
+	struct bench *b = started_with(plan, net);
+
+	net_state(net, net_sync(net), 2, 1, 0);
+	assert_int_equal(net_done(net, 2), 0);
+	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	return b;
+}
+
 /* What is known comes before the container; the start waits for the list that it asks for. */
 static void the_network_comes_before_the_process(void **state)
 {
@@ -108,10 +119,7 @@ static void a_name_server_of_the_namespace(void **state)
 	const char *said;
 
 	(void)state;
-	b = started_with(&plan, net);
-	net_state(net, net_sync(net), 2, 1, 0);
-	assert_int_equal(net_done(net, 2), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	b = started_with_names(&plan, net);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	close(net);
 	said = bench_end(b);
@@ -130,10 +138,7 @@ static void a_channel_of_questions_that_ends(void **state)
 	const char *said;
 
 	(void)state;
-	b = started_with(&plan, net);
-	net_state(net, net_sync(net), 2, 1, 0);
-	assert_int_equal(net_done(net, 2), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	b = started_with_names(&plan, net);
 	usleep(1500000);
 	/* Another state changes nothing about that. */
 	net_state(net, 0, 3, 1, 0);
@@ -155,10 +160,7 @@ static void a_channel_of_questions_that_comes_late(void **state)
 	const char *said;
 
 	(void)state;
-	b = started_with(&plan, net);
-	net_state(net, net_sync(net), 2, 1, 0);
-	assert_int_equal(net_done(net, 2), 0);
-	assert_int_equal(proxy_wait(b->husk, PROXY_START, NULL, WAIT_MS, NULL), 0);
+	b = started_with_names(&plan, net);
 	usleep(1500000);
 	assert_int_equal(proxy_signal(b->husk, SIGKILL, false, WAIT_MS, NULL), 0);
 	close(net);
